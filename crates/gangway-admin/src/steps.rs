@@ -252,7 +252,8 @@ fn at_provider(oidc: &OidcAuth) -> String {
         true => "every user of the provider is let in".to_owned(),
         false => format!("users whom {} does not let in get 403", narrowed.join(" or ")),
     };
-    format!("needs a log-in at OpenID provider `{}`, kept in a cookie; {then}", oidc.provider)
+    let token = if oidc.bearer.is_some() { ", or an access token of the provider" } else { "" };
+    format!("needs a log-in at OpenID provider `{}`, kept in a cookie{token}; {then}", oidc.provider)
 }
 
 /// A client as limits tell it from others.

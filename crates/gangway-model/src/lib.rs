@@ -66,7 +66,7 @@ pub use geography::{ClientPlace, CountryCode, Geography, Located, NoGeography, P
 pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};
 pub use location::{PublicPorts, follows_redirects, https_redirect, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
-pub use oidc_auth::{OIDC_PATH, OidcAuth, OidcUser};
+pub use oidc_auth::{BearerAudience, OIDC_PATH, OidcAuth, OidcUser};
 pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
 pub use password_hash::{PasswordHash, PasswordScheme};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};

@@ -17,6 +17,19 @@ pub struct OidcAuth {
     pub groups: Vec<Box<str>>,
     /// Domains of e-mail addresses, in lower case, of which a user needs one.
     pub domains: Vec<Box<str>>,
+    /// The access tokens of the provider that let clients in besides log-ins; none without `auth.bearer`.
+    pub bearer: Option<BearerAudience>,
+    /// Whether the application gets such a token.
+    pub keep: bool,
+}
+
+/// Whom an access token has to be for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BearerAudience {
+    /// The client of Gangway at the provider.
+    Client,
+    /// This audience.
+    Named(Box<str>),
 }
 
 /// A user, as a provider says.
@@ -59,7 +72,12 @@ impl Display for OidcAuth {
                 write!(f, "; auth.{key} {}", entries.join(", "))?;
             }
         }
-        Ok(())
+        match &self.bearer {
+            None => {}
+            Some(BearerAudience::Client) => f.write_str("; auth.bearer true")?,
+            Some(BearerAudience::Named(audience)) => write!(f, "; auth.bearer {audience}")?,
+        }
+        if self.keep { f.write_str("; auth.keep") } else { Ok(()) }
     }
 }
 
@@ -69,7 +87,8 @@ mod tests {
 
     fn auth(users: &[&str], groups: &[&str], domains: &[&str]) -> OidcAuth {
         let boxed = |all: &[&str]| all.iter().map(|one| Box::from(*one)).collect();
-        OidcAuth { provider: "home".into(), users: boxed(users), groups: boxed(groups), domains: boxed(domains) }
+        let (users, groups, domains) = (boxed(users), boxed(groups), boxed(domains));
+        OidcAuth { provider: "home".into(), users, groups, domains, bearer: None, keep: false }
     }
 
     #[test]

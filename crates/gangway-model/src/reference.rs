@@ -53,7 +53,7 @@ What the route says itself goes before what it uses. Where both, or several defi
 | {later} | the route's own, else the later definition; two of one `use` that differ give a warning |
 | {all} | the route's own, except that `deny` adds up; of several definitions all: a client has to be in each `allow`, is kept out by any `deny`, and the strictest limit counts |
 | {agreed} | the route's own; definitions that differ close the route |
-| {log-in} | the log-in is taken as a whole: a route with a way to log in of its own takes none of these, and its own `auth.skip`, `auth.headers`, `auth.users`, `auth.groups`, `auth.domains`, `auth.keep` and `auth.realm` replace those of the definition; definitions that differ close the route |
+| {log-in} | the log-in is taken as a whole: a route with a way to log in of its own takes none of these, and its own `auth.skip`, `auth.headers`, `auth.users`, `auth.groups`, `auth.domains`, `auth.bearer`, `auth.keep` and `auth.realm` replace those of the definition; definitions that differ close the route |
 
 What protects in a definition by `--default-use` holds beside everything that the route says: lists and limits as those of \
 several definitions, and anything else that differs closes the route, unless [`opt-out`](#opt-out) names its project or container. Other \

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route, skip_paths};
-use gangway_model::{Authentication, LoginMethod, Middleware, OidcAuth, TlsMode};
+use gangway_model::{Authentication, BearerAudience, LoginMethod, Middleware, OidcAuth, TlsMode};
 use gangway_oidc::{
     BegunSession, ClientSecret, CookieKeys, EndedSessions, Provider, ProviderSettings, Providers, SessionEvent,
 };
@@ -37,7 +37,8 @@ fn settings(provider: &OpenIdProvider) -> ProviderSettings {
 }
 
 fn anybody() -> OidcAuth {
-    OidcAuth { provider: "home".into(), users: Vec::new(), groups: Vec::new(), domains: Vec::new() }
+    let (users, groups, domains) = (Vec::new(), Vec::new(), Vec::new());
+    OidcAuth { provider: "home".into(), users, groups, domains, bearer: None, keep: false }
 }
 
 fn behind(host: &'static str, address: SocketAddr, oidc: OidcAuth) -> RouteToServe {
@@ -545,6 +546,90 @@ async fn after_a_log_out_no_copy_of_the_cookie_counts() {
         assert!(page.status == 200 && page.text().contains("You are logged out."));
         assert_eq!(browser.page("/.gangway/oidc/logout").await.status, 200, "there was no session to end");
     }
+}
+
+#[tokio::test]
+async fn an_access_token_lets_in_where_the_route_says_so() {
+    let (address, _application) = app("a").await;
+    let provider = OpenIdProvider::start().await.expect("a free port");
+    let named = |audience: &str| Some(BearerAudience::Named(audience.into()));
+    let of = |bearer, keep| OidcAuth { bearer, keep, ..anybody() };
+    let narrowed = OidcAuth { groups: vec!["admins".into()], ..of(named("api"), false) };
+    let mut plane = Plane::serving(vec![
+        behind("a.localhost", address, of(named("api"), false)),
+        behind("kept.localhost", address, of(Some(BearerAudience::Client), true)),
+        behind("none.localhost", address, anybody()),
+        behind("narrowed.localhost", address, narrowed),
+    ])
+    .await;
+    publish(&mut plane, settings(&provider), &[KEY]);
+    let now = gangway_oidc::now().expect("a clock");
+    let token = |kind: Option<&str>, more: Value| {
+        let mut claims = json!({ "sub": "s-1", "aud": "api", "preferred_username": "ann" });
+        let all = claims.as_object_mut().expect("an object");
+        more.as_object()
+            .expect("an object")
+            .iter()
+            .for_each(|(name, value)| drop(all.insert(name.clone(), value.clone())));
+        provider.sign(kind, &claims)
+    };
+    let ask = async |client: &Client, host: &str, fields: &[(&str, &str)]| {
+        let mut connection = client.connect(host).await.expect("connected");
+        connection.ask("POST", "/echo", &[fields, &[("remote-user", "root")]].concat(), "").await.expect("answered")
+    };
+    let good = format!("Bearer {}", token(Some("at+jwt"), json!({})));
+    for client in secure_clients(&plane) {
+        let answer = ask(&client, "a.localhost", &[("authorization", &good)]).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(got(&answer, "remote-user"), ["ann"]);
+        assert!(got(&answer, "authorization").is_empty(), "it was for Gangway");
+        let ours = format!("bearer {}", token(None, json!({ "aud": [CLIENT.0, "api"] })));
+        let answer = ask(&client, "kept.localhost", &[("authorization", &ours)]).await;
+        assert_eq!((answer.status.as_u16(), got(&answer, "authorization")), (200, vec![ours]));
+        assert_eq!(ask(&client, "kept.localhost", &[("authorization", &good)]).await.status, 401, "for another one");
+        assert_eq!(ask(&client, "none.localhost", &[("authorization", &good)]).await.status, 401, "no label");
+        assert_eq!(ask(&client, "narrowed.localhost", &[("authorization", &good)]).await.status, 403);
+        let admin = format!("Bearer {}", token(None, json!({ "groups": ["admins"] })));
+        assert_eq!(ask(&client, "narrowed.localhost", &[("authorization", &admin)]).await.status, 200);
+        for (what, kind, more) in [
+            ("expired", None, json!({ "exp": now - 100 })),
+            ("of the future", None, json!({ "nbf": now + 100 })),
+            ("without an end", None, json!({ "exp": null })),
+            ("another issuer", None, json!({ "iss": "https://other.example" })),
+            ("another audience", None, json!({ "aud": "other" })),
+            ("no audience", None, json!({ "aud": null })),
+            ("nobody", None, json!({ "sub": null })),
+            ("no subject", None, json!({ "sub": "" })),
+            ("an ID token", None, json!({ "nonce": "n" })),
+            ("an ID token with a hash", Some("JWT"), json!({ "at_hash": "x" })),
+            ("a logout token", None, json!({ "events": {} })),
+            ("a logout token by its type", Some("logout+jwt"), json!({})),
+        ] {
+            let field = format!("Bearer {}", token(kind, more));
+            let answer = ask(&client, "a.localhost", &[("authorization", &field)]).await;
+            assert_eq!(answer.status, 401, "{what}");
+            assert!(answer.header("www-authenticate").contains("error=\"invalid_token\""), "{what}");
+        }
+        let (head, signature) = good.rsplit_once('.').expect("a token");
+        for field in
+            ["Bearer", "Bearer ", "Bearer x.y.z", &format!("{head}.x{signature}"), &format!("Basic {}", &good[7..])]
+        {
+            assert_eq!(ask(&client, "a.localhost", &[("authorization", field)]).await.status, 401, "{field}");
+        }
+        let twice = [("authorization", &*good), ("authorization", &*good)];
+        assert_eq!(ask(&client, "a.localhost", &twice).await.status, 401, "which one?");
+        assert_eq!(ask(&client, "a.localhost", &[]).await.status, 401);
+    }
+    let [client, _] = secure_clients(&plane);
+    provider.change_key();
+    publish(&mut plane, settings(&provider), &[KEY]);
+    let rotated = format!("Bearer {}", token(None, json!({})));
+    assert_eq!(ask(&client, "a.localhost", &[("authorization", &rotated)]).await.status, 200);
+    assert_eq!(ask(&client, "a.localhost", &[("authorization", &good)]).await.status, 401, "its key is gone");
+    provider.set(Behaviour { failing: Some(("/jwks", 500)), ..Behaviour::default() });
+    publish(&mut plane, settings(&provider), &[KEY]);
+    let answer = ask(&client, "a.localhost", &[("authorization", &rotated)]).await;
+    assert_eq!(answer.status, 503, "closed without keys: {}", answer.text());
 }
 
 /// The events that were told so far.

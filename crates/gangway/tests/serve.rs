@@ -4,8 +4,8 @@
 mod running;
 
 use gangway_testkit::app::{self, App};
-use gangway_testkit::client::Client;
-use gangway_testkit::openid::OpenIdProvider;
+use gangway_testkit::client::{Answer, Client};
+use gangway_testkit::openid::{CLIENT, OpenIdProvider};
 use gangway_testkit::wait::eventually;
 use running::{Instance, Options, STUCK, ended, gangway};
 use rustix::process::Signal;
@@ -218,6 +218,75 @@ async fn an_openid_provider_in_the_config_file_is_where_browsers_are_sent_and_wi
     instance.put_config(&table(&provider.issuer));
     becomes(302).await;
     instance.diagnosed(&[]).await;
+}
+
+#[tokio::test]
+async fn who_is_logged_in_is_listed_and_logged_out_on_the_volume() {
+    let (address, _) = app::spawn(App::new("nas")).await.unwrap();
+    let provider = OpenIdProvider::start().await.unwrap();
+    let (client, secret) = CLIENT;
+    let config = format!(
+        "[routes.nas]\nhost = \"nas.test\"\nupstream = \"http://{address}\"\ntls = \"off\"\nauth.oidc = \"home\"\n\
+         [oidc.home]\nissuer = \"{}\"\nclient-id = \"{client}\"\nclient-secret-env = \"OIDC_SECRET\"\n",
+        provider.issuer
+    );
+    let instance = Options::config(&config).variable("OIDC_SECRET", secret).start().await;
+    let get = async |path: &str, cookie: &str| {
+        let mut connection = Client::plain(instance.http).connect("nas.test").await.unwrap();
+        connection.ask("GET", path, &[("accept", "text/html"), ("cookie", cookie)], "").await.unwrap()
+    };
+    let cookie = |answer: &Answer| answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+    eventually("it sends to the provider", STUCK, async || (get("/", "").await.status == 302).then_some(())).await;
+    let log_in = async || {
+        let asked = get("/", "").await;
+        let back = provider.authorize(asked.header("location"));
+        let (_, path) = back.split_once("/.gangway").expect("the way back");
+        let answer = get(&format!("/.gangway{path}"), &cookie(&asked)).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        cookie(&answer)
+    };
+    let [first, second] = [log_in().await, log_in().await];
+    let data = instance.folder.path().join("data").display().to_string();
+    let listed = || {
+        let (code, printed, said) = running::run(["sessions", "--format", "json", "--data", &data]);
+        assert_eq!((code, &*said), (0, ""));
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&printed).unwrap();
+        let of_row = |row: &serde_json::Value| {
+            assert_eq!(
+                (&row["user"], &row["provider"], &row["host"]),
+                (&"ann".into(), &"home".into(), &"nas.test".into())
+            );
+            row["session"].as_str().unwrap().to_owned()
+        };
+        rows.iter().map(of_row).collect::<Vec<_>>()
+    };
+    let ids = eventually("both are listed", STUCK, async || Some(listed()).filter(|ids| ids.len() == 2)).await;
+    let (code, printed, _) = running::run(["sessions", "revoke", &*ids[0], "--data", &data]);
+    assert_eq!((code, printed), (0, format!("{}: ann is logged out of nas.test\n", ids[0])));
+    let is_out = async |cookie: &str| (get("/", cookie).await.status == 302).then_some(());
+    eventually("the session counts no more", STUCK, async || is_out(&first).await).await;
+    assert_eq!(get("/", &second).await.status, 200);
+    assert_eq!(listed(), ids[1..]);
+    let (code, _, said) = running::run(["sessions", "revoke", "--user", "bob", "--data", &data]);
+    assert!(code == 1 && said.contains("`gangway sessions` lists"), "{said}");
+    let (code, _, _) = running::run(["sessions", "revoke", "--data", &data]);
+    assert_eq!(code, 2, "which ones?");
+    let (code, _, _) = running::run(["sessions", "revoke", "--user", "ann", "--data", &data]);
+    assert_eq!(code, 0);
+    eventually("nobody is logged in", STUCK, async || is_out(&second).await).await;
+    let (code, printed, _) = running::run(["sessions", "--data", &data]);
+    assert_eq!((code, &*printed), (0, "nobody is logged in by `auth.oidc`\n"));
+    // The provider's word goes the same way.
+    let third = log_in().await;
+    let events = serde_json::json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    let claims = serde_json::json!({ "sub": "s-1", "jti": "1", "events": events });
+    let form = format!("logout_token={}", provider.sign(Some("logout+jwt"), &claims));
+    let mut connection = Client::plain(instance.http).connect("nas.test").await.unwrap();
+    let path = "/.gangway/oidc/back-channel-logout";
+    eventually("the log-in is registered", STUCK, async || (listed().len() == 1).then_some(())).await;
+    let answer = connection.ask("POST", path, &[], form).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    eventually("the provider has logged ann out", STUCK, async || is_out(&third).await).await;
 }
 
 #[tokio::test]

@@ -162,9 +162,9 @@ codes! {
         "The first rule with a status counts for it, and all of this rule's statuses stand in rules before it.";
     OIDC_NAME = 64, Error, "not the name of an OpenID provider",
         "`auth.oidc` is the name of a table `[oidc.<name>]` of the configuration file: letters, digits, hyphens and underscores.";
-    OIDC_ENTRY = 65, Error, "not a user or a group",
-        "`auth.users` and `auth.groups` have names as the provider says them. None is longer than 255 bytes or has control \
-         characters.";
+    OIDC_ENTRY = 65, Error, "not a user, a group or an audience",
+        "`auth.users` and `auth.groups` have names as the provider says them, and `auth.bearer` has an audience. None is longer \
+         than 255 bytes or has control characters.";
     COUNTRY = 70, Error, "not a country",
         "A country is written by the two letters of ISO 3166-1, such as `country:DE`. A code that no country has would match \
          nobody.";

@@ -16,7 +16,7 @@ use crate::access::credentials::Credentials;
 use crate::access::forward::{self, Approval, Question};
 use crate::access::login::{LoginError, Logins};
 use crate::access::login_sources::LoginSources;
-use crate::access::oidc::{self, OidcLogins, Visit};
+use crate::access::oidc::{self, LoggedInBy, OidcLogins, Visit};
 use crate::access::rate_limiter::{Rate, RateExceeded, RateLimiter};
 use crate::address_key::AddressKey;
 use crate::downstream::connection::ClientConnection;
@@ -59,6 +59,8 @@ enum Login {
     None,
     /// Its path needs none. Credentials that are for us must not reach the application either.
     Skipped { is_ours: bool },
+    /// By an access token of a provider.
+    Token(Box<Approval>),
     /// By name and password.
     User(Box<str>),
     /// As a service or a provider has said.
@@ -78,21 +80,21 @@ impl Passage {
     fn has_checked_credentials(&self) -> bool {
         match &self.login {
             Login::None | Login::Skipped { is_ours: false } | Login::Approved(_) => false,
-            Login::Skipped { is_ours: true } | Login::User(_) => true,
+            Login::Skipped { is_ours: true } | Login::User(_) | Login::Token(_) => true,
         }
     }
 
     fn user(&self) -> Option<&str> {
         match &self.login {
             Login::User(user) => Some(user),
-            Login::Approved(approval) => approval.user(),
+            Login::Approved(approval) | Login::Token(approval) => approval.user(),
             Login::None | Login::Skipped { .. } => None,
         }
     }
 
     fn approval(&self) -> Option<&Approval> {
         match &self.login {
-            Login::Approved(approval) => Some(approval),
+            Login::Approved(approval) | Login::Token(approval) => Some(approval),
             Login::None | Login::Skipped { .. } | Login::User(_) => None,
         }
     }
@@ -112,7 +114,10 @@ impl Passage {
                     approval.add_identity(fields);
                 }
             }
-            LoginMethod::Oidc(_) => {
+            LoginMethod::Oidc(oidc) => {
+                if self.has_checked_credentials() && !oidc.keep {
+                    fields.remove(FieldKind::Authorization);
+                }
                 oidc::remove_identity(fields);
                 if let Some(approval) = self.approval() {
                     approval.add_identity(fields);
@@ -258,7 +263,10 @@ impl AccessControl {
                 if is_skipped {
                     return Ok(Login::Skipped { is_ours: false });
                 }
-                Ok(Login::Approved(Box::new(Box::pin(self.oidc.log_in(oidc, &visit)).await?)))
+                match Box::pin(self.oidc.log_in(oidc, &visit)).await? {
+                    (LoggedInBy::Cookie, approval) => Ok(Login::Approved(Box::new(approval))),
+                    (LoggedInBy::Token, approval) => Ok(Login::Token(Box::new(approval))),
+                }
             }
             LoginMethod::Forward(_) if is_skipped => Ok(Login::Skipped { is_ours: false }),
             LoginMethod::Forward(forward) => {

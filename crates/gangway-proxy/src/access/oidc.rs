@@ -1,13 +1,13 @@
 //! Log-ins at OpenID providers: the redirections, cookies and pages around what `gangway-oidc` decides.
 //!
-//! A request is let in by a session cookie that can be opened, and by nothing else. A client without one is sent to the
-//! provider if a person looks at the answer, and gets 401 otherwise.
+//! A request is let in by a session cookie that can be opened, and where the route says so by an access token. Any other
+//! client is sent to the provider if a person looks at the answer, and gets 401 otherwise.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gangway_model::{IDENTITY_OF_ALL, IdentityField, OIDC_PATH, OidcAuth, OidcUser, TlsMode};
+use gangway_model::{BearerAudience, IDENTITY_OF_ALL, IdentityField, OIDC_PATH, OidcAuth, OidcUser, TlsMode};
 use gangway_oidc::{
     Callback, CookieKeys, EndedSessions, FinishedLogin, LoginError, LoginStart, Provider, Providers, SessionEvent,
     SessionId, StateId, UnixSeconds, User,
@@ -125,6 +125,15 @@ impl Visit<'_> {
     }
 }
 
+/// What let a user in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum LoggedInBy {
+    /// The cookie of a log-in.
+    Cookie,
+    /// An access token in `Authorization`.
+    Token,
+}
+
 /// What a request needs of the published providers. Taken out at once: nothing published is held while a provider is asked.
 struct Ready {
     provider: Arc<Provider>,
@@ -165,8 +174,12 @@ impl OidcLogins {
         Ok(Ready { provider: Arc::clone(provider), keys: Arc::clone(providers.keys()), now })
     }
 
-    /// Lets a user in who has logged in. An error is the reply for the client.
-    pub(super) async fn log_in(&self, oidc: &OidcAuth, visit: &Visit<'_>) -> Result<Approval, LocalReply> {
+    /// Lets a user in who has logged in, or who shows an access token where these count. An error is the reply for the client.
+    pub(super) async fn log_in(
+        &self,
+        oidc: &OidcAuth,
+        visit: &Visit<'_>,
+    ) -> Result<(LoggedInBy, Approval), LocalReply> {
         visit.check_secure()?;
         let ready = self.ready(&oidc.provider)?;
         let Ready { provider, keys, now } = &ready;
@@ -176,15 +189,27 @@ impl OidcLogins {
         let name = visit.session_site(provider).session_name(&oidc.provider);
         let mut sessions =
             values(&visit.head.fields, &name).filter_map(|sealed| provider.session(keys, visit.host(), sealed, *now));
-        let Some(session) = sessions.find(|session| !self.has_ended(session.id())) else {
-            return Err(self.ask_to_log_in(&ready, visit).await);
-        };
-        let user = session.user();
-        if !oidc.admits(as_model(user)) {
-            let detail = format!("`{}` is not among those whom the route lets in", user.known_as());
-            return Err(FailureReply::new(Reason::UserNotAdmitted).with_detail(detail).into());
+        if let Some(session) = sessions.find(|session| !self.has_ended(session.id())) {
+            return Ok((LoggedInBy::Cookie, admitted(oidc, session.user())?));
         }
-        Ok(approval(user))
+        if let Some(audience) = &oidc.bearer
+            && let Some(token) = bearer_token(&visit.head.fields)
+        {
+            let audience = match audience {
+                BearerAudience::Client => None,
+                BearerAudience::Named(audience) => Some(&**audience),
+            };
+            let user = provider.access_token(token, audience, *now).await.map_err(|error| match error {
+                LoginError::Denied(why) => {
+                    let challenge = format!("Bearer realm=\"{}\", error=\"invalid_token\"", oidc.provider);
+                    let reply = FailureReply::new(Reason::NotLoggedIn).with_detail(why);
+                    reply.with_field("www-authenticate", challenge).into()
+                }
+                error => failed(&error, &oidc.provider, None),
+            })?;
+            return Ok((LoggedInBy::Token, admitted(oidc, &user)?));
+        }
+        Err(self.ask_to_log_in(&ready, visit).await)
     }
 
     async fn ask_to_log_in(&self, Ready { provider, keys, now }: &Ready, visit: &Visit<'_>) -> LocalReply {
@@ -363,6 +388,23 @@ fn logout_refused(why: &str) -> LocalReply {
 pub(super) fn remove_identity(fields: &mut Fields) {
     static IDENTITY: LazyLock<[IdentityField; 1]> = LazyLock::new(|| [IdentityField::Begins(IDENTITY_OF_ALL.into())]);
     remove_claims(&*IDENTITY, fields);
+}
+
+/// What the application learns of a user, if the route lets the user in.
+fn admitted(oidc: &OidcAuth, user: &User) -> Result<Approval, LocalReply> {
+    if !oidc.admits(as_model(user)) {
+        let detail = format!("`{}` is not among those whom the route lets in", user.known_as());
+        return Err(FailureReply::new(Reason::UserNotAdmitted).with_detail(detail).into());
+    }
+    Ok(approval(user))
+}
+
+/// The token of `Authorization: Bearer` (RFC 6750, section 2.1). None where there are several such fields.
+fn bearer_token(fields: &Fields) -> Option<&str> {
+    let mut all = fields.all(FieldKind::Authorization);
+    let (value, None) = (all.next()?, all.next()) else { return None };
+    let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
 }
 
 fn as_model(user: &User) -> OidcUser<'_> {

@@ -83,7 +83,9 @@ async fn register(data: &Path, batch: Vec<SessionEvent>) -> Result<Vec<Registere
     let apply = |sessions: &mut Vec<RegisteredSession>| changes.into_iter().for_each(|change| change.apply(sessions));
     let sessions = change_login_sessions(data, UnixTime::now(), apply).await;
     // Who does not wait any more needs no answer.
-    waiting.into_iter().for_each(|done| drop(done.send(sessions.is_ok())));
+    for done in waiting {
+        let _ = done.send(sessions.is_ok());
+    }
     sessions
 }
 

@@ -480,7 +480,8 @@ fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>)
     }
     if let Some(provider) = auth.oidc {
         let (users, groups, domains) = (auth.oidc_users, auth.oidc_groups, auth.oidc_domains);
-        return Some(Authentication { method: LoginMethod::Oidc(OidcAuth { provider, users, groups, domains }), skip });
+        let oidc = OidcAuth { provider, users, groups, domains, bearer: auth.oidc_bearer, keep };
+        return Some(Authentication { method: LoginMethod::Oidc(oidc), skip });
     }
     if users.is_empty() && lists.is_empty() {
         return None;
@@ -501,8 +502,10 @@ fn misplaced<'a>(auth: &AuthFields<'a>, way: Option<KeyId>) -> Vec<(Label<'a>, &
         if id == Some(KeyId::AuthSkip) && matches!(way, Some(KeyId::AuthForward | KeyId::AuthOidc)) {
             continue;
         }
-        let is_narrowing = matches!(id, Some(KeyId::AuthUsers | KeyId::AuthGroups | KeyId::AuthDomains));
-        let (needed, is_written) = match is_narrowing {
+        let is_token_kept = id == Some(KeyId::AuthKeep) && auth.oidc_bearer.is_some();
+        let is_of_oidc =
+            matches!(id, Some(KeyId::AuthUsers | KeyId::AuthGroups | KeyId::AuthDomains | KeyId::AuthBearer));
+        let (needed, is_written) = match is_of_oidc || is_token_kept {
             true => ("auth.oidc", way == Some(KeyId::AuthOidc)),
             false => ("auth.basic", way == Some(KeyId::AuthBasic) && !(auth.users.is_empty() && auth.lists.is_empty())),
         };

@@ -122,6 +122,7 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::AuthKeep
             | KeyId::AuthRealm
             | KeyId::AuthOidc
+            | KeyId::AuthBearer
             | KeyId::Compress
             | KeyId::Errors
             | KeyId::Use

@@ -1,9 +1,10 @@
-//! `auth.oidc` and what narrows it: `auth.users`, `auth.groups`, `auth.domains`.
+//! `auth.oidc`, what narrows it (`auth.users`, `auth.groups`, `auth.domains`) and what widens it (`auth.bearer`).
 
 use super::label::Label;
 use super::route_fields::RouteFields;
 use super::values::each;
 use crate::host::Hostname;
+use crate::oidc_auth::BearerAudience;
 use crate::value;
 use gangway_diagnostic::{Diagnostic, Finding, codes};
 
@@ -36,6 +37,23 @@ pub(super) fn auth_groups<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, f
 
 pub(super) fn auth_domains<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     fields.auth.oidc_domains = each(label, fields, found, "domains", value::list(label.value()), domain);
+    fields.auth.details.push(label.clone());
+}
+
+pub(super) fn auth_bearer<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let text = label.value();
+    let is_audience = (1..=ENTRY_LEN_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let audience = match text {
+        "true" => Ok(Some(BearerAudience::Client)),
+        "false" => Ok(None),
+        text if is_audience => Ok(Some(BearerAudience::Named(text.into()))),
+        text => {
+            let help = "write the audience of the access tokens, such as `https://api.example.org`, or `true`";
+            let note = "1 to 255 characters of ASCII without spaces";
+            Err(Finding::error(codes::OIDC_ENTRY, 0..text.len(), "not an audience", note, help))
+        }
+    };
+    fields.auth.oidc_bearer = fields.accept(label, audience, found).flatten();
     fields.auth.details.push(label.clone());
 }
 

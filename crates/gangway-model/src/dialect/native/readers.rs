@@ -104,6 +104,7 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::AuthUsers => oidc_auth::auth_users(label, fields, found),
         KeyId::AuthGroups => oidc_auth::auth_groups(label, fields, found),
         KeyId::AuthDomains => oidc_auth::auth_domains(label, fields, found),
+        KeyId::AuthBearer => oidc_auth::auth_bearer(label, fields, found),
         KeyId::Compress => compress(label, fields, found),
         // These were obeyed when definitions were put among the labels.
         KeyId::Use | KeyId::OptOut => {}

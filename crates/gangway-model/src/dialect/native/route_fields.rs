@@ -14,6 +14,7 @@ use crate::error_pages::ErrorPages;
 use crate::forward_auth::IdentityField;
 use crate::host::HostPattern;
 use crate::label::Mark;
+use crate::oidc_auth::BearerAudience;
 use crate::path::PathPattern;
 use crate::request_limit::RateLimit;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
@@ -116,6 +117,7 @@ pub(crate) struct AuthFields<'a> {
     pub oidc_users: Vec<Box<str>>,
     pub oidc_groups: Vec<Box<str>>,
     pub oidc_domains: Vec<Box<str>>,
+    pub oidc_bearer: Option<BearerAudience>,
     /// The labels that say how, and not by what, clients log in.
     pub details: Vec<Label<'a>>,
     /// The label `auth.forward`, also where it could not be read.

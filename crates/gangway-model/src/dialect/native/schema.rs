@@ -136,7 +136,7 @@ mod tests {
                 "strip-prefix" => ("path", "/stash"),
                 "verify" => ("scheme", "https"),
                 "auth.headers" => ("auth.forward", "http://192.0.2.9/check"),
-                "auth.users" | "auth.groups" | "auth.domains" => ("auth.oidc", "company"),
+                "auth.users" | "auth.groups" | "auth.domains" | "auth.bearer" => ("auth.oidc", "company"),
                 name if name.starts_with("auth.") && !["auth.basic", "auth.forward", "auth.oidc"].contains(&name) => {
                     ("auth.basic", "@friends")
                 }

@@ -91,6 +91,7 @@ pub(crate) enum KeyId {
     AuthUsers,
     AuthGroups,
     AuthDomains,
+    AuthBearer,
     Compress,
     Use,
     OptOut,
@@ -233,7 +234,8 @@ impl KeyId {
             | Self::AuthOidc
             | Self::AuthUsers
             | Self::AuthGroups
-            | Self::AuthDomains => Sharing::LogIn,
+            | Self::AuthDomains
+            | Self::AuthBearer => Sharing::LogIn,
         }
     }
 }

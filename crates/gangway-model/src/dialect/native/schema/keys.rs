@@ -418,6 +418,18 @@ pub(crate) const KEYS: &[Key] = &[
         ..PROTECTS
     },
     Key {
+        name: "auth.bearer",
+        value: Form::Line("audience, or `true`"),
+        default: "no access token counts",
+        example: "https://api.example.org",
+        doc: "Lets clients in by an access token of the provider of `auth.oidc` too, which they send as `Authorization: Bearer`. \
+              It has to be a signed JWT for this audience; with `true`, for the client of Gangway at the provider. The lists of \
+              `auth.users`, `auth.groups` and `auth.domains` hold for it by what the token itself says. The application gets \
+              `Authorization` only if `auth.keep` says so.",
+        status: KeyStatus::InForce(KeyId::AuthBearer),
+        ..PROTECTS
+    },
+    Key {
         name: "auth.skip",
         value: Form::List("paths as in `path`, `method:NAME`, addresses, networks, `lan`, `preset`"),
         example: "/api, method:GET /feeds",
@@ -441,8 +453,8 @@ pub(crate) const KEYS: &[Key] = &[
         value: Form::Boolean,
         default: "false",
         example: "true",
-        doc: "Whether `Authorization` is also sent to the application after `auth.basic`. Without a way to log in the route is \
-              closed.",
+        doc: "Whether `Authorization` is also sent to the application after `auth.basic`, or after a token of \
+              `auth.bearer`. Without one of these the route is closed.",
         status: KeyStatus::InForce(KeyId::AuthKeep),
         ..PROTECTS
     },
