@@ -231,7 +231,7 @@ impl Provider {
         Ok(FinishedLogin { begun, sealed, lifetime: self.settings.session, return_to: state.return_to })
     }
 
-    /// What the provider says by the logout token in a form, which may have come from anybody.
+    /// Checks the logout token in a form. Anybody may have sent it.
     ///
     /// # Errors
     ///

@@ -17,12 +17,10 @@ use super::channels::{Channel, Channels};
 use super::error_pages::ErrorPageOutputs;
 use super::geoip::GeoOutputs;
 use super::oidc::ProviderOutputs;
-use super::oidc_sessions::SessionOutputs;
+use super::oidc_sessions::{self, SessionOutputs};
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{
-    error_pages, geoip, oidc, oidc_sessions, route_log, settings_log, user_lists, wanted_certificates, whereabouts,
-};
+use super::{error_pages, geoip, oidc, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
 use crate::settings::{OidcTable, UserTable};
