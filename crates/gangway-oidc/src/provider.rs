@@ -231,7 +231,7 @@ impl Provider {
         Ok(FinishedLogin { begun, sealed, lifetime: self.settings.session, return_to: state.return_to })
     }
 
-    /// Checks the logout token in a form. Anybody may have sent it.
+    /// Checks the logout token in a form.
     ///
     /// # Errors
     ///
