@@ -72,6 +72,11 @@ pub struct Subject {
 impl Subject {
     /// Prepares everything that a run would otherwise have to make, such as keys: their cost varies.
     pub async fn prepare() -> Self {
+        Self::prepare_with("").await
+    }
+
+    /// The same, with further keys of the route in the configuration.
+    pub async fn prepare_with(keys: &str) -> Self {
         let folder =
             tempfile::Builder::new().prefix("gangway-cost-").tempdir().expect("a temporary folder can be made");
         let endpoint = endpoint().await;
@@ -80,8 +85,9 @@ impl Subject {
         std::fs::create_dir_all(&certs).expect("a fresh folder");
         replace_file(&certs.join("cost.crt"), &certificate);
         replace_file(&certs.join("cost.key"), &key);
-        let config =
-            format!("[routes.cost]\nhost = \"localhost\"\nupstream = \"http://{endpoint}\"\nhttps-redirect = false\n");
+        let config = format!(
+            "[routes.cost]\nhost = \"localhost\"\nupstream = \"http://{endpoint}\"\nhttps-redirect = false\n{keys}"
+        );
         replace_file(&folder.path().join("gangway.toml"), &config);
         let subject = Self { folder };
         subject.run(&[], Load { protocol: Protocol::H1, requests: 100, connections: FEW }).await;

@@ -39,6 +39,16 @@ fn a_request_by_http1_takes_few_instructions() {
 }
 
 #[test]
+fn lists_and_limits_take_few_instructions() {
+    let keys = "allow = \"10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fd00::/8, 127.0.0.0/8\"\n\
+                deny = \"127.0.0.2, 192.0.2.0/24\"\nrate-limit = \"1000000/s\"\nconcurrency = 1000\n";
+    let guarded =
+        run(async { Subject::prepare_with(keys).await.per_request(Protocol::H1, REQUESTS).await }).instructions;
+    let more = guarded - H1.instructions;
+    at_most("instructions per request for lists and limits, h1", more, 1_500.0, 1_500.0, 0);
+}
+
+#[test]
 fn a_request_by_http1_allocates_nothing() {
     // Tasks in the background allocate as time passes. A request that allocates does so once at least.
     at_most("allocations per request, h1", H1.allocations, 0.2, 0.0, 2);

@@ -46,6 +46,11 @@ pub struct OidcUser<'a> {
 }
 
 impl OidcAuth {
+    /// Whether only some of the provider's users are let in.
+    pub fn is_narrowed(&self) -> bool {
+        !(self.users.is_empty() && self.groups.is_empty() && self.domains.is_empty())
+    }
+
     /// Whether a user may use the route. An entry of `auth.users` with `@` is an address, one with `sub:` in front a subject,
     /// and any other a name.
     pub fn admits(&self, user: OidcUser<'_>) -> bool {

@@ -20,6 +20,7 @@ fn is_of_others(code: Code) -> bool {
         codes::OIDC_UNAVAILABLE,
         codes::OIDC_KEYS,
         codes::OIDC_SESSIONS,
+        codes::OIDC_OPEN,
         codes::GEOIP_FILE,
         codes::GEOIP_KIND_MISSING,
         codes::GEOIP_FILE_UNUSED,

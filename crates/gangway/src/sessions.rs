@@ -45,7 +45,7 @@ pub(crate) fn list(args: &SessionListArgs) -> ExitCode {
         Format::Text => {
             let cells = |row: &SessionRow| {
                 let SessionRow { session, user, provider, host, since, until } = row;
-                [session, user, provider, host, since, until].map(|cell| printable(cell).to_string())
+                [session, user, provider, host, since, until].map(|cell| printable(cell))
             };
             let cells: Vec<[String; 6]> = rows.iter().map(cells).collect();
             table(Sheet::stdout(), ["SESSION", "USER", "PROVIDER", "HOST", "SINCE", "UNTIL"], &cells, tone)

@@ -47,7 +47,8 @@ pub(crate) struct AccessControl {
 pub(crate) struct Passage {
     /// The route whose gate it has passed.
     route: Option<Arc<Route>>,
-    permits: Vec<ConcurrencyPermit>,
+    /// Where the route bounds the requests under way. A list would be an allocation for each request.
+    permit: Option<ConcurrencyPermit>,
     login: Login,
 }
 
@@ -234,7 +235,7 @@ impl AccessControl {
                 Guard::Concurrency(max) => {
                     let client = (&*route.id, AddressKey::of(request.client()));
                     let permit = self.requests.begin(&client, max);
-                    passage.permits.push(permit.ok_or_else(too_many_at_once)?);
+                    passage.permit = Some(permit.ok_or_else(too_many_at_once)?);
                 }
                 Guard::Login(authentication) => passage.login = self.log_in(authentication, &request).await?,
             }

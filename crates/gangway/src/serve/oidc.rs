@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use gangway_certs::{LOGIN_KEYS_LOOK_EVERY, LoginKey};
 use gangway_diagnostic::{Diagnostic, Place, codes};
-use gangway_model::{Compiled, Middleware};
+use gangway_model::{Compiled, Middleware, OidcAuth};
 use gangway_oidc::{CookieKeys, LoginError, Provider, Providers};
-use gangway_publish::{Publisher, Reader};
+use gangway_publish::{Generation, Publisher, Reader};
 use gangway_tls::UnixTime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -49,6 +49,7 @@ pub(super) async fn follow(
     let mut known: BTreeMap<Box<str>, Arc<Provider>> = BTreeMap::new();
     let mut keys = VolumeKeys::default();
     let mut is_published = false;
+    let mut routes = NamedProviders::default();
     loop {
         let (last, of_file) = (known.clone(), tables.load().clone());
         let in_file: BTreeSet<Box<str>> = of_file.iter().map(|table| table.name.clone()).collect();
@@ -71,8 +72,9 @@ pub(super) async fn follow(
             outputs.providers.publish(Providers::new(known.values().cloned(), Arc::clone(&keys.sealing)));
             is_published = true;
         }
-        findings
-            .extend(named(&compiled.load()).iter().filter(|name| !in_file.contains(*name)).map(|name| missing(name)));
+        routes.look(&compiled);
+        findings.extend(routes.all.iter().filter(|name| !in_file.contains(*name)).map(|name| missing(name)));
+        findings.extend(routes.not_narrowed.iter().filter_map(|name| open(known.get(name)?)));
         findings.extend(keys.trouble.clone());
         if log.tell(&findings) {
             outputs.findings.publish(findings);
@@ -156,6 +158,59 @@ impl VolumeKeys {
     }
 }
 
+/// The providers that routes name.
+#[derive(Default)]
+struct NamedProviders {
+    /// The table that was looked at.
+    generation: Option<Generation>,
+    all: BTreeSet<Box<str>>,
+    /// Those of a route that lets all of their users in.
+    not_narrowed: BTreeSet<Box<str>>,
+}
+
+impl NamedProviders {
+    /// Looks at the table if it is a new one.
+    fn look(&mut self, compiled: &Reader<Compiled>) {
+        let compiled = compiled.load();
+        if self.generation == Some(compiled.generation()) {
+            return;
+        }
+        self.generation = Some(compiled.generation());
+        self.all = log_ins(&compiled).map(|oidc| oidc.provider.clone()).collect();
+        let not_narrowed = log_ins(&compiled).filter(|oidc| !oidc.is_narrowed());
+        self.not_narrowed = not_narrowed.map(|oidc| oidc.provider.clone()).collect();
+    }
+}
+
+/// Issuers that give an account to everybody who wants one.
+const PUBLIC_ISSUERS: [&str; 8] = [
+    "https://accounts.google.com",
+    "https://api.login.yahoo.com",
+    "https://appleid.apple.com",
+    "https://gitlab.com",
+    "https://id.twitch.tv/oauth2",
+    // The tenant of Microsoft's personal accounts.
+    "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
+    "https://www.facebook.com",
+    "https://www.linkedin.com/oauth",
+];
+
+/// What is to be said of a route that lets all users of a provider in.
+fn open(provider: &Provider) -> Option<Diagnostic> {
+    let name = &provider.settings().name;
+    if !PUBLIC_ISSUERS.contains(&provider.settings().issuer.trim_end_matches('/')) {
+        return None;
+    }
+    let place = Place::Name(format!("oidc.{name}").into());
+    let message = format!("everybody can have an account at OpenID provider `{name}`, and a route lets all of them in");
+    let found = Diagnostic::warning(codes::OIDC_OPEN, place, message)
+        .with_help(
+            "add the label `auth.users` with the addresses of those who are meant, or `auth.domains` with your domain",
+        )
+        .with_effect("whoever has an account there is let in");
+    Some(found)
+}
+
 /// Asks the providers that routes name how they are, for ever.
 pub(super) async fn check(
     providers: Reader<Providers>,
@@ -163,11 +218,12 @@ pub(super) async fn check(
     mut findings: Publisher<Vec<Diagnostic>>,
 ) -> Infallible {
     let mut log = FindingLog::default();
+    let mut named = NamedProviders::default();
     loop {
-        let named = named(&compiled.load());
+        named.look(&compiled);
         let mut checks = JoinSet::new();
         for (name, provider) in
-            named.iter().filter_map(|name| Some((name.clone(), providers.load().get(name)?.clone())))
+            named.all.iter().filter_map(|name| Some((name.clone(), providers.load().get(name)?.clone())))
         {
             checks.spawn(async move { (name, provider.check().await) });
         }
@@ -185,11 +241,9 @@ pub(super) async fn check(
     }
 }
 
-/// The providers that routes name.
-fn named(compiled: &Compiled) -> BTreeSet<Box<str>> {
+fn log_ins(compiled: &Compiled) -> impl Iterator<Item = &OidcAuth> {
     let middlewares = compiled.table.routes().iter().flat_map(|route| &route.middlewares);
-    let log_ins = middlewares.filter_map(Middleware::authentication);
-    log_ins.filter_map(|login| login.oidc()).map(|oidc| oidc.provider.clone()).collect()
+    middlewares.filter_map(Middleware::authentication).filter_map(|login| login.oidc())
 }
 
 fn missing(name: &str) -> Diagnostic {
@@ -221,8 +275,12 @@ mod tests {
     use super::*;
 
     fn table(name: &str, client: &str) -> OidcTable {
+        table_of(name, "https://id.example.org", client)
+    }
+
+    fn table_of(name: &str, issuer: &str, client: &str) -> OidcTable {
         let key = |key: &str, value: &str| (key.into(), value.into(), Place::Configuration);
-        let keys = vec![key("issuer", "https://id.example.org"), key("client-id", client)];
+        let keys = vec![key("issuer", issuer), key("client-id", client)];
         OidcTable::new(name.into(), keys, Place::Configuration)
     }
 
@@ -234,6 +292,14 @@ mod tests {
         assert!(Arc::ptr_eq(&first["home"], &second["home"]) && !Arc::ptr_eq(&first["work"], &second["work"]));
         let (third, found) = providers(&[table("home", "")], &first);
         assert!(third.is_empty() && found.len() == 1, "what is not in order is not there: {found:?}");
+    }
+
+    #[test]
+    fn a_route_that_lets_all_of_the_world_in_is_told() {
+        let tables = [table("home", "a"), table_of("google", "https://accounts.google.com", "a")];
+        let (known, _) = providers(&tables, &BTreeMap::new());
+        assert!(open(&known["home"]).is_none());
+        assert_eq!(open(&known["google"]).map(|found| found.code), Some(codes::OIDC_OPEN));
     }
 
     #[tokio::test]
