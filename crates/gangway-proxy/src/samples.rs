@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
+use gangway_crowdsec::{Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
@@ -137,6 +138,7 @@ pub(crate) struct SampleState {
     _user_lists: Publisher<UserLists>,
     _providers: Publisher<Providers>,
     _geography: Publisher<GeoDatabases>,
+    _decisions: Publisher<Decisions>,
     _pages: Publisher<PageLibrary>,
 }
 
@@ -152,6 +154,8 @@ impl SampleState {
         let (user_lists, lists) = channel(UserLists::default());
         let (providers, last_providers) = channel(Providers::default());
         let (geography, databases) = channel(GeoDatabases::default());
+        let (decisions, last_decisions) = channel(Decisions::default());
+        let bouncer = Bouncer::new(last_decisions).expect("good names");
         let (pages, last_pages) = channel(PageLibrary::default());
         let (whereabouts, last_whereabouts) = channel(Whereabouts::default());
         let certificates = CertificateResolver::of_store(stores);
@@ -176,6 +180,7 @@ impl SampleState {
             overload: crate::overload::Overload::new(&Limits::default()),
             access: Arc::new(AccessControl::new(LoginSources { user_lists: lists, providers: last_providers })),
             geography: databases,
+            bouncer,
             pages: last_pages,
             page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
@@ -190,6 +195,7 @@ impl SampleState {
             _user_lists: user_lists,
             _providers: providers,
             _geography: geography,
+            _decisions: decisions,
             _pages: pages,
         }
     }

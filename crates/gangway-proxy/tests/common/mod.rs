@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gangway_crowdsec::{Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
@@ -34,6 +35,7 @@ pub(crate) struct Plane {
     pub(crate) user_lists: Publisher<UserLists>,
     pub(crate) providers: Publisher<Providers>,
     pub(crate) geography: Publisher<GeoDatabases>,
+    pub(crate) decisions: Publisher<Decisions>,
     pub(crate) pages: Publisher<PageLibrary>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
@@ -71,6 +73,7 @@ impl Plane {
         let (user_lists, lists) = channel(UserLists::default());
         let (providers, of_providers) = channel(Providers::default());
         let (geography, databases) = channel(GeoDatabases::default());
+        let (decisions, of_decisions) = channel(Decisions::default());
         let (pages, library) = channel(PageLibrary::default());
         let mint = Arc::new(Mint::new());
         let certificates = CertificateResolver::new(stores, Arc::clone(&mint), demand);
@@ -80,6 +83,7 @@ impl Plane {
             whereabouts: reader,
             logins: LoginSources { user_lists: lists, providers: of_providers },
             geography: databases,
+            bouncer: Bouncer::new(of_decisions).expect("good names"),
             pages: library,
         };
         let (plane, tasks) = gangway_proxy::start(settings, sources, metrics).expect("free ports");
@@ -90,7 +94,20 @@ impl Plane {
         supervise(move || overload_manager.run());
         plane.open();
         let ca = InternalCa::make(&Scope::default(), UnixTime::now()).expect("a CA");
-        Self { plane, tables, store, mint, whereabouts, user_lists, providers, geography, pages, ca, registry }
+        Self {
+            plane,
+            tables,
+            store,
+            mint,
+            whereabouts,
+            user_lists,
+            providers,
+            geography,
+            decisions,
+            pages,
+            ca,
+            registry,
+        }
     }
 
     /// Starts one that serves these routes and asks for certificates on demand.
