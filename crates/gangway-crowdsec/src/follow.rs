@@ -28,6 +28,10 @@ const ALL_EVERY: Duration = Duration::from_secs(3600);
 /// If the engine is silent for this long at the start, that is said, so that nobody waits for it.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 
+/// Decisions that end within this time are taken out together. Those of a list end one after the other, and each time all that
+/// are left are put in order anew.
+const ENDS_GATHERED: Duration = Duration::from_secs(1);
+
 /// The written ends of what the task knows.
 pub struct Outputs {
     /// The decisions in force. Nothing is published before the engine has told any.
@@ -89,7 +93,7 @@ impl Follower {
             let next_end = self.ledger.next_end();
             let ends = async {
                 match next_end {
-                    Some(end) => sleep_until(end).await,
+                    Some(end) => sleep_until(end + ENDS_GATHERED).await,
                     None => pending().await,
                 }
             };
@@ -203,6 +207,7 @@ mod tests {
     struct Followed {
         written: Written,
         bouncer: Bouncer,
+        decisions: Reader<Decisions>,
         status: Reader<Status>,
     }
 
@@ -210,9 +215,9 @@ mod tests {
         let written = Written::default();
         written.0.lock().expect("whole").answers.extend(answers);
         let ((decisions, reader), (status, of_status)) = (channel(Decisions::default()), channel(Status::default()));
-        let bouncer = Bouncer::new(reader).expect("good names");
+        let bouncer = Bouncer::new(reader.clone()).expect("good names");
         tokio::spawn(follow_source(written.clone(), bouncer.clone(), Outputs { decisions, status }));
-        Followed { written, bouncer, status: of_status }
+        Followed { written, bouncer, decisions: reader, status: of_status }
     }
 
     impl Followed {
@@ -290,9 +295,21 @@ mod tests {
         followed.written.0.lock().expect("whole").is_silent = true;
         followed.asked(2).await;
         assert!(followed.is_banned(A), "its time is not over");
-        sleep(Duration::from_secs(5)).await;
+        sleep(Duration::from_secs(6)).await;
         assert_eq!(followed.pulls().len(), 2, "the question is still open");
         assert!(!followed.is_banned(A) && followed.is_banned(B));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn decisions_that_end_one_after_the_other_are_taken_out_together() {
+        let ends: Vec<String> = (0..900).map(|number| format!("{}ms", 20_000 + number)).collect();
+        let all: Vec<_> = ends.iter().zip(1..).map(|(end, id)| (id, A, &**end)).collect();
+        let followed = following([Ok(told(&all, &[]))]);
+        followed.asked(3).await;
+        let before = followed.decisions.generation().count();
+        sleep(Duration::from_secs(3)).await;
+        assert!(!followed.is_banned(A));
+        assert_eq!(followed.decisions.generation().count(), before + 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -64,7 +64,7 @@ mod tests {
             ("-4h", 0),
         ] {
             let read = parse(text).map(|duration| duration.as_secs_f64() * 1e3);
-            assert_eq!(read.map(|read| read.round()), Some(f64::from(milliseconds)), "{text}");
+            assert_eq!(read.map(f64::round), Some(f64::from(milliseconds)), "{text}");
         }
         assert_eq!(parse("42\u{b5}s"), Some(Duration::from_micros(42)));
         assert_eq!(parse("42\u{3bc}s"), parse("42us"));

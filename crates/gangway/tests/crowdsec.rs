@@ -91,6 +91,14 @@ async fn whom_the_engine_bans_gets_403_through_a_proxy_until_the_last_ban_ends()
     let mut connection = client.connect("plain.test").await.unwrap();
     let page = connection.ask("GET", "/", &[("x-forwarded-for", BAD), ("accept", "text/html")], "").await.unwrap();
     assert!(page.text().contains("banned") && !page.text().contains("cscli"), "{}", page.text());
+    let upgrade = [
+        ("x-forwarded-for", BAD),
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+    ];
+    let mut connection = client.connect("plain.test").await.unwrap();
+    assert_eq!(connection.ask("GET", "/", &upgrade, "").await.unwrap().status, 403);
     let (_, told, _) = instance.ask(["explain", "http://plain.test/", "--from", BAD]);
     assert!(told.contains("403 banned: CrowdSec has banned 192.0.2.7, as `cscli` decided"), "{told}");
     let (_, told, _) = instance.ask(["explain", "http://closed.test/", "--from", GOOD]);
@@ -99,8 +107,8 @@ async fn whom_the_engine_bans_gets_403_through_a_proxy_until_the_last_ban_ends()
     for line in [
         "gangway_crowdsec_up 1",
         "gangway_crowdsec_decisions{about=\"ipv4\",origin=\"cscli\"} 2",
-        "gangway_crowdsec_dropped_total{ip_type=\"ipv4\",origin=\"cscli\"} 7",
-        "gangway_answers_total{reason=\"banned\"} 7",
+        "gangway_crowdsec_dropped_total{ip_type=\"ipv4\",origin=\"cscli\"} 8",
+        "gangway_answers_total{reason=\"banned\"} 8",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }

@@ -188,6 +188,7 @@ mod tests {
                     queue: Some(queue),
                     waiting_bytes,
                     format: AccessLogFormat::Text,
+                    lines: Arc::default(),
                     dropped: dropped.clone(),
                 },
                 never_read,
