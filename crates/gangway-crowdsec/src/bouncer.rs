@@ -82,7 +82,7 @@ impl Bouncer {
         judgement
     }
 
-    /// The same for one new request: whoever is judged is counted.
+    /// The same for one new request, whose client is counted as soon as it is judged.
     pub fn of_request(&self) -> RequestBouncer<'_> {
         RequestBouncer(self)
     }
@@ -103,7 +103,7 @@ impl Bouncer {
         self.up.set(i64::from(is_answered));
     }
 
-    /// The counters that the engine is told of: name, unit, labels and value.
+    /// The counters that the engine learns.
     pub(crate) fn counted(&self) -> Vec<Counted> {
         let read = |name, unit, families: Vec<prometheus::proto::MetricFamily>| {
             let of_family = |family: &prometheus::proto::MetricFamily| family.get_metric().to_vec();

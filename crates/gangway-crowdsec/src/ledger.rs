@@ -12,31 +12,20 @@ use tokio::time::Instant;
 
 use crate::decisions::Decisions;
 use crate::go_duration;
-use crate::status::Status;
+use crate::status::{Skipped, Status};
 use crate::stream_answer::{StreamAnswer, StreamedDecision};
 
 /// Decisions that are kept. The lists that people subscribe to have some ten thousand.
 pub const DECISIONS_MAX: usize = 250_000;
 
-/// Those who decide that are told apart: `CAPI`, `cscli`, `crowdsec`, `lists` and a few more. All others are one.
+/// How many origins of decisions have a name of their own: `CAPI`, `cscli`, `crowdsec`, `lists` and a few more. All others
+/// count as one.
 const ORIGINS_MAX: usize = 16;
 const OTHER_ORIGIN: &str = "other";
 const ORIGIN_LEN_MAX: usize = 64;
 
 /// Characters of a decision that cannot be kept which are repeated.
 const SHOWN_MAX: usize = 60;
-
-/// Decisions that are not in force.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Skipped {
-    /// How many were about what is neither an address, a network, a country nor an AS number, or did not say how long they
-    /// last.
-    pub unreadable: usize,
-    /// One of those, such as `Username:ann`.
-    pub example: Option<String>,
-    /// How many came after [`DECISIONS_MAX`] others.
-    pub too_many: usize,
-}
 
 /// What a decision is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -14,7 +14,7 @@ use crate::decisions::Decisions;
 use crate::lapi::Lapi;
 use crate::settings::LapiSettings;
 
-/// How often the engine is told, as its own bouncers do.
+/// How often the engine gets a report, as from its own bouncers.
 const REPORT_EVERY: Duration = Duration::from_secs(30 * 60);
 
 /// Reports for ever, from the first decisions on. An engine that does not want to know is not told again.
@@ -43,7 +43,7 @@ pub async fn report(
                 tracing::debug!("the CrowdSec engine takes no usage metrics");
                 return pending().await;
             }
-            // What was not told is told the next time. That the engine is away is said by the task that reads decisions.
+            // The next report has it all. The task that reads decisions says that the engine is away.
             Err(error) => tracing::debug!(%error, "failed to report to the CrowdSec engine"),
         }
         sleep(REPORT_EVERY).await;

@@ -1,7 +1,7 @@
 //! A stand-in for the local API of a CrowdSec engine (LAPI): as strict as that one is, and wrong on request.
 //!
 //! It answers as version 1.4.6 of the engine does, byte for byte where that matters: durations of Go, `null` for empty lists,
-//! deletions that are told twice, and only the longest of several decisions about one value unless `dedup=false` asks for
+//! deletions that come twice, and only the longest of several decisions about one value unless `dedup=false` asks for
 //! all of them.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Keeps out who is banned, and, where a route asks for it, whoever might be.
+//! Keeps out clients that are banned, and, where a route asks for it, those that might be.
 
 use gangway_model::{Judgement, OnDoubt};
 

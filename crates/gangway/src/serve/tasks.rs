@@ -21,9 +21,8 @@ use super::geoip::GeoOutputs;
 use super::oidc::ProviderOutputs;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{
-    crowdsec, error_pages, geoip, oidc, route_log, settings_log, user_lists, wanted_certificates, whereabouts,
-};
+use super::{crowdsec, error_pages, geoip, oidc, route_log, settings_log};
+use super::{user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
 use crate::settings::{OidcTable, UserTable};
