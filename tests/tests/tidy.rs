@@ -21,7 +21,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gangway-acme", &["gangway-diagnostic", "gangway-publish", "gangway-tls"]),
     ("gangway-certs", &["gangway-acme", "gangway-diagnostic", "gangway-publish", "gangway-tls"]),
     ("gangway-oidc", &[]),
-    ("gangway-proxy", &["gangway-model", "gangway-oidc", "gangway-publish", "gangway-tls"]),
+    ("gangway-crowdsec", &["gangway-model", "gangway-publish"]),
+    ("gangway-proxy", &["gangway-crowdsec", "gangway-model", "gangway-oidc", "gangway-publish", "gangway-tls"]),
     ("gangway-admin", &["gangway-diagnostic", "gangway-model", "gangway-publish", "gangway-tls"]),
     (
         "gangway",
@@ -30,6 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "gangway-admin",
             "gangway-certs",
             "gangway-compose",
+            "gangway-crowdsec",
             "gangway-diagnostic",
             "gangway-model",
             "gangway-oidc",

@@ -213,6 +213,7 @@ impl Answers {
                 gateway: self.sources.instance.gateway_seen(),
                 refuses_plain: self.sources.instance.refuses_plain(),
                 geography: &*self.sources.instance,
+                reputation: &*self.sources.instance,
                 now: self.sources.instance.now(),
             },
         ))

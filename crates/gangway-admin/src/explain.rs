@@ -8,7 +8,7 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::mention::{self, MentionedBy};
 use gangway_model::{
     ClientPlace, Compiled, Considered, Endpoint, Explanation, Geography, Middleware, Nearest, PublicPorts, Readiness,
-    RequestView, Route, TlsMode, UpgradeFate, follows_redirects, slash_redirect,
+    Reputation, RequestView, Route, TlsMode, UpgradeFate, follows_redirects, slash_redirect,
 };
 use gangway_tls::{CertificateResolver, Origin, UnixTime};
 use http::header::UPGRADE;
@@ -37,6 +37,8 @@ pub(crate) struct ExplainContext<'a> {
     pub(crate) refuses_plain: bool,
     /// Tells where clients are.
     pub(crate) geography: &'a dyn Geography,
+    /// Tells which clients are banned.
+    pub(crate) reputation: &'a dyn Reputation,
     pub(crate) now: UnixTime,
 }
 
@@ -52,7 +54,8 @@ struct TableLookup<'a> {
 
 impl<'a> ExplainContext<'a> {
     fn client_of(&self, query: &ExplainQuery) -> KnownClient<'a> {
-        KnownClient { place: ClientPlace::new(query.from, self.geography), gateway: self.gateway }
+        let place = ClientPlace::new(query.from, self.geography);
+        KnownClient { judgement: self.reputation.judge(&place), place, gateway: self.gateway }
     }
 }
 
@@ -239,10 +242,12 @@ fn upgrade_outcome(route: &Route, query: &ExplainQuery) -> String {
 
 /// The first answer that one of the route's middlewares gives before a log-in or an endpoint is asked.
 fn answer_by_middleware(route: &Route, query: &ExplainQuery, client: &KnownClient<'_>, prefix: &str) -> Option<String> {
-    route.middlewares.iter().find_map(|middleware| {
-        let redirected = || redirect_by_middleware(middleware, query, prefix);
-        let location = || redirected().map(|(status, location)| format!("{status}: redirected to {location}"));
-        steps::refusal(middleware, query, client).or_else(location)
+    steps::ban(query, client).or_else(|| {
+        route.middlewares.iter().find_map(|middleware| {
+            let redirected = || redirect_by_middleware(middleware, query, prefix);
+            let location = || redirected().map(|(status, location)| format!("{status}: redirected to {location}"));
+            steps::refusal(middleware, query, client).or_else(location)
+        })
     })
 }
 
@@ -262,6 +267,7 @@ fn redirect_by_middleware(middleware: &Middleware, query: &ExplainQuery, prefix:
         | Middleware::Hsts(_)
         | Middleware::SecureHeaders { .. }
         | Middleware::AddressFilter(_)
+        | Middleware::Crowdsec(_)
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Authentication(_)

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use gangway_diagnostic::Diagnostic;
-use gangway_model::{EndpointKey, Geography, PublicPorts};
+use gangway_model::{EndpointKey, Geography, PublicPorts, Reputation};
 use gangway_tls::{DemandCounts, UnixTime};
 
 use crate::api::{CertificateView, ConfigFileView, EngineView};
@@ -15,7 +15,7 @@ use crate::api::{CertificateView, ConfigFileView, EngineView};
 /// The running instance, as the admin listener sees it. Each answer is a value of one moment; no method waits.
 ///
 /// As a [`Geography`] it tells the places of addresses as the data plane takes them.
-pub trait Instance: Geography + Send + Sync + 'static {
+pub trait Instance: Geography + Reputation + Send + Sync + 'static {
     /// The phase that the instance is in.
     fn phase(&self) -> InstancePhase;
     /// The addresses of the data plane: plain HTTP, then HTTPS.

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    AddressFilter, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, ForwardAuth, KeyOrigin, Located,
-    LoginMethod, Middleware, OidcAuth, PlaceKind, Route, SkipRule, choose_coding,
+    AddressFilter, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, ForwardAuth, Judgement,
+    KeyOrigin, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route, SkipRule, choose_coding,
 };
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
 
@@ -18,6 +18,8 @@ use crate::views;
 /// What is known of the client of a query.
 pub(crate) struct KnownClient<'a> {
     pub(crate) place: ClientPlace<'a>,
+    /// Whether it is banned.
+    pub(crate) judgement: Judgement,
     /// The address of a gateway with which clients come, if any did. It is in no network, and no client's.
     pub(crate) gateway: Option<IpAddr>,
 }
@@ -36,6 +38,32 @@ pub(crate) fn steps(route: &Route, query: &ExplainQuery, client: &KnownClient<'_
         definitions: definitions(middleware, &route.origins),
     };
     route.middlewares.iter().map(step).collect()
+}
+
+/// The answer to a client that is banned, whatever the route.
+pub(crate) fn ban(query: &ExplainQuery, client: &KnownClient<'_>) -> Option<String> {
+    match &client.judgement {
+        Judgement::Banned { origin } if !client.is_of_gateway() => Some(format!(
+            "403 banned: CrowdSec has banned {}, as `{origin}` decided; its own connections are closed unanswered",
+            query.from
+        )),
+        Judgement::Banned { .. } | Judgement::Unknown | Judgement::Free | Judgement::Undecided(_) => None,
+    }
+}
+
+/// The doubt for which a route with `crowdsec` is closed to a client.
+fn doubt(query: &ExplainQuery, client: &KnownClient<'_>) -> Option<String> {
+    match &client.judgement {
+        _ if client.is_of_gateway() => {
+            Some(format!("{} is the address of a gateway, so it is not a client's", query.from))
+        }
+        Judgement::Unknown => Some("the CrowdSec engine has not told yet who is banned".to_owned()),
+        Judgement::Undecided(kind) => {
+            let from = query.from;
+            Some(format!("CrowdSec has decided by {kind}, and no file of `--geoip` tells the {kind} of {from}"))
+        }
+        Judgement::Free | Judgement::Banned { .. } => None,
+    }
 }
 
 /// The answer to a request that this middleware refuses before a log-in or an endpoint is asked.
@@ -57,6 +85,10 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &Kn
                 Some(format!("503 route-closed: {why}"))
             }
         },
+        Middleware::Crowdsec(on_doubt) => ban(query, client).or_else(|| match on_doubt {
+            OnDoubt::Close => doubt(query, client).map(|doubt| format!("503 route-closed: {doubt}")),
+            OnDoubt::Admit => None,
+        }),
         Middleware::BodyLimit(max) => {
             (body_len(query)? > *max).then(|| format!("413: the body is larger than {max} bytes"))
         }
@@ -156,6 +188,10 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
             };
             format!("{} is let in, for {why}{}", query.from, found_place(filter, &client.place))
         }
+        Middleware::Crowdsec(_) => match doubt(query, client) {
+            None => format!("{} is let in, for CrowdSec has not banned it", query.from),
+            Some(doubt) => format!("{} is let in, though {doubt}", query.from),
+        },
         Middleware::RateLimit(limit) => {
             format!("counts for {}; what is beyond gets 429", limited_client(&limit.key, query))
         }
@@ -290,6 +326,7 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
     };
     let is_of = |key: &str| match middleware {
         Middleware::AddressFilter(_) => matches!(key, "allow" | "deny"),
+        Middleware::Crowdsec(_) => key == "crowdsec",
         Middleware::RateLimit(_) => key == "rate-limit",
         Middleware::ConcurrencyLimit(_) => key == "concurrency",
         Middleware::Authentication(_) => key.starts_with("auth."),
@@ -316,7 +353,7 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{CountryCode, Geography, MiddlewareTable, Settings, Snapshot, compile};
+    use gangway_model::{CountryCode, Geography, MiddlewareTable, Reputation, Settings, Snapshot, compile};
 
     use super::*;
 
@@ -337,6 +374,17 @@ mod tests {
         }
     }
 
+    /// One network is banned, and of one nobody can tell.
+    impl Reputation for Known {
+        fn judge(&self, client: &ClientPlace<'_>) -> Judgement {
+            match client.address().to_string() {
+                address if address.starts_with("198.51.100.") => Judgement::Banned { origin: "cscli".into() },
+                address if address.starts_with("2001:db8:") => Judgement::Undecided(PlaceKind::Country),
+                _ => Judgement::Free,
+            }
+        }
+    }
+
     fn decided(keys: &[(&str, &str)], query: &str) -> (Vec<Option<String>>, Option<String>) {
         let place = gangway_diagnostic::Place::Configuration;
         let keys = keys.iter().map(|(key, value)| ((*key).into(), (*value).into(), place.clone())).collect();
@@ -344,16 +392,23 @@ mod tests {
         let route = [("host", "a.test"), ("upstream", "http://192.0.2.9:80"), ("use", "doors")];
         let route = route.map(|(key, value)| (key.into(), value.into(), place.clone()));
         let route = gangway_model::FileRoute { name: "a".into(), keys: route.into(), place: place.clone() };
-        let settings =
-            Settings { file_routes: vec![route], middlewares: vec![table], has_geoip: true, ..Settings::default() };
+        let settings = Settings {
+            file_routes: vec![route],
+            middlewares: vec![table],
+            has_geoip: true,
+            has_crowdsec: true,
+            ..Settings::default()
+        };
         let compiled = compile(&Snapshot::default(), &settings);
         assert!(compiled.diagnostics.is_empty(), "{}", compiled.diagnostics);
         let route = &compiled.table.routes()[0];
         let query = ExplainQuery::parse(query).expect("a query");
-        let client = KnownClient { place: ClientPlace::new(query.from, &Known), gateway: Some(GATEWAY) };
+        let place = ClientPlace::new(query.from, &Known);
+        let client = KnownClient { judgement: Known.judge(&place), place, gateway: Some(GATEWAY) };
         let steps = steps(route, &query, &client);
         assert!(steps.iter().all(|step| step.definitions == ["doors"]), "{steps:?}");
-        let refusal = route.middlewares.iter().find_map(|one| refusal(one, &query, &client));
+        let refused = || route.middlewares.iter().find_map(|one| refusal(one, &query, &client));
+        let refusal = ban(&query, &client).or_else(refused);
         (steps.into_iter().map(|step| step.decision).collect(), refusal)
     }
 
@@ -392,6 +447,13 @@ mod tests {
                 &[("rate-limit", "5/s by header X-Api-Key")],
                 "from=192.0.2.2",
                 "counts for 192.0.2.2, as `x-api-key` has no single value; what is beyond gets 429",
+            ),
+            (&[("crowdsec", "closed")], "from=192.0.2.2", "192.0.2.2 is let in, for CrowdSec has not banned it"),
+            (
+                &[("crowdsec", "open")],
+                "from=2001:db8::1",
+                "2001:db8::1 is let in, though CrowdSec has decided by country, and no file of `--geoip` tells the country \
+                 of 2001:db8::1",
             ),
             (&[("concurrency", "7")], "from=192.0.2.2", "counts for 192.0.2.2; more than 7 under way get 429"),
             (
@@ -492,6 +554,21 @@ mod tests {
                 &[("deny", "as:64500")],
                 "from=2001:db8::1",
                 "503 route-closed: no file of `--geoip` tells the AS number of 2001:db8::1, so nobody is let in",
+            ),
+            (
+                &[("crowdsec", "open")],
+                "from=198.51.100.7",
+                "403 banned: CrowdSec has banned 198.51.100.7, as `cscli` decided; its own connections are closed unanswered",
+            ),
+            (
+                &[("crowdsec", "true")],
+                "from=2001:db8::1",
+                "503 route-closed: CrowdSec has decided by country, and no file of `--geoip` tells the country of 2001:db8::1",
+            ),
+            (
+                &[("crowdsec", "true")],
+                "from=172.18.0.1",
+                "503 route-closed: 172.18.0.1 is the address of a gateway, so it is not a client's",
             ),
             (&[("body-limit", "10")], "header=Content-Length:11", "413: the body is larger than 10 bytes"),
         ] {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use gangway_admin::{Admin, AdminSettings, CertificatesState, EndpointActivity, Instance, InstancePhase, Sources, api};
 use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span, codes};
 use gangway_model::{
-    Attachment, Compiled, Container, ContainerState, CountryCode, Ended, EndpointKey, ExposedPort, FileRoute,
-    Geography, Located, PublicPorts, Settings, Snapshot, compile,
+    Attachment, ClientPlace, Compiled, Container, ContainerState, CountryCode, Ended, EndpointKey, ExposedPort,
+    FileRoute, Geography, Judgement, Located, PublicPorts, Reputation, Settings, Snapshot, compile,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
@@ -39,6 +39,12 @@ impl Geography for Fake {
 
     fn autonomous_system(&self, _: IpAddr) -> Located<u32> {
         Located::Unknown
+    }
+}
+
+impl Reputation for Fake {
+    fn judge(&self, _: &ClientPlace<'_>) -> Judgement {
+        Judgement::Unknown
     }
 }
 

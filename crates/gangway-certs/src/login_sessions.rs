@@ -151,7 +151,8 @@ mod tests {
     async fn a_damaged_register_is_kept_beside_the_new_one() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("oidc")).expect("ours");
-        std::fs::write(folder.path().join(FILE), "{").expect("ours");
+        let mut file = std::fs::File::create(folder.path().join(FILE)).expect("ours");
+        std::io::Write::write_all(&mut file, b"{").expect("ours");
         let sessions = change_login_sessions(folder.path(), NOW, |all| all.push(session("1", 10))).await;
         assert_eq!(sessions.expect("the volume").len(), 1);
         let files = std::fs::read_dir(folder.path().join("oidc")).expect("ours").count();

@@ -186,10 +186,50 @@ impl FromIterator<IpNet> for ClientList {
 pub struct AddressList {
     /// As written, for people; `lan` is one entry.
     entries: Box<[AddressEntry]>,
+    ranges: AddressRanges,
+}
+
+/// A set of addresses without the words for it: 8 bytes for a network of IPv4, 32 for one of IPv6. A look-up takes as many
+/// steps as the logarithm of the number of its networks.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AddressRanges {
     /// Disjoint ranges of IPv4 addresses, ascending.
     v4: Box<[(u32, u32)]>,
     /// Disjoint ranges of IPv6 addresses, ascending.
     v6: Box<[(u128, u128)]>,
+}
+
+impl AddressRanges {
+    /// Whether an address is in the set. An IPv4 address in IPv6 form counts as the IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match address.to_canonical() {
+            IpAddr::V4(address) => is_in(&self.v4, u32::from(address)),
+            IpAddr::V6(address) => is_in(&self.v6, u128::from(address)),
+        }
+    }
+
+    /// Whether no address is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// The memory that the set takes beside its own fields, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.v4) + size_of_val(&*self.v6)
+    }
+}
+
+impl FromIterator<IpNet> for AddressRanges {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for network in networks {
+            match network {
+                IpNet::V4(network) => v4.push((u32::from(network.network()), u32::from(network.broadcast()))),
+                IpNet::V6(network) => v6.push((u128::from(network.network()), u128::from(network.broadcast()))),
+            }
+        }
+        Self { v4: disjoint(v4), v6: disjoint(v6) }
+    }
 }
 
 /// One entry of a list of addresses.
@@ -224,22 +264,12 @@ impl AddressList {
                 AddressEntry::Network(network) => networks.push(*network),
             }
         }
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for network in networks {
-            match network {
-                IpNet::V4(network) => v4.push((u32::from(network.network()), u32::from(network.broadcast()))),
-                IpNet::V6(network) => v6.push((u128::from(network.network()), u128::from(network.broadcast()))),
-            }
-        }
-        Self { entries: entries.into(), v4: disjoint(v4), v6: disjoint(v6) }
+        Self { entries: entries.into(), ranges: networks.into_iter().collect() }
     }
 
     /// Whether an address is in the list. An IPv4 address in IPv6 form counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
-        match address.to_canonical() {
-            IpAddr::V4(address) => is_in(&self.v4, u32::from(address)),
-            IpAddr::V6(address) => is_in(&self.v6, u128::from(address)),
-        }
+        self.ranges.contains(address)
     }
 
     /// The first entry that has an address, for people. It looks at one entry after the other.
@@ -330,6 +360,9 @@ fn write_list(entries: impl Iterator<Item = impl Display>, f: &mut Formatter<'_>
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::cmp::Ordering;
+
     use super::*;
     use crate::geography::{Geography, NoGeography};
 
@@ -375,6 +408,49 @@ mod tests {
         }
         assert!(some.contains(ip("::ffff:10.1.2.3")), "an IPv4 client of a dual-stack socket");
         assert!(!AddressList::default().contains(ip("10.0.0.1")));
+    }
+
+    /// A number that counts how often it is compared.
+    #[derive(Clone, Copy)]
+    struct Counted(u32);
+
+    thread_local! {
+        static COMPARED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    impl Ord for Counted {
+        fn cmp(&self, other: &Self) -> Ordering {
+            COMPARED.set(COMPARED.get() + 1);
+            self.0.cmp(&other.0)
+        }
+    }
+
+    impl PartialOrd for Counted {
+        fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+
+    impl PartialEq for Counted {
+        fn eq(&self, other: &Self) -> bool {
+            self.cmp(other).is_eq()
+        }
+    }
+
+    impl Eq for Counted {}
+
+    #[test]
+    fn a_look_up_among_fifty_thousand_takes_a_few_steps() {
+        let ranges: Vec<_> = (0..50_000).map(|number| (Counted(number * 8), Counted(number * 8 + 3))).collect();
+        let ranges = disjoint(ranges);
+        assert_eq!(ranges.len(), 50_000);
+        for address in (0..400_000).step_by(977).chain([0, 399_995, 399_996, u32::MAX]) {
+            COMPARED.set(0);
+            let is_in = is_in(&ranges, Counted(address));
+            let steps = COMPARED.get();
+            assert_eq!(is_in, address < 400_000 && address % 8 < 4, "{address}");
+            assert!(steps <= 18, "{steps} steps for {address}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub mod path;
 pub mod reference;
 mod regex_pattern;
 mod replacement;
+mod reputation;
 mod request_limit;
 mod request_view;
 mod route;
@@ -51,7 +52,7 @@ mod value;
 mod vocabulary;
 
 pub use accept_encoding::choose as choose_coding;
-pub use address_filter::{AddressFilter, AddressList, AddressVerdict, ClientList, LAN};
+pub use address_filter::{AddressFilter, AddressList, AddressRanges, AddressVerdict, ClientList, LAN};
 pub use authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, SkipRule};
 pub use bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
 pub use compile::{Compiled, Compiler, Hold, Move, compile};
@@ -71,6 +72,7 @@ pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenan
 pub use password_hash::{PasswordHash, PasswordScheme};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};
 pub use replacement::Replacement;
+pub use reputation::{Judgement, NoReputation, OnDoubt, Reputation};
 pub use request_limit::{ClientKey, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{

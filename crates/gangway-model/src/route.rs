@@ -16,6 +16,7 @@ use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
+use crate::reputation::OnDoubt;
 use crate::request_limit::RateLimit;
 use http::{HeaderName, HeaderValue};
 
@@ -149,6 +150,8 @@ pub enum Middleware {
     },
     /// Refuses clients by their address with 403. Where every client has the same address, it refuses all with 503.
     AddressFilter(AddressFilter),
+    /// Says what becomes of clients of whom it is not known whether they are banned. Those who are get 403 on every route.
+    Crowdsec(OnDoubt),
     /// More requests of one client in a time are refused with 429.
     RateLimit(RateLimit),
     /// More requests of one client address under way are refused with 429.
@@ -190,6 +193,7 @@ impl Middleware {
             | Self::Hsts(_)
             | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
+            | Self::Crowdsec(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Compression(_)
@@ -201,7 +205,8 @@ impl Middleware {
     pub fn address_filter(&self) -> Option<&AddressFilter> {
         match self {
             Self::AddressFilter(filter) => Some(filter),
-            Self::StripPrefix(_)
+            Self::Crowdsec(_)
+            | Self::StripPrefix(_)
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
@@ -232,6 +237,7 @@ impl Middleware {
             | Self::Hsts(_)
             | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
+            | Self::Crowdsec(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
@@ -253,6 +259,7 @@ impl Middleware {
             | Self::Hsts(_)
             | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
+            | Self::Crowdsec(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
@@ -273,6 +280,7 @@ impl Middleware {
             | Self::Hsts(_)
             | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
+            | Self::Crowdsec(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)

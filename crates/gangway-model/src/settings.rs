@@ -27,6 +27,8 @@ pub struct Settings {
     pub keep_hosts: Duration,
     /// `--geoip`: whether databases are given that tell where clients are. Without them no list can name countries.
     pub has_geoip: bool,
+    /// `--crowdsec-url`: whether there is a CrowdSec engine that tells who is banned.
+    pub has_crowdsec: bool,
     /// Where we listen ourselves: no container is ever reached there.
     pub own_listeners: OwnListeners,
 }
@@ -88,6 +90,7 @@ impl Default for Settings {
             default_use: Vec::new(),
             keep_hosts: KEEP_HOSTS_DEFAULT,
             has_geoip: false,
+            has_crowdsec: false,
             own_listeners: OwnListeners::default(),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use gangway_crowdsec::Bouncer;
 use gangway_model::{Compiled, EndpointKey};
 use gangway_publish::{Reader, seat};
 use gangway_tls::{CertificateResolver, ServerConfigs};
@@ -73,6 +74,8 @@ pub struct Sources {
     pub logins: LoginSources,
     /// Where addresses are.
     pub geography: Reader<GeoDatabases>,
+    /// Who is banned.
+    pub bouncer: Bouncer,
     /// The pages for errors.
     pub pages: Reader<PageLibrary>,
 }
@@ -103,7 +106,7 @@ pub fn start(
     sources: Sources,
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
-    let Sources { compiled, certificates, whereabouts, logins, geography, pages } = sources;
+    let Sources { compiled, certificates, whereabouts, logins, geography, bouncer, pages } = sources;
     let metrics = Arc::new(metrics);
     let (table_seat, tables) = seat(ActiveTable::default());
     let suspects = Arc::<Suspects>::default();
@@ -161,6 +164,7 @@ pub fn start(
         overload: overload.clone(),
         access: Arc::new(AccessControl::new(logins)),
         geography,
+        bouncer,
         pages,
         page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
         metrics,

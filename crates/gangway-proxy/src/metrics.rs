@@ -16,7 +16,7 @@ pub struct Metrics {
     refused: IntCounterVec,
     /// Open client connections, by listener.
     pub(crate) connections: IntGaugeVec,
-    /// Connections turned away by a bound, by reason.
+    /// Connections turned away by a bound or a ban, by reason.
     pub(crate) connections_refused: IntCounterVec,
     /// TLS handshakes that failed, by reason.
     pub(crate) handshake_failures: IntCounterVec,
@@ -51,7 +51,7 @@ impl Metrics {
                 &["listener"],
             )?,
             connections_refused: IntCounterVec::new(
-                Opts::new("gangway_connections_refused_total", "Client connections turned away by a bound."),
+                Opts::new("gangway_connections_refused_total", "Client connections turned away."),
                 &["reason"],
             )?,
             handshake_failures: IntCounterVec::new(

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
+use gangway_crowdsec::{Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
@@ -138,6 +139,7 @@ pub(crate) struct SampleState {
     _providers: Publisher<Providers>,
     _ended_sessions: Publisher<EndedSessions>,
     _geography: Publisher<GeoDatabases>,
+    _decisions: Publisher<Decisions>,
     _pages: Publisher<PageLibrary>,
 }
 
@@ -154,6 +156,8 @@ impl SampleState {
         let (providers, last_providers) = channel(Providers::default());
         let (ended_sessions, last_ended) = channel(EndedSessions::default());
         let (geography, databases) = channel(GeoDatabases::default());
+        let (decisions, last_decisions) = channel(Decisions::default());
+        let bouncer = Bouncer::new(last_decisions).expect("good names");
         let (pages, last_pages) = channel(PageLibrary::default());
         let (whereabouts, last_whereabouts) = channel(Whereabouts::default());
         let certificates = CertificateResolver::of_store(stores);
@@ -183,6 +187,7 @@ impl SampleState {
                 session_events: mpsc::channel(1).0,
             })),
             geography: databases,
+            bouncer,
             pages: last_pages,
             page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
@@ -198,6 +203,7 @@ impl SampleState {
             _providers: providers,
             _ended_sessions: ended_sessions,
             _geography: geography,
+            _decisions: decisions,
             _pages: pages,
         }
     }

@@ -82,6 +82,10 @@ pub enum AccessLogFormat {
     Common,
     /// The common log format with referrer and user agent added.
     Combined,
+    /// As Traefik writes its common log format.
+    Traefik,
+    /// One JSON object a line, as Caddy writes it.
+    Caddy,
 }
 
 /// How work is spread over cores.

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use gangway_crowdsec::Bouncer;
 use gangway_model::Compiled;
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, ServerConfigs};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) access: Arc<AccessControl>,
     /// Where addresses are.
     pub(crate) geography: Reader<GeoDatabases>,
+    /// Who is banned.
+    pub(crate) bouncer: Bouncer,
     /// The pages on the volume.
     pub(crate) pages: Reader<PageLibrary>,
     /// Bounds the questions to page services that are under way.

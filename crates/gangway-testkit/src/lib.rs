@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod client;
+pub mod crowdsec;
 pub mod engine;
 pub mod fault;
 pub mod mmdb;

@@ -73,8 +73,8 @@ fn a_config_file_that_cannot_be_used_keeps_gangway_from_starting() {
 #[test]
 fn a_protecting_setting_that_is_not_implemented_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = ended(serve(folder.path()).args(["--crowdsec-url", "http://127.0.0.1:8080"]));
-    assert_usage("a setting of a later version that protects", &refused, &["G905", "--crowdsec-url"]);
+    let refused = ended(serve(folder.path()).args(["--crowdsec-appsec-url", "http://127.0.0.1:7422"]));
+    assert_usage("a setting of a later version that protects", &refused, &["G905", "--crowdsec-appsec-url"]);
 }
 
 #[test]

@@ -94,4 +94,14 @@ codes! {
          to whom their lists do not decide about by address.";
     GEOIP_FILE_UNUSED = 243, Warning, "second database of the same kind",
         "Two files of `--geoip` tell the same. The first one counts.";
+
+    CROWDSEC_MISSING = 250, Error, "nobody who tells who is banned",
+        "A route has `crowdsec`, and no CrowdSec engine is given by `--crowdsec-url`. Until it is, the route is closed.";
+    CROWDSEC_UNAVAILABLE = 251, Error, "CrowdSec engine that cannot be asked",
+        "The local API of the CrowdSec engine cannot be reached, refuses the key, or answers what makes no sense. Decisions that \
+         were read before stay in force until they end. If none was ever read, nobody is banned, and routes with `crowdsec` \
+         answer 503.";
+    CROWDSEC_DECISIONS = 252, Warning, "decisions that cannot be applied",
+        "CrowdSec has decided about something that Gangway cannot tell of a client: a country or an AS number without a \
+         database of `--geoip`, or what is neither an address nor a network. Or there are more decisions than Gangway keeps.";
 }

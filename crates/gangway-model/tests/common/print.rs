@@ -142,6 +142,7 @@ fn middleware_text(middleware: &Middleware) -> String {
                 if filter.deny.is_empty() { "nobody".to_owned() } else { filter.deny.to_string() }
             )
         }
+        Middleware::Crowdsec(on_doubt) => format!("crowdsec {}", on_doubt.word()),
         Middleware::RateLimit(limit) => format!("rate {limit}"),
         Middleware::ConcurrencyLimit(requests) => format!("at most {requests} requests under way"),
         Middleware::Authentication(authentication) => authentication.to_string(),

@@ -150,6 +150,7 @@ impl<'m> Guard<'m> {
             Middleware::ConcurrencyLimit(max) => Some(Self::Concurrency(*max)),
             Middleware::Authentication(authentication) => Some(Self::Login(authentication)),
             Middleware::AddressFilter(_)
+            | Middleware::Crowdsec(_)
             | Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }

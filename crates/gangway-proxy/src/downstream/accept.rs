@@ -45,6 +45,10 @@ impl Acceptor {
     /// Spawns a task that serves a connection.
     fn receive(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol, place: OwnedSemaphorePermit) {
         let Some(place) = self.bounds.admit(place, peer, protocol) else { return };
+        // An address that speaks for many clients has no account.
+        if place.account.is_some() && self.front_door.keeps_out(peer.ip()) {
+            return self.bounds.count_refused("banned");
+        }
         let Some(open) = self.open.begin() else { return self.bounds.count_refused("descriptors") };
         let arriving = self.arrivals.begin();
         let (mark, account) = (IdleMark::new(), place.account.clone());

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::{Handshake, TlsVersion};
+use gangway_model::{ClientPlace, Handshake, Judgement, TlsVersion};
 use gangway_publish::Generation;
 use gangway_tls::{Demand, DemandAnswer, HandshakePolicy, UNRECOGNIZED_NAME_ALERT, normal_name};
 use rustls::{ProtocolVersion, ServerConfig};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::access::geo_databases::PublishedGeography;
 use crate::downstream::arrivals::Arriving;
 use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::client_tls::ClientTls;
@@ -30,6 +31,7 @@ use crate::log::unclaimed_hosts::UnclaimedOutcome;
 use crate::overload::address_account::{AddressAccount, CONNECTION_BYTES};
 use crate::overload::idle_connections::IdleMark;
 use crate::request::client_origin::is_from_local_network;
+use crate::shared::Shared;
 use crate::timer::within;
 
 /// How long a handshake waits for a certificate. A container that has just started may be asked for before its
@@ -72,6 +74,16 @@ impl FrontDoor {
     pub(crate) fn new(worker: Arc<Worker>, goaway: watch::Receiver<bool>, phases: Phases) -> Self {
         let challenge = gangway_tls::challenge_config(worker.shared.certificates.store().clone());
         Self { worker, goaway, phases, challenge, protection: HandshakePolicies::default() }
+    }
+
+    /// Whether a client is banned, so that its connection is closed before anything is read of it.
+    pub(crate) fn keeps_out(&self, client: IpAddr) -> bool {
+        let Shared { bouncer, geography, .. } = &self.worker.shared;
+        let geography = PublishedGeography(geography);
+        match bouncer.judge_connection(&ClientPlace::new(client, &geography)) {
+            Judgement::Banned { .. } => true,
+            Judgement::Unknown | Judgement::Free | Judgement::Undecided(_) => false,
+        }
     }
 
     /// Serves one connection to its end.

@@ -5,13 +5,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
 use prometheus::IntCounter;
 
-use crate::log::record::{LogRecord, combined, common, json, text};
+use crate::log::record::{LogRecord, caddy, combined, common, json, text, traefik};
 use crate::log::sink::Sink;
 use crate::settings::{AccessLogFormat, AccessLogTarget};
 
@@ -33,6 +33,8 @@ pub(crate) struct AccessLog {
     queue: Option<SyncSender<SinkCommand>>,
     waiting_bytes: Arc<AtomicUsize>,
     format: AccessLogFormat,
+    /// How many requests there were, for the format that tells it.
+    lines: Arc<AtomicU64>,
     dropped: IntCounter,
 }
 
@@ -45,9 +47,9 @@ enum SinkCommand {
 impl AccessLog {
     /// Opens the sink and starts its thread.
     pub(crate) fn start(target: &AccessLogTarget, format: AccessLogFormat, dropped: IntCounter) -> io::Result<Self> {
-        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let (waiting_bytes, lines) = (Arc::new(AtomicUsize::new(0)), Arc::default());
         let sink = match target {
-            AccessLogTarget::Off => return Ok(Self { queue: None, waiting_bytes, format, dropped }),
+            AccessLogTarget::Off => return Ok(Self { queue: None, waiting_bytes, format, lines, dropped }),
             AccessLogTarget::Stdout => Sink::Stdout,
             AccessLogTarget::File(path) => Sink::file(path.clone())?,
         };
@@ -55,7 +57,7 @@ impl AccessLog {
         let mut writing =
             SinkThread { sink, torn: false, waiting_bytes: Arc::clone(&waiting_bytes), dropped: dropped.clone() };
         std::thread::Builder::new().name("access-log".into()).spawn(move || writing.run(&messages))?;
-        Ok(Self { queue: Some(queue), waiting_bytes, format, dropped })
+        Ok(Self { queue: Some(queue), waiting_bytes, format, lines, dropped })
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -69,6 +71,10 @@ impl AccessLog {
             AccessLogFormat::Json => json(record, SystemTime::now()),
             AccessLogFormat::Common => common(record, SystemTime::now()) + "\n",
             AccessLogFormat::Combined => combined(record, SystemTime::now()),
+            AccessLogFormat::Traefik => {
+                traefik(record, SystemTime::now(), self.lines.fetch_add(1, Ordering::Relaxed) + 1)
+            }
+            AccessLogFormat::Caddy => caddy(record, SystemTime::now()),
         };
         let len = line.len();
         let waiting = self.waiting_bytes.fetch_add(len, Ordering::Relaxed);
@@ -182,6 +188,7 @@ mod tests {
                     queue: Some(queue),
                     waiting_bytes,
                     format: AccessLogFormat::Text,
+                    lines: Arc::default(),
                     dropped: dropped.clone(),
                 },
                 never_read,

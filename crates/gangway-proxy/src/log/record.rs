@@ -121,16 +121,21 @@ pub(crate) fn json(record: &LogRecord<'_>, now: SystemTime) -> String {
 
 /// Formats `192.0.2.1 - - [21/Sep/2026:14:13:20 +0000] "GET / HTTP/2.0" 200 2`, without a line end.
 pub(crate) fn common(record: &LogRecord<'_>, now: SystemTime) -> String {
+    common_escaped(record, now, escape_common)
+}
+
+/// Appends a text, at most so many bytes of it.
+type Escape = fn(&mut String, &str, usize);
+
+fn common_escaped(record: &LogRecord<'_>, now: SystemTime, escape: Escape) -> String {
     let mut line = String::with_capacity(256);
     let _ = write!(line, "{} - - [", record.client);
     common_time(&mut line, now);
     line.push_str("] \"");
-    escape_common(&mut line, record.method, FIELD_MAX);
+    escape(&mut line, record.method, FIELD_MAX);
     line.push(' ');
-    escape_common(&mut line, &masked_target(record.target), TARGET_MAX);
-    // Servers that knew HTTP/1.1 first write it so, and parsers expect it.
-    let version = if record.version == "HTTP/2" { "HTTP/2.0" } else { record.version };
-    let _ = write!(line, " {version}\" {:03} ", record.status);
+    escape(&mut line, &masked_target(record.target), TARGET_MAX);
+    let _ = write!(line, " {}\" {:03} ", version(record), record.status);
     match record.bytes_out {
         0 => line.push('-'),
         bytes => {
@@ -142,13 +147,78 @@ pub(crate) fn common(record: &LogRecord<'_>, now: SystemTime) -> String {
 
 /// The common format with `"referrer" "user agent"` added.
 pub(crate) fn combined(record: &LogRecord<'_>, now: SystemTime) -> String {
-    let mut line = common(record, now);
+    combined_escaped(record, now, escape_common) + "\n"
+}
+
+fn combined_escaped(record: &LogRecord<'_>, now: SystemTime, escape: Escape) -> String {
+    let mut line = common_escaped(record, now, escape);
     for value in [&*masked_target(record.referrer), record.user_agent] {
         line.push_str(" \"");
-        escape_common(&mut line, if value.is_empty() { "-" } else { value }, FIELD_MAX);
+        escape(&mut line, if value.is_empty() { "-" } else { value }, FIELD_MAX);
         line.push('"');
     }
-    line.push('\n');
+    line
+}
+
+/// Servers that knew HTTP/1.1 first write the version so, and parsers expect it.
+fn version<'a>(record: &LogRecord<'a>) -> &'a str {
+    if record.version == "HTTP/2" { "HTTP/2.0" } else { record.version }
+}
+
+/// The common format of Traefik: with the number of requests so far, the router, the upstream and whole milliseconds.
+///
+/// A quote is escaped as nginx does: parsers of Traefik's lines end a field at the first one, whatever stands before it, and
+/// a client could keep its requests from being read.
+pub(crate) fn traefik(record: &LogRecord<'_>, now: SystemTime, number: u64) -> String {
+    let mut line = combined_escaped(record, now, escape_hexadecimal);
+    let is_name = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
+    let is_router = !record.route.is_empty() && record.route.len() <= FIELD_MAX && record.route.chars().all(is_name);
+    let router = if is_router { format!("{}@gangway", record.route) } else { "-".to_owned() };
+    let _ = writeln!(line, " {number} \"{router}\" \"-\" {}ms", record.duration.as_millis());
+    line
+}
+
+/// One JSON object as Caddy writes it, with the members that its readers ask for.
+pub(crate) fn caddy(record: &LogRecord<'_>, now: SystemTime) -> String {
+    let mut line = String::with_capacity(512);
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let client = record.client;
+    let _ = write!(
+        line,
+        "{{\"level\":\"info\",\"ts\":{}.{:03},\"logger\":\"http.log.access\",\"msg\":\"handled request\",\
+         \"request\":{{\"remote_ip\":\"{client}\",\"client_ip\":\"{client}\",\"proto\":\"{}\"",
+        since.as_secs(),
+        since.subsec_millis(),
+        version(record),
+    );
+    for (name, value, max) in [
+        ("method", record.method, FIELD_MAX),
+        ("host", record.host, FIELD_MAX),
+        ("uri", &masked_target(record.target), TARGET_MAX),
+    ] {
+        let _ = write!(line, ",\"{name}\":\"");
+        escape_unicode(&mut line, value, max);
+        line.push('"');
+    }
+    line.push_str(",\"headers\":{");
+    let fields = [("User-Agent", record.user_agent), ("Referer", &masked_target(record.referrer))];
+    for (position, (name, value)) in fields.into_iter().filter(|(_, value)| !value.is_empty()).enumerate() {
+        let separator = if position == 0 { "" } else { "," };
+        let _ = write!(line, "{separator}\"{name}\":[\"");
+        escape_unicode(&mut line, value, FIELD_MAX);
+        line.push_str("\"]");
+    }
+    let microseconds = record.duration.as_micros();
+    let _ = writeln!(
+        line,
+        "}}}},\"bytes_read\":{},\"duration\":{}.{:06},\"size\":{},\"status\":{},\"resp_headers\":{{\"Date\":[\"{}\"]}}}}",
+        record.bytes_in,
+        microseconds / 1_000_000,
+        microseconds % 1_000_000,
+        record.bytes_out,
+        record.status,
+        httpdate::fmt_http_date(now),
+    );
     line
 }
 
@@ -175,6 +245,22 @@ fn escape_json(line: &mut String, text: &str, max: usize) {
         '\\' => line.push_str("\\\\"),
         _ => {
             let _ = write!(line, "\\u{:04x}", u32::from(character));
+        }
+    });
+}
+
+/// Escapes so that no quote and no backslash stands in a text, but those of the escapes themselves.
+fn escape_unicode(line: &mut String, text: &str, max: usize) {
+    escape(line, text, max, |line, character| {
+        let _ = write!(line, "\\u{:04x}", u32::from(character));
+    });
+}
+
+/// Escapes like nginx.
+fn escape_hexadecimal(line: &mut String, text: &str, max: usize) {
+    escape(line, text, max, |line, character| {
+        for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+            let _ = write!(line, "\\x{byte:02x}");
         }
     });
 }
@@ -286,6 +372,8 @@ pub(crate) mod tests {
         assert_eq!(text(&record, now), include_str!("../../tests/access_log/text.txt"));
         assert_eq!(json(&record, now), include_str!("../../tests/access_log/json.txt"));
         assert_eq!(combined(&record, now), include_str!("../../tests/access_log/combined.txt"));
+        assert_eq!(traefik(&record, now, 7), include_str!("../../tests/access_log/traefik.txt"));
+        assert_eq!(caddy(&record, now), include_str!("../../tests/access_log/caddy.txt"));
     }
 
     #[test]
@@ -314,6 +402,14 @@ pub(crate) mod tests {
             record.referrer = &agent;
             let line = combined(&record, SystemTime::now());
             proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
+            let line = traefik(&record, SystemTime::now(), u64::MAX);
+            proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
+            proptest::prop_assert_eq!(line.matches('"').count(), 10, "a quote of a client ends no field");
+            let line = caddy(&record, SystemTime::now());
+            proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
+            proptest::prop_assert!(!line.contains("\\\""), "a quote of a client ends no field");
+            let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            proptest::prop_assert_eq!(&object["status"], status);
             let line = json(&record, SystemTime::now());
             proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
             let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");

@@ -3,7 +3,7 @@
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
 use gangway_model::target_change::Unconfined;
-use gangway_model::{ClientPlace, Geography, Middleware};
+use gangway_model::{ClientPlace, Geography, Middleware, Reputation};
 
 use crate::access::gate::Passage;
 use crate::message::field_kind::FieldKind;
@@ -11,7 +11,7 @@ use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::middleware::upstream_target::UpstreamTarget;
 use crate::middleware::{
-    add_prefix, address_filter, body_limit, headers, hsts, redirect, rewrite, secure_headers, strip_prefix,
+    add_prefix, address_filter, body_limit, crowdsec, headers, hsts, redirect, rewrite, secure_headers, strip_prefix,
 };
 use crate::reply::local_reply::LocalReply;
 use crate::request::client_origin::{ClientOrigin, ClientScheme};
@@ -20,26 +20,29 @@ use crate::request::client_origin::{ClientOrigin, ClientScheme};
 /// bound on the request's body, if there is one.
 ///
 /// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched. `geography` is
-/// asked only by lists that name places. What needs a state or takes time happens later, at the gate.
+/// asked only by lists that name places, and `reputation` once. What needs a state or takes time happens later, at the gate.
 pub(crate) fn on_request(
     middlewares: &[Middleware],
     head: &RequestHead,
     host: &str,
     origin: ClientOrigin,
-    geography: &dyn Geography,
+    knowledge: (&dyn Geography, &dyn Reputation),
     prefix: &str,
 ) -> Result<Option<u64>, LocalReply> {
+    let (geography, reputation) = knowledge;
+    let place = ClientPlace::new(origin.client, geography);
+    let judgement = reputation.judge(&place);
+    if let Some(reply) = crowdsec::on_every_request(&judgement, origin) {
+        return Err(reply);
+    }
     let mut limit = None;
-    let mut place = None;
     for middleware in middlewares {
         let reply = match middleware {
             Middleware::StripPrefix(_) if head.fields.has(FieldKind::Upgrade) => None,
             Middleware::StripPrefix(_) => strip_prefix::on_request(&head.method, &head.target, prefix),
             Middleware::Redirect { status, target } => Some(redirect::on_request(*status, target, host, &head.target)),
-            Middleware::AddressFilter(filter) => {
-                let place = place.get_or_insert_with(|| ClientPlace::new(origin.client, geography));
-                address_filter::on_request(filter, origin, place)
-            }
+            Middleware::AddressFilter(filter) => address_filter::on_request(filter, origin, &place),
+            Middleware::Crowdsec(on_doubt) => crowdsec::on_request(*on_doubt, &judgement, origin),
             Middleware::BodyLimit(max) => {
                 limit = Some(*max);
                 body_limit::on_request(*max, head.body)
@@ -83,6 +86,7 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::Hsts(_)
             | Middleware::SecureHeaders { .. }
             | Middleware::AddressFilter(_)
+            | Middleware::Crowdsec(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)
@@ -108,6 +112,7 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::Hsts(_)
             | Middleware::SecureHeaders { .. }
             | Middleware::AddressFilter(_)
+            | Middleware::Crowdsec(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)
@@ -131,6 +136,7 @@ pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields:
             | Middleware::RequestHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::AddressFilter(_)
+            | Middleware::Crowdsec(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)
@@ -144,7 +150,9 @@ mod tests {
     use std::cell::Cell;
     use std::net::IpAddr;
 
-    use gangway_model::{AddressFilter, ClientList, CountryCode, Located, NoGeography};
+    use gangway_model::{
+        AddressFilter, ClientList, CountryCode, Judgement, Located, NoGeography, NoReputation, OnDoubt, PlaceKind,
+    };
 
     use super::*;
 
@@ -235,8 +243,47 @@ mod tests {
         ] {
             let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
             let counting = Counting::default();
-            let result = on_request(&chain, &head, "a", ORIGIN, &counting, "/");
+            let result = on_request(&chain, &head, "a", ORIGIN, (&counting, &NoReputation), "/");
             assert_eq!((result.is_ok(), counting.0.get()), (is_let_in, asked), "{chain:?}");
+        }
+    }
+
+    /// Says the same of everybody.
+    struct Always(Judgement);
+
+    impl Reputation for Always {
+        fn judge(&self, _: &ClientPlace<'_>) -> Judgement {
+            self.0.clone()
+        }
+    }
+
+    #[test]
+    fn a_ban_counts_everywhere_and_a_doubt_where_the_route_says_so() {
+        let banned = || Judgement::Banned { origin: "cscli".into() };
+        let undecided = || Judgement::Undecided(PlaceKind::Country);
+        let behind_gateway = ClientOrigin { is_anonymous: true, is_certain: false, ..ORIGIN };
+        let unnamed_proxy = ClientOrigin { is_certain: false, ..ORIGIN };
+        let (plain, open, closed) =
+            (vec![], vec![Middleware::Crowdsec(OnDoubt::Admit)], vec![Middleware::Crowdsec(OnDoubt::Close)]);
+        for (judgement, origin, expected) in [
+            (Judgement::Free, ORIGIN, [None, None, None]),
+            (banned(), ORIGIN, [Some("banned"); 3]),
+            (Judgement::Unknown, ORIGIN, [None, None, Some("route-closed")]),
+            (undecided(), ORIGIN, [None, None, Some("route-closed")]),
+            // The address is not the client's.
+            (Judgement::Free, behind_gateway, [None, None, Some("route-closed")]),
+            (banned(), behind_gateway, [None, None, Some("route-closed")]),
+            (Judgement::Free, unnamed_proxy, [None, None, Some("route-closed")]),
+            (banned(), unnamed_proxy, [Some("banned"); 3]),
+        ] {
+            let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
+            let reputation = Always(judgement.clone());
+            let found = [&plain, &open, &closed].map(|chain| {
+                let knowledge: (&dyn Geography, &dyn Reputation) = (&NoGeography, &reputation);
+                let reply = on_request(chain, &head, "a", origin, knowledge, "/").err()?;
+                reply.reason().map(crate::reply::reason::Reason::token)
+            });
+            assert_eq!(found, expected, "{judgement:?} {origin:?}");
         }
     }
 
@@ -246,7 +293,7 @@ mod tests {
         let is_redirected = |method: &str, fields: &[(&str, &str)]| {
             let fields = [&[("host", "a")], fields].concat();
             let head = RequestHead::of_test(method, "/stash?x", &fields);
-            on_request(&chain, &head, "a", ORIGIN, &NoGeography, "/stash").is_err()
+            on_request(&chain, &head, "a", ORIGIN, (&NoGeography, &NoReputation), "/stash").is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

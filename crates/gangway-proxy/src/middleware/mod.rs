@@ -8,6 +8,7 @@ mod add_prefix;
 mod address_filter;
 pub(crate) mod body_limit;
 pub(crate) mod chain;
+mod crowdsec;
 mod headers;
 mod hsts;
 mod redirect;

@@ -29,6 +29,8 @@ pub(crate) enum Reason {
     Overloaded,
     /// The client's address is not let in.
     Forbidden,
+    /// CrowdSec has banned the client.
+    Banned,
     /// The client has not logged in.
     Unauthorized,
     /// The client has to log in at a provider.
@@ -76,6 +78,7 @@ impl Reason {
             Self::Misdirected => (421, "misdirected", "This connection is not for this address. Please try again."),
             Self::Overloaded => (503, "overloaded", "This server is busy. Please try again in a moment."),
             Self::Forbidden => (403, "forbidden", "This address may not come in here."),
+            Self::Banned => (403, "banned", "This address is banned here."),
             Self::Unauthorized => (401, "unauthorized", "A name and a password are needed here."),
             Self::NotLoggedIn => (401, "unauthorized", "A log-in is needed here."),
             Self::UserNotAdmitted => (403, "user-not-admitted", "This user may not come in here."),
@@ -130,6 +133,7 @@ impl Reason {
             Self::Misdirected => "wrong connection",
             Self::Overloaded => "busy",
             Self::Forbidden => "not let in",
+            Self::Banned => "banned",
             Self::Unauthorized | Self::NotLoggedIn => "log-in needed",
             Self::UserNotAdmitted => "not let in",
             Self::LoginNotBegun => "log-in not finished",

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use gangway_model::{Geography, RequestView, Route, TlsMode, TlsVersion, https_redirect};
+use gangway_model::{Geography, Reputation, RequestView, Route, TlsMode, TlsVersion, https_redirect};
 use gangway_tls::Store;
 
 use crate::downstream::connection::ClientConnection;
@@ -35,6 +35,8 @@ pub(crate) struct InForce<'a> {
     pub(crate) plain_fallback: PlainFallback,
     /// Tells where clients are.
     pub(crate) geography: &'a dyn Geography,
+    /// Tells which clients are banned.
+    pub(crate) reputation: &'a dyn Reputation,
     /// Maps the port of plain HTTP that the client named to the port of https. Called for redirections only.
     pub(crate) https_port: &'a dyn Fn(Option<u16>) -> u16,
 }
@@ -89,8 +91,8 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
         return RequestDecision::ReplyFor(routed, reply);
     }
     routed.is_at_gate = true;
-    let (head, origin, geography) = (request.head, request.admission.origin, in_force.geography);
-    match chain::on_request(&route.middlewares, head, view.host, origin, geography, &routed.prefix) {
+    let (head, origin, knowledge) = (request.head, request.admission.origin, (in_force.geography, in_force.reputation));
+    match chain::on_request(&route.middlewares, head, view.host, origin, knowledge, &routed.prefix) {
         Ok(body_limit) => routed.body_limit = body_limit,
         Err(reply) => return RequestDecision::ReplyFor(routed, reply),
     }
@@ -194,7 +196,7 @@ fn is_misdirected(
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{Middleware, NoGeography};
+    use gangway_model::{Middleware, NoGeography, NoReputation};
     use http::StatusCode;
 
     use super::*;
@@ -225,6 +227,7 @@ mod tests {
             is_placeheld: &|_| false,
             plain_fallback: PlainFallback::Serve,
             geography: &NoGeography,
+            reputation: &NoReputation,
             https_port: &|named| if named == Some(8080) { 8443 } else { 443 },
         };
         decide(Incoming { head, connection, admission: &admission }, &in_force)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use gangway_model::{Compiled, RequestView, mention};
+use gangway_model::{Compiled, Reputation, RequestView, mention};
 use gangway_publish::Generation;
 use gangway_tls::UnixTime;
 
@@ -43,7 +43,7 @@ pub(crate) fn receive(
     guarded(|| match Admission::of(head, origin(shared, head, connection)) {
         Ok(admission) => {
             ctx.received = Received::Admitted(admission);
-            decide_by_table(shared, head, connection, ctx)
+            decide_by_table(shared, &shared.bouncer.of_request(), head, connection, ctx)
         }
         Err(rejection) => NextStep::Reply(rejection.into()),
     })
@@ -62,7 +62,8 @@ pub(crate) fn decide_again(
         if let Received::Admitted(admission) = &mut ctx.received {
             admission.origin = origin(shared, head, connection);
         }
-        decide_by_table(shared, head, connection, ctx)
+        // It was counted when it came.
+        decide_by_table(shared, &shared.bouncer, head, connection, ctx)
     })
     .unwrap_or_else(|_| bug())
 }
@@ -78,6 +79,7 @@ fn origin(shared: &Shared, head: &RequestHead, connection: &ClientConnection) ->
 
 fn decide_by_table(
     shared: &Shared,
+    reputation: &dyn Reputation,
     head: &RequestHead,
     connection: &ClientConnection,
     ctx: &mut RequestContext,
@@ -90,6 +92,7 @@ fn decide_by_table(
         is_placeheld: &|host| shared.certificates.is_placeheld(host),
         plain_fallback: shared.settings.plain_fallback,
         geography: &PublishedGeography(&shared.geography),
+        reputation,
         https_port: &|port| shared.https_port(port),
     };
     match decide(request, &in_force) {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gangway_crowdsec::{Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
@@ -37,6 +38,7 @@ pub(crate) struct Plane {
     pub(crate) ended_sessions: Publisher<EndedSessions>,
     pub(crate) session_events: mpsc::Receiver<SessionEvent>,
     pub(crate) geography: Publisher<GeoDatabases>,
+    pub(crate) decisions: Publisher<Decisions>,
     pub(crate) pages: Publisher<PageLibrary>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
@@ -76,6 +78,7 @@ impl Plane {
         let (ended_sessions, of_ended) = channel(EndedSessions::default());
         let (event_tx, session_events) = mpsc::channel(64);
         let (geography, databases) = channel(GeoDatabases::default());
+        let (decisions, of_decisions) = channel(Decisions::default());
         let (pages, library) = channel(PageLibrary::default());
         let mint = Arc::new(Mint::new());
         let certificates = CertificateResolver::new(stores, Arc::clone(&mint), demand);
@@ -90,6 +93,7 @@ impl Plane {
                 session_events: event_tx,
             },
             geography: databases,
+            bouncer: Bouncer::new(of_decisions).expect("good names"),
             pages: library,
         };
         let (plane, tasks) = gangway_proxy::start(settings, sources, metrics).expect("free ports");
@@ -111,6 +115,7 @@ impl Plane {
             ended_sessions,
             session_events,
             geography,
+            decisions,
             pages,
             ca,
             registry,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gangway_certs::{CertificateReport, WantedCertificates};
+use gangway_crowdsec::{Decisions, Status};
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{Compiled, Holdings, HostCondition};
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
@@ -101,6 +102,10 @@ pub(super) struct Channels {
     /// The databases of places, and what is wrong with their files.
     pub(super) geography: Channel<GeoDatabases>,
     pub(super) geoip_findings: Channel<Vec<Diagnostic>>,
+    /// The decisions of the CrowdSec engine, how it is, and what is wrong with either.
+    pub(super) decisions: Channel<Decisions>,
+    pub(super) crowdsec: Channel<Status>,
+    pub(super) crowdsec_findings: Channel<Vec<Diagnostic>>,
     /// The pages for errors on the volume, and what is wrong with them.
     pub(super) pages: Channel<PageLibrary>,
     pub(super) page_findings: Channel<Vec<Diagnostic>>,
@@ -132,6 +137,9 @@ impl Channels {
             session_findings: Channel::new(Vec::new()),
             geography: Channel::new(GeoDatabases::default()),
             geoip_findings: Channel::new(Vec::new()),
+            decisions: Channel::new(Decisions::default()),
+            crowdsec: Channel::new(Status::default()),
+            crowdsec_findings: Channel::new(Vec::new()),
             pages: Channel::new(PageLibrary::default()),
             page_findings: Channel::new(Vec::new()),
             whereabouts: Channel::new(whereabouts::at_the_start()),

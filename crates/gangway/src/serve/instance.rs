@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gangway_admin::api::{CertificateView, ConfigFileView, EngineView, LatencyView, QuantilesView};
 use gangway_admin::{CertificatesState, EndpointActivity, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
+use gangway_crowdsec::{Bouncer, Status};
 use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_model::{
-    Compiled, CountryCode, EndpointKey, Geography, Located, Middleware, PublicPorts, RoutingTable, SkipRule,
+    ClientPlace, Compiled, CountryCode, EndpointKey, Geography, Judgement, Located, Middleware, OnDoubt, PublicPorts,
+    Reputation, RoutingTable, SkipRule,
 };
 use gangway_proxy::{DataPlane, GeoDatabases, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
@@ -41,6 +43,9 @@ pub(super) struct Parts {
     pub(super) page_findings: Reader<Vec<Diagnostic>>,
     pub(super) geography: Reader<GeoDatabases>,
     pub(super) geoip_findings: Reader<Vec<Diagnostic>>,
+    pub(super) bouncer: Bouncer,
+    pub(super) crowdsec: Reader<Status>,
+    pub(super) crowdsec_findings: Reader<Vec<Diagnostic>>,
     pub(super) config_file: Option<PathBuf>,
     pub(super) data: PathBuf,
     pub(super) plain_refused: bool,
@@ -65,6 +70,9 @@ pub(super) struct Running {
     page_findings: Reader<Vec<Diagnostic>>,
     geography: Reader<GeoDatabases>,
     geoip_findings: Reader<Vec<Diagnostic>>,
+    bouncer: Bouncer,
+    crowdsec: Reader<Status>,
+    crowdsec_findings: Reader<Vec<Diagnostic>>,
     config_file: Option<PathBuf>,
     data: PathBuf,
     plain_refused: bool,
@@ -90,6 +98,9 @@ impl Running {
             page_findings: parts.page_findings,
             geography: parts.geography,
             geoip_findings: parts.geoip_findings,
+            bouncer: parts.bouncer,
+            crowdsec: parts.crowdsec,
+            crowdsec_findings: parts.crowdsec_findings,
             config_file: parts.config_file,
             data: parts.data,
             plain_refused: parts.plain_refused,
@@ -126,13 +137,15 @@ impl Running {
         self.with_plane(DataPlane::take_back);
     }
 
-    /// Waits until there is a table to serve, and until certificates and files of places have been looked for.
+    /// Waits until there is a table to serve, until certificates and files of places have been looked for, and until the
+    /// CrowdSec engine has been asked.
     pub(super) async fn ready(&self) {
         if let Some(table) = self.with_plane(DataPlane::table_in_force) {
             table.await;
         }
         let _ = self.certificates.store().first().await;
         let _ = self.geography.first().await;
+        let _ = self.crowdsec.first().await;
     }
 
     pub(super) fn reopen_access_log(&self) {
@@ -155,6 +168,12 @@ impl Geography for Running {
     }
 }
 
+impl Reputation for Running {
+    fn judge(&self, client: &ClientPlace<'_>) -> Judgement {
+        self.bouncer.judge(client)
+    }
+}
+
 impl Instance for Running {
     fn phase(&self) -> InstancePhase {
         if self.stopping.load(Ordering::Relaxed) {
@@ -164,7 +183,8 @@ impl Instance for Running {
         // for: a client that learns that we are ready may send a request at once.
         let is_in_force = self.with_plane(DataPlane::generation).is_some_and(|generation| generation > 0);
         let is_looked_for = self.certificates.store().generation() != Generation::INITIAL
-            && self.geography.generation() != Generation::INITIAL;
+            && self.geography.generation() != Generation::INITIAL
+            && self.crowdsec.generation() != Generation::INITIAL;
         let is_ready = is_in_force && is_looked_for;
         if is_ready { InstancePhase::Serving } else { InstancePhase::Starting }
     }
@@ -202,9 +222,9 @@ impl Instance for Running {
         let gateway = self.gateway_seen().map(|address| gateway_speaks(address, &self.compiled.load().table));
         let (users, pages) = (self.user_list_findings.load_full(), self.page_findings.load_full());
         let of_settings = settings.diagnostics.iter().chain(&report.findings);
-        let places = self.geoip_findings.load_full();
+        let (places, crowdsec) = (self.geoip_findings.load_full(), self.crowdsec_findings.load_full());
         let providers = self.provider_findings.iter().flat_map(|findings| findings.load_full().to_vec());
-        let of_files = users.iter().chain(places.iter()).chain(pages.iter());
+        let of_files = users.iter().chain(places.iter()).chain(pages.iter()).chain(crowdsec.iter());
         of_settings.chain(of_files).cloned().chain(providers).chain(gateway.into_iter().flatten()).collect()
     }
 
@@ -312,6 +332,12 @@ fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static
             let key = if filter.allow.is_some() { "`allow`" } else { "`deny`" };
             Some((key, "such clients are not let in: they are answered 503"))
         }
+        Middleware::Crowdsec(OnDoubt::Close) => {
+            Some(("`crowdsec`", "such clients are not let in: they are answered 503"))
+        }
+        Middleware::Crowdsec(OnDoubt::Admit) => {
+            Some(("`crowdsec`", "such clients are let in, whomever CrowdSec has banned"))
+        }
         Middleware::Authentication(login) => {
             let is_of_clients = login.skip.iter().any(SkipRule::is_of_clients);
             is_of_clients.then_some(("`auth.skip`", "such clients log in, whatever addresses it names"))
@@ -346,6 +372,7 @@ mod tests {
             ("skips", vec![user, ("auth.skip", "/api, method:GET lan")]),
             ("allows", vec![("allow", "lan"), ("deny", "192.0.2.1")]),
             ("denies", vec![("deny", "192.0.2.1")]),
+            ("doubts", vec![("crowdsec", "closed")]),
         ];
         let place = Place::Configuration;
         let file_route = |(name, keys): &(&str, Vec<(&str, &str)>)| {
@@ -353,7 +380,11 @@ mod tests {
             let keys = keys.map(|(key, value)| (key.into(), value.into(), place.clone())).collect();
             FileRoute { name: (*name).into(), keys, place: place.clone() }
         };
-        let settings = Settings { file_routes: routes.iter().map(file_route).collect(), ..Settings::default() };
+        let settings = Settings {
+            file_routes: routes.iter().map(file_route).collect(),
+            has_crowdsec: true,
+            ..Settings::default()
+        };
         let compiled = compile(&Snapshot::default(), &settings);
         assert_eq!(compiled.table.routes().len(), routes.len(), "{}", compiled.diagnostics);
         let found = gateway_speaks([172, 18, 0, 1].into(), &compiled.table);
@@ -366,6 +397,7 @@ mod tests {
                 (codes::CLIENTS_OF_GATEWAY, "clients come with the address of a gateway, `172.18.0.1`"),
                 (codes::ADDRESSES_OF_GATEWAY, "`allow` of route `allows`"),
                 (codes::ADDRESSES_OF_GATEWAY, "`auth.skip` of route `skips`"),
+                (codes::ADDRESSES_OF_GATEWAY, "`crowdsec` of route `doubts`"),
                 (codes::ADDRESSES_OF_GATEWAY, "`deny` of route `denies`"),
             ]
         );

@@ -5,6 +5,7 @@
 
 mod admin_switch;
 mod channels;
+mod crowdsec;
 mod data_folder;
 mod data_persistence;
 mod error_pages;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use gangway_acme::storage::FolderStorage;
 use gangway_admin::{Admin, Sources};
 use gangway_certs::PlainHttp;
+use gangway_crowdsec::Bouncer;
 use gangway_model::OwnListeners;
 use gangway_proxy::{BackgroundTasks, ListenAddresses, LoginSources, Whereabouts};
 use gangway_tls::UnixTime;
@@ -121,8 +123,12 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
     };
     let holdings = hosts::load(&FolderStorage::new(&settings.data)).await;
     let channels = Channels::new(holdings, start.config_status(), part_settings::demand(settings));
+    let bouncer = Bouncer::new(channels.decisions.reader())?;
+    if settings.crowdsec.is_some() {
+        bouncer.register(&registry)?;
+    }
     let BoundParts { instance, admin, proxy_tasks, listening, sockets, predecessor } =
-        bind(&start, &channels, passed, &supervisor, registry).await?;
+        bind(&start, &channels, passed, (&supervisor, registry), &bouncer).await?;
 
     let look = Arc::new(Notify::new());
     let inputs = TaskInputs {
@@ -136,6 +142,7 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         certificates: part_settings::certificates(settings, channels.compiled.reader()),
         data: settings.data.clone(),
         geoip: settings.geoip.clone(),
+        crowdsec: (settings.crowdsec.clone(), bouncer),
         public_ports: public_ports(settings, &listening),
     };
     tasks::spawn(&supervisor, &channels, inputs);
@@ -207,8 +214,8 @@ async fn bind(
     start: &StartSettings,
     channels: &Channels,
     passed: PassedSockets,
-    supervisor: &Supervisor,
-    registry: Registry,
+    (supervisor, registry): (&Supervisor, Registry),
+    bouncer: &Bouncer,
 ) -> Result<BoundParts, ServeError> {
     let settings = &start.settings;
     let admin_settings = part_settings::admin(settings, passed.socket(settings.admin));
@@ -224,6 +231,7 @@ async fn bind(
             session_events: channels.session_events.sender.clone(),
         },
         geography: channels.geography.reader(),
+        bouncer: bouncer.clone(),
         pages: channels.pages.reader(),
     };
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
@@ -244,6 +252,9 @@ async fn bind(
         page_findings: channels.page_findings.reader(),
         geography: channels.geography.reader(),
         geoip_findings: channels.geoip_findings.reader(),
+        bouncer: bouncer.clone(),
+        crowdsec: channels.crowdsec.reader(),
+        crowdsec_findings: channels.crowdsec_findings.reader(),
         config_file: start.raw.config_file.clone(),
         data: settings.data.clone(),
         plain_refused: settings.plain_http == PlainHttp::Refused,

@@ -309,6 +309,7 @@ impl ServedRoute {
             | Middleware::Hsts(_)
             | Middleware::SecureHeaders { .. }
             | Middleware::AddressFilter(_)
+            | Middleware::Crowdsec(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)

@@ -5,9 +5,11 @@
 //! published values outlive their writers.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use gangway_admin::Admin;
 use gangway_certs::{KeepSettings, KeeperOutputs};
+use gangway_crowdsec::{Bouncer, LapiSettings, Outputs};
 use gangway_proxy::{BackgroundTasks, Whereabouts};
 use gangway_watcher::Engine;
 use tokio::sync::{Notify, watch};
@@ -20,7 +22,8 @@ use super::oidc::ProviderOutputs;
 use super::oidc_sessions::{self, SessionOutputs};
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{error_pages, geoip, oidc, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
+use super::{crowdsec, error_pages, geoip, oidc, route_log, settings_log};
+use super::{user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
 use crate::settings::{OidcTable, UserTable};
@@ -41,6 +44,8 @@ pub(super) struct TaskInputs<P> {
     pub(super) data: std::path::PathBuf,
     /// The files of `--geoip`.
     pub(super) geoip: Vec<std::path::PathBuf>,
+    /// The CrowdSec engine, and what looks clients up in its decisions.
+    pub(super) crowdsec: (Option<LapiSettings>, Bouncer),
     /// The ports that clients use, derived from the place of this process.
     pub(super) public_ports: P,
 }
@@ -61,6 +66,7 @@ where
         certificates,
         data,
         geoip,
+        crowdsec,
         public_ports,
     } = inputs;
     let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = proxy;
@@ -123,6 +129,23 @@ where
         let outputs = GeoOutputs { geography: c.geography.publisher(), findings: c.geoip_findings.publisher() };
         geoip::follow(files.clone(), c.compiled.reader(), outputs)
     });
+
+    // The CrowdSec engine → who is banned; and back, how much was kept out.
+    supervisor.run_with("crowdsec", (channels.clone(), crowdsec.clone()), |(c, (settings, bouncer))| {
+        let outputs = Outputs { decisions: c.decisions.publisher(), status: c.crowdsec.publisher() };
+        crowdsec::follow(settings.clone(), bouncer.clone(), outputs)
+    });
+    supervisor.run_with("crowdsec-check", (channels.clone(), crowdsec.clone()), |(c, (settings, _))| {
+        let (status, geography) = (c.crowdsec.reader(), c.geography.reader());
+        crowdsec::judge(settings.clone(), status, geography, c.crowdsec_findings.publisher())
+    });
+    if let (Some(settings), bouncer) = crowdsec {
+        let started = SystemTime::now();
+        supervisor.run_with("crowdsec-report", (channels.clone(), settings, bouncer), move |(c, settings, bouncer)| {
+            let version = env!("CARGO_PKG_VERSION");
+            gangway_crowdsec::report(settings.clone(), bouncer.clone(), c.decisions.reader(), version, started)
+        });
+    }
 
     // The volume → pages for errors.
     supervisor.run_with("error-pages", (channels.clone(), data.clone()), |(c, data)| {

@@ -343,8 +343,27 @@ pub(crate) static GEOIP: Flag = Flag {
 pub(crate) static CROWDSEC_URL: Flag = Flag {
     name: "crowdsec-url",
     value: "URL",
-    help: "ask this CrowdSec instance about clients",
-    status: FlagStatus::Refused { why: "it would keep no client out" },
+    help: "keep out whom this CrowdSec engine has banned",
+    more: "The URL of its local API, such as `http://crowdsec:8080`. Needs `--crowdsec-key-file`. Connections of banned clients \
+           are closed before anything is read of them, and their requests through trusted proxies are answered 403. The label \
+           `crowdsec` closes a route where it is not known who is banned. The guide [CrowdSec](../guides/crowdsec.md) shows \
+           how to set it up.",
+    ..PLAIN
+};
+
+pub(crate) static CROWDSEC_APPSEC_URL: Flag = Flag {
+    name: "crowdsec-appsec-url",
+    value: "URL",
+    help: "ask this CrowdSec web application firewall about requests",
+    status: FlagStatus::Refused { why: "it would look at no request" },
+    ..PLAIN
+};
+
+pub(crate) static CROWDSEC_KEY_FILE: Flag = Flag {
+    name: "crowdsec-key-file",
+    value: "FILE",
+    help: "file with the key that `cscli bouncers add` has printed",
+    more: "It is read again after each failure, so another key counts without a restart.",
     ..PLAIN
 };
 
@@ -377,9 +396,10 @@ pub(crate) static ACCESS_LOG: Flag = Flag {
 
 pub(crate) static ACCESS_LOG_FORMAT: Flag = Flag {
     name: "access-log-format",
-    value: "text|json|common|combined",
+    value: "text|json|common|combined|traefik|caddy",
     help: "the format of the access log; by default that of --log-format",
-    more: "`common` and `combined` are the formats of Apache and nginx that fail2ban, GoAccess and others read.",
+    more: "`common` and `combined` are the formats of Apache and nginx that fail2ban, GoAccess and others read. `traefik` and \
+           `caddy` are what CrowdSec's collections for Traefik and Caddy read.",
     ..PLAIN
 };
 
@@ -412,6 +432,8 @@ pub(crate) static FLAGS: &[&Flag] = &[
     &ON_DEMAND,
     &GEOIP,
     &CROWDSEC_URL,
+    &CROWDSEC_KEY_FILE,
+    &CROWDSEC_APPSEC_URL,
     &LOG_LEVEL,
     &LOG_FORMAT,
     &ACCESS_LOG,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gangway_acme::{AcmeSettings, ChallengeKind};
 use gangway_certs::PlainHttp;
+use gangway_crowdsec::LapiSettings;
 use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Selector};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, TrustedProxies};
 use gangway_watcher::{DockerEnvironment, Engine};
@@ -17,9 +18,9 @@ use super::parse::{acme, network, words};
 use super::raw::RawSettings;
 use super::schema::{
     ACCESS_LOG, ACCESS_LOG_FORMAT, ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, ADMIN,
-    CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DEFAULT_USE, DOCKER, DOMAIN, EXPOSE, FLAGS, Flag, FlagStatus, GEOIP, HTTP,
-    HTTPS, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, PUBLIC_HTTPS_PORT, SELECT,
-    TAKE_OVER, TRUSTED_PROXIES,
+    CROWDSEC_APPSEC_URL, CROWDSEC_KEY_FILE, CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DEFAULT_USE, DOCKER, DOMAIN,
+    EXPOSE, FLAGS, Flag, FlagStatus, GEOIP, HTTP, HTTPS, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK,
+    NO_PLAIN_FALLBACK, ON_DEMAND, PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
 };
 use super::value::{Layer, SettingOrigin, SettingValue};
 
@@ -51,6 +52,8 @@ pub(crate) struct ServeSettings {
     pub(crate) on_demand: Option<Box<str>>,
     /// Files that tell where addresses are.
     pub(crate) geoip: Vec<PathBuf>,
+    /// The CrowdSec engine that says who is banned.
+    pub(crate) crowdsec: Option<LapiSettings>,
     /// Whether plain HTTP is served for a host without a certificate.
     pub(crate) plain_http: PlainHttp,
     pub(crate) log_level: LogLevel,
@@ -69,7 +72,7 @@ impl ServeSettings {
         let mut reader = SettingsReader { raw, errors: Vec::new() };
         let settings = reader.settings(docker);
         // Checked although this version does not use it: a mistake in it should be found now.
-        reader.one(&CROWDSEC_URL, network::web_url);
+        reader.one(&CROWDSEC_APPSEC_URL, network::web_url);
         reader.report_not_in_force();
         reader.report_wildcards_without_dns();
         let is_usable = !reader.errors.iter().any(SettingError::is_fatal);
@@ -93,6 +96,7 @@ impl ServeSettings {
             default_use: self.default_use.clone(),
             keep_hosts: self.keep_hosts,
             has_geoip: !self.geoip.is_empty(),
+            has_crowdsec: self.crowdsec.is_some(),
             // Known only after they are bound.
             own_listeners: OwnListeners::default(),
         }
@@ -128,6 +132,7 @@ impl SettingsReader<'_> {
             acme: self.acme(),
             on_demand: self.one(&ON_DEMAND, network::ask_url),
             geoip: self.many(&GEOIP, words::path),
+            crowdsec: self.crowdsec(),
             plain_http: match self.one(&NO_PLAIN_FALLBACK, words::switch).unwrap_or_default() {
                 true => PlainHttp::Refused,
                 false => PlainHttp::Served,
@@ -153,6 +158,19 @@ impl SettingsReader<'_> {
             dns: self.one(&ACME_DNS, acme::dns_provider),
             without_certificate: Cow::default(),
         }
+    }
+
+    /// One without the other would keep nobody out.
+    fn crowdsec(&mut self) -> Option<LapiSettings> {
+        let url = self.one(&CROWDSEC_URL, network::service_url);
+        let key_file = self.one(&CROWDSEC_KEY_FILE, words::path);
+        for (flag, other) in [(&CROWDSEC_URL, &CROWDSEC_KEY_FILE), (&CROWDSEC_KEY_FILE, &CROWDSEC_URL)] {
+            if let Some(value) = self.raw.values(flag).last().filter(|_| self.raw.values(other).is_empty()) {
+                let (note, help) = (format!("it needs `--{}`", other.name), format!("give `--{}` as well", other.name));
+                self.unusable(flag, value, ValueError::new(note, help));
+            }
+        }
+        Some(LapiSettings { url: url?, key_file: key_file? })
     }
 
     fn engines(&mut self, environment: &DockerEnvironment) -> Vec<Engine> {
@@ -409,11 +427,25 @@ mod tests {
     }
 
     #[test]
+    fn an_engine_of_crowdsec_has_a_url_and_a_key() {
+        const URL: (&Flag, &str) = (&CROWDSEC_URL, "http://crowdsec:8080");
+        const KEY: (&Flag, &str) = (&CROWDSEC_KEY_FILE, "/run/secrets/crowdsec");
+        let (given, _) = settings(&[URL, KEY]).expect("usable");
+        let crowdsec = given.crowdsec.as_ref().expect("given");
+        assert_eq!((&*crowdsec.url, crowdsec.key_file.as_path()), (URL.1, std::path::Path::new(KEY.1)));
+        assert!(given.for_model(Vec::new(), Vec::new()).has_crowdsec);
+        assert!(settings(&[]).is_ok_and(|(none, _)| none.crowdsec.is_none()));
+        assert_eq!(notes(&[URL]), ["it needs `--crowdsec-key-file`"]);
+        assert_eq!(notes(&[KEY]), ["it needs `--crowdsec-url`"]);
+        assert_eq!(notes(&[(&CROWDSEC_URL, "crowdsec:8080"), KEY]).len(), 1);
+    }
+
+    #[test]
     fn what_is_not_in_force_is_named_and_what_protects_is_refused() {
         let (_, errors) = settings(&[(&ACME_WILDCARD, "example.org")]).expect("usable");
         let shown: Vec<_> =
             errors.iter().map(|error| error.diagnostic("nothing")).map(|found| (found.code.0, found.place)).collect();
         assert_eq!(shown, [(902, Place::Flag("--acme-wildcard".into()))]);
-        assert_eq!(notes(&[(&CROWDSEC_URL, "http://127.0.0.1:8080")]), ["it would keep no client out"]);
+        assert_eq!(notes(&[(&CROWDSEC_APPSEC_URL, "http://127.0.0.1:7422")]), ["it would look at no request"]);
     }
 }

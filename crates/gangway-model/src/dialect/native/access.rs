@@ -16,6 +16,7 @@ use crate::image_defaults;
 use crate::label::Source;
 use crate::oidc_auth::OidcAuth;
 use crate::path::PathPattern;
+use crate::reputation::OnDoubt;
 use crate::request_limit::{ClientKey, RateLimit, parse_concurrency};
 use crate::route::Middleware;
 use crate::rule::network;
@@ -133,6 +134,32 @@ fn address(text: &str, findings: &mut Vec<Finding>) -> Option<AddressEntry> {
 pub(super) fn rate_limit<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let limit = fields.accept(label, RateLimit::parse(label.value()), found);
     fields.rate_limit = limit.map(|limit| (limit, label.clone()));
+}
+
+pub(super) fn crowdsec<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let Some(on_doubt) = fields.accept(label, on_doubt(label.value()), found) else { return };
+    if on_doubt.is_some() && !fields.has_crowdsec {
+        let help = "give Gangway the engine by the flags `--crowdsec-url` and `--crowdsec-key-file`";
+        let (span, note) = (0..label.value().len(), "`--crowdsec-url` is not given");
+        let message = "nobody tells who is banned";
+        fields.found(label, Finding::error(codes::CROWDSEC_MISSING, span, message, note, help), found);
+    }
+    // Of several definitions the strictest counts.
+    fields.crowdsec = [fields.crowdsec, on_doubt].into_iter().flatten().min();
+}
+
+fn on_doubt(text: &str) -> value::Parsed<Option<OnDoubt>> {
+    const CHOICES: [(&str, Option<OnDoubt>); 8] = [
+        ("closed", Some(OnDoubt::Close)),
+        ("open", Some(OnDoubt::Admit)),
+        ("true", Some(OnDoubt::Close)),
+        ("on", Some(OnDoubt::Close)),
+        ("yes", Some(OnDoubt::Close)),
+        ("false", None),
+        ("off", None),
+        ("no", None),
+    ];
+    value::choice(text, &CHOICES)
 }
 
 pub(super) fn concurrency<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
@@ -409,6 +436,7 @@ pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diag
     // A client has to be in every list.
     let further = allow.map(|allow| AddressFilter { allow: Some(allow), deny: ClientList::default() });
     chain.extend(further.map(Middleware::AddressFilter));
+    chain.extend(fields.crowdsec.map(Middleware::Crowdsec));
     chain.extend(fields.concurrency.map(Middleware::ConcurrencyLimit));
     let authentication = authentication(fields, found);
     let (mut limit, mut limit_by_user) = (None, None);

@@ -117,6 +117,7 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::Share
             | KeyId::CertExport
             | KeyId::Concurrency
+            | KeyId::Crowdsec
             | KeyId::RateLimit
             | KeyId::AuthForward
             | KeyId::AuthKeep

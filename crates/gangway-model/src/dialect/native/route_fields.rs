@@ -16,6 +16,7 @@ use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::oidc_auth::BearerAudience;
 use crate::path::PathPattern;
+use crate::reputation::OnDoubt;
 use crate::request_limit::RateLimit;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
 use crate::rule::Expression;
@@ -32,6 +33,8 @@ pub(crate) struct RouteFields<'a> {
     pub owner: FieldsOwner,
     /// Whether lists may name countries and AS numbers.
     pub has_geoip: bool,
+    /// Whether there is a CrowdSec engine that tells who is banned.
+    pub has_crowdsec: bool,
     pub enabled: bool,
     /// A label that selects requests could not be applied.
     pub lost: bool,
@@ -64,6 +67,7 @@ pub(crate) struct RouteFields<'a> {
     pub deny: Vec<ClientEntry>,
     pub rate_limit: Option<(RateLimit, Label<'a>)>,
     pub concurrency: Option<NonZeroU32>,
+    pub crowdsec: Option<OnDoubt>,
     pub auth: AuthFields<'a>,
     pub compress: Box<[ContentCoding]>,
     /// The service that clients' requests are asked about, once the labels of `auth.*` are put together.
@@ -138,7 +142,8 @@ pub(crate) struct ForwardFields<'a> {
 
 impl<'a> RouteFields<'a> {
     pub(crate) fn new(name: &str, settings: &Settings) -> Self {
-        Self { name: name.into(), has_geoip: settings.has_geoip, enabled: true, ..Self::default() }
+        let (has_geoip, has_crowdsec) = (settings.has_geoip, settings.has_crowdsec);
+        Self { name: name.into(), has_geoip, has_crowdsec, enabled: true, ..Self::default() }
     }
 
     /// A value, if it is one; else the finding is reported with what follows from it.

@@ -99,10 +99,11 @@ mod tests {
         let protecting: Vec<_> = KEYS.iter().filter(|key| key.protects()).map(|key| key.name).collect();
         for key in &protecting {
             let is_promised = key.starts_with("auth.")
-                || ["allow", "deny", "rate-limit", "concurrency", "client-ca", "use", "crowdsec"].contains(key);
+                || ["allow", "deny", "rate-limit", "concurrency", "client-ca", "use", "crowdsec", "appsec"]
+                    .contains(key);
             assert!(is_promised, "{key}");
         }
-        assert_eq!(protecting.len(), KEYS.iter().filter(|key| key.name.starts_with("auth.")).count() + 7);
+        assert_eq!(protecting.len(), KEYS.iter().filter(|key| key.name.starts_with("auth.")).count() + 8);
     }
 
     #[test]
@@ -148,7 +149,7 @@ mod tests {
             let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
             let middlewares =
                 ["lan-only", "secure"].map(|name| MiddlewareTable { name: name.into(), ..Default::default() });
-            let settings = Settings { middlewares: middlewares.into(), ..Settings::default() };
+            let settings = Settings { middlewares: middlewares.into(), has_crowdsec: true, ..Settings::default() };
             let compiled = compile(&snapshot, &settings);
             assert!(compiled.diagnostics.is_empty(), "`{}`:\n{}", key.name, compiled.diagnostics);
             // A log-in may have a path of its own beside the route.

@@ -58,6 +58,17 @@ pub(crate) fn web_url(text: &str) -> Result<Box<str>, ValueError> {
     }
 }
 
+/// The URL of a service whose paths are known: without a path of its own, or with the beginning of one.
+pub(crate) fn service_url(text: &str) -> Result<Box<str>, ValueError> {
+    let url = web_url(text)?;
+    let is_plain = !text.contains(['?', '#', '@']);
+    let has_host = url.parse::<http::Uri>().is_ok_and(|url| url.host().is_some_and(|host| !host.is_empty()));
+    if has_host && is_plain {
+        return Ok(url);
+    }
+    Err(ValueError::new("not the URL of a service", "write one such as `http://crowdsec:8080`"))
+}
+
 /// The URL that is asked whether a host may have a certificate: `ask=URL`.
 pub(crate) fn ask_url(text: &str) -> Result<Box<str>, ValueError> {
     let Some(url) = text.strip_prefix("ask=") else {

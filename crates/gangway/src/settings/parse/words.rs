@@ -47,11 +47,13 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
 }
 
 pub(crate) fn access_log_format(text: &str) -> Result<AccessLogFormat, ValueError> {
-    const FORMATS: [(&str, AccessLogFormat); 4] = [
+    const FORMATS: [(&str, AccessLogFormat); 6] = [
         ("text", AccessLogFormat::Text),
         ("json", AccessLogFormat::Json),
         ("common", AccessLogFormat::Common),
         ("combined", AccessLogFormat::Combined),
+        ("traefik", AccessLogFormat::Traefik),
+        ("caddy", AccessLogFormat::Caddy),
     ];
     one_of(text, &FORMATS)
 }

@@ -80,6 +80,7 @@ pub(crate) enum KeyId {
     Deny,
     RateLimit,
     Concurrency,
+    Crowdsec,
     AuthBasic,
     Errors,
     AuthForward,
@@ -223,7 +224,9 @@ impl KeyId {
             | Self::Headers
             | Self::Compress
             | Self::Errors => Sharing::LaterCounts,
-            Self::Allow | Self::Deny | Self::Concurrency | Self::BodyLimit | Self::TlsMin => Sharing::AllHold,
+            Self::Allow | Self::Deny | Self::Concurrency | Self::Crowdsec | Self::BodyLimit | Self::TlsMin => {
+                Sharing::AllHold
+            }
             Self::RateLimit | Self::ClientCa => Sharing::Agreed,
             Self::AuthBasic
             | Self::AuthForward

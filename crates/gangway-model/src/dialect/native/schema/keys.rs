@@ -508,6 +508,18 @@ pub(crate) const KEYS: &[Key] = &[
         ..PROTECTS
     },
     Key {
+        name: "crowdsec",
+        value: Form::Line("boolean, `closed` or `open`"),
+        default: "off",
+        example: "closed",
+        doc: "Lets nobody in who might be banned. Clients that the CrowdSec engine of `--crowdsec-url` has banned are kept out of \
+              every route, as far as that is known. Where it is not known, since the engine has not been reached yet, since \
+              every client has the address of a gateway, or since no file of `--geoip` tells the country that a decision \
+              names, a route with `closed` or `true` answers 503. `open` lets such clients in, as without the label.",
+        status: KeyStatus::InForce(KeyId::Crowdsec),
+        ..PROTECTS
+    },
+    Key {
         name: "client-ca",
         value: Form::Line("name of a CA file in `certs/clients/` on the volume"),
         example: "family",
@@ -723,7 +735,12 @@ pub(crate) const KEYS: &[Key] = &[
         without: "no PROXY header is sent",
         ..SHAPES
     },
-    Key { name: "crowdsec", value: Form::Unsettled, doc: "Asks a CrowdSec engine about clients.", ..PROTECTS },
+    Key {
+        name: "appsec",
+        value: Form::Unsettled,
+        doc: "Asks CrowdSec's web application firewall about requests.",
+        ..PROTECTS
+    },
     Key {
         name: "sleep.*",
         value: Form::Unsettled,

@@ -1,0 +1,58 @@
+//! Whether a client is banned, as somebody outside tells: a CrowdSec engine.
+//!
+//! That nobody has banned a client and that nobody could be asked are two answers, as with [`Geography`].
+//!
+//! [`Geography`]: crate::Geography
+
+use crate::geography::{ClientPlace, PlaceKind};
+
+/// What is known of a client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Judgement {
+    /// Nobody has been asked yet, or there is nobody to ask.
+    Unknown,
+    /// No ban is known.
+    Free,
+    /// The client is banned.
+    Banned {
+        /// Who has decided that, such as `cscli` or `CAPI`.
+        origin: Box<str>,
+    },
+    /// It depends on what nobody can tell just now.
+    Undecided(PlaceKind),
+}
+
+/// Tells who is banned.
+pub trait Reputation {
+    /// What is known of a client. Its place is looked up only where a ban depends on it.
+    fn judge(&self, client: &ClientPlace<'_>) -> Judgement;
+}
+
+/// Knows nobody, as without an engine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoReputation;
+
+impl Reputation for NoReputation {
+    fn judge(&self, _: &ClientPlace<'_>) -> Judgement {
+        Judgement::Unknown
+    }
+}
+
+/// What becomes of a client of whom it is not known whether it is banned. The strictest comes first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum OnDoubt {
+    /// It is refused with 503.
+    Close,
+    /// It is let in.
+    Admit,
+}
+
+impl OnDoubt {
+    /// The value of the label.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Close => "closed",
+            Self::Admit => "open",
+        }
+    }
+}
