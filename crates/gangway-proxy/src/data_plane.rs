@@ -118,6 +118,7 @@ pub fn start(
         suspects: Arc::clone(&suspects),
         opener: connector.opener.clone(),
         secret: settings.secret.clone(),
+        cache_memory: overload.caches.clone(),
     };
     let failure_log = FailureLog { tables: tables.clone(), news: Arc::clone(&failures) };
     let unclaimed_log = UnclaimedLog(Arc::clone(&unclaimed));
@@ -148,6 +149,7 @@ pub fn start(
             Arc::clone(&overload.idle),
             Arc::clone(&bounds),
             overload.freed.clone(),
+            overload.caches.clone(),
             Arc::clone(&metrics),
         ),
     };

@@ -124,6 +124,7 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::AuthOidc
             | KeyId::Compress
             | KeyId::Errors
+            | KeyId::Cache
             | KeyId::Use
             | KeyId::OptOut,
         )

@@ -82,6 +82,7 @@ pub(crate) enum KeyId {
     Concurrency,
     AuthBasic,
     Errors,
+    Cache,
     AuthForward,
     AuthHeaders,
     AuthSkip,
@@ -221,7 +222,8 @@ impl KeyId {
             | Self::Hsts
             | Self::Headers
             | Self::Compress
-            | Self::Errors => Sharing::LaterCounts,
+            | Self::Errors
+            | Self::Cache => Sharing::LaterCounts,
             Self::Allow | Self::Deny | Self::Concurrency | Self::BodyLimit | Self::TlsMin => Sharing::AllHold,
             Self::RateLimit | Self::ClientCa => Sharing::Agreed,
             Self::AuthBasic
