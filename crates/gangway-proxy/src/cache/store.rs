@@ -503,7 +503,7 @@ mod tests {
         second.is_keeping();
         let begun = Instant::now();
         assert!(!awaited.end().await);
-        assert_eq!(begun.elapsed(), END_WAIT);
+        assert!(begun.elapsed() < 2 * END_WAIT);
         let third = missing(&cache, KEY, &request).leading.expect("the second is too slow");
         let Found::Awaited(awaited, _) = find(&cache, KEY, &request) else { panic!("it is fetched") };
         drop(third);

@@ -19,7 +19,6 @@ use crate::exchange::transfer::{Transfer, TransferError, TransferParts, Transfer
 use crate::exchange::worker::Worker;
 use crate::message::body_length::BodyLength;
 use crate::message::field_kind::FieldKind;
-use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::pages::lookup::{self, PageSources};
@@ -363,10 +362,10 @@ impl TransferRules for Rules<'_> {
         }
     }
 
-    fn on_response_end(&mut self, trailers: Option<&Fields>) {
+    fn on_response_end(&mut self, has_trailers: impl FnOnce() -> bool) {
         // Nothing is kept of trailers, so an answer that has some would not be whole.
         if let Some(recorder) = self.recorder.take()
-            && trailers.is_none()
+            && !has_trailers()
         {
             recorder.finish();
         }

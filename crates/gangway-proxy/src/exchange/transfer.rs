@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use crate::cache::run::Replacement;
 use crate::compression::body_encoder::{BodyEncoder, ENCODED_IN_A_ROW_MAX};
 use crate::exchange::replay::Replay;
-use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
@@ -42,7 +41,7 @@ pub(crate) trait TransferRules {
     fn on_response_data(&mut self, data: &[u8]);
 
     /// Called when the whole body of the response has come.
-    fn on_response_end(&mut self, trailers: Option<&Fields>);
+    fn on_response_end(&mut self, has_trailers: impl FnOnce() -> bool);
 
     /// Whether the client may wait for a 100 before it sends the request's body.
     fn expects_continue(&self) -> bool;
@@ -307,7 +306,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                         }
                     }
                     Poll::Ready(BodyFrame::End) => {
-                        self.parts.rules.on_response_end(self.parts.endpoint.response_trailers());
+                        self.parts.rules.on_response_end(|| self.parts.endpoint.response_trailers().is_some());
                         self.receiving = Receiving::End;
                     }
                     Poll::Pending => {
@@ -361,7 +360,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                     }
                 }
                 Poll::Ready(BodyFrame::End) => {
-                    self.parts.rules.on_response_end(self.parts.endpoint.response_trailers());
+                    self.parts.rules.on_response_end(|| self.parts.endpoint.response_trailers().is_some());
                     encoder.finish()
                 }
                 Poll::Pending if encoder.needs_flush() => encoder.flush(),

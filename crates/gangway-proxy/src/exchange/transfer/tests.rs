@@ -16,6 +16,7 @@ use tokio::time::advance;
 use super::*;
 use crate::buffer_pool::WIDE_LEN;
 use crate::message::body_length::BodyLength;
+use crate::message::fields::Fields;
 use crate::overload::memory_budget::MemoryBudget;
 use crate::stream::body_bytes::BodyBytes;
 use crate::stream::upstream_request::UpstreamRequest;
@@ -141,7 +142,7 @@ impl TransferRules for Rules {
 
     fn on_response_data(&mut self, _data: &[u8]) {}
 
-    fn on_response_end(&mut self, _trailers: Option<&Fields>) {}
+    fn on_response_end(&mut self, _has_trailers: impl FnOnce() -> bool) {}
 
     fn on_request_data(&mut self, _len: usize) -> Result<(), TransferError> {
         Ok(())
