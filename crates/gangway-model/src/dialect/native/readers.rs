@@ -323,7 +323,12 @@ fn cache<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Di
         Ok(true) => Ok(Some(CACHE_DEFAULT)),
         Ok(false) => Ok(None),
         Err(_) => value::size(label.value()).map(NonZeroU64::new).map_err(|finding| match label.value() {
-            "0" => Finding { help: "write `false` to keep nothing".to_owned(), ..finding },
+            "0" => {
+                let help = "write `false` to keep nothing".to_owned();
+                Finding { note: "nothing could be kept".to_owned(), help, ..finding }
+            }
+            // What is wrong with a number, the finding says.
+            text if text.starts_with(|first: char| first.is_ascii_digit()) => finding,
             _ => Finding { help: "write `true`, `false` or a size such as `64MiB`".to_owned(), ..finding },
         }),
     };
