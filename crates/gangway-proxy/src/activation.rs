@@ -9,7 +9,7 @@ use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::time::sleep;
 
 use crate::access::gate::is_guarded;
-use crate::cache::memory::CacheMemory;
+use crate::cache::registry::CacheRegistry;
 use crate::cache::route_caches::RouteCaches;
 use crate::metrics::Metrics;
 #[cfg(any(test, fuzzing))]
@@ -34,7 +34,7 @@ pub struct Activator {
     pub(crate) suspects: Arc<Suspects>,
     pub(crate) opener: Opener,
     pub(crate) secret: CookieSecret,
-    pub(crate) cache_memory: CacheMemory,
+    pub(crate) caches: CacheRegistry,
 }
 
 impl Activator {
@@ -52,7 +52,7 @@ impl Activator {
         let (compiled, metrics) = (self.compiled.clone(), Arc::clone(&self.metrics));
         let (suspects, secret) = (Arc::clone(&self.suspects), self.secret.clone());
         let probes = Probes::new(self.opener.clone());
-        activate(compiled, tables, metrics, suspects, probes, secret, self.cache_memory.clone())
+        activate(compiled, tables, metrics, suspects, probes, secret, self.caches.clone())
     }
 }
 
@@ -63,7 +63,7 @@ async fn activate(
     suspects: Arc<Suspects>,
     mut probes: Probes,
     secret: CookieSecret,
-    cache_memory: CacheMemory,
+    caches: CacheRegistry,
 ) -> Infallible {
     let in_force = tables.reader();
     // Empty at the start. After a panic, the requests under way are counted in what the last table holds.
@@ -75,7 +75,7 @@ async fn activate(
     loop {
         // At the start of the process, its containers have usually run for long. A later container may not listen yet.
         let turn = if in_force.generation() == Generation::INITIAL { Turn::First } else { Turn::Later };
-        let (table, next) = prepare(&compiled.load_full().table, &states, turn, &metrics, &secret, &cache_memory);
+        let (table, next) = prepare(&compiled.load_full().table, &states, turn, &metrics, &secret, &caches);
         drain(&in_force.load_full(), &next);
         states = next;
         let serving = route_ids(&table);
@@ -188,7 +188,7 @@ fn prepare(
     turn: Turn,
     metrics: &Metrics,
     secret: &CookieSecret,
-    cache_memory: &CacheMemory,
+    caches: &CacheRegistry,
 ) -> (ActiveTable, States) {
     let mut next = States::default();
     let cookies = CookieNames::of(compiled, secret);
@@ -217,7 +217,7 @@ fn prepare(
         let state = known.routes.carry_over(&mut next.routes, &route.id);
         let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
         let is_guarded = is_guarded(route);
-        let cache = known.caches.carry_over(&mut next.caches, route, cache_memory);
+        let cache = known.caches.carry_over(&mut next.caches, route, caches);
         let route = Arc::clone(route);
         Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, cache, is_guarded, metrics, state })
     });
@@ -265,6 +265,6 @@ fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEnd
 /// A table as it is served from the start.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn activated(compiled: &RoutingTable, metrics: &Metrics) -> ActiveTable {
-    let memory = CacheMemory::new(MemoryBudget::new(1 << 30));
-    prepare(compiled, &States::default(), Turn::First, metrics, &CookieSecret::none(), &memory).0
+    let caches = CacheRegistry::new(MemoryBudget::new(1 << 30));
+    prepare(compiled, &States::default(), Turn::First, metrics, &CookieSecret::none(), &caches).0
 }

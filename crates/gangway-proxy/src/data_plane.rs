@@ -118,7 +118,7 @@ pub fn start(
         suspects: Arc::clone(&suspects),
         opener: connector.opener.clone(),
         secret: settings.secret.clone(),
-        cache_memory: overload.caches.clone(),
+        caches: overload.caches.clone(),
     };
     let failure_log = FailureLog { tables: tables.clone(), news: Arc::clone(&failures) };
     let unclaimed_log = UnclaimedLog(Arc::clone(&unclaimed));

@@ -605,7 +605,7 @@ async fn what_is_kept_is_validated_and_what_the_application_says_of_it_counts() 
         }
         let third = ask(&client, "GET", path, &[]).await;
         assert!(third.header("cache-status").starts_with("Gangway; hit"), "{path}: {:?}", third.headers);
-        // A client that has it is told so, whoever has asked the application.
+        // A client that has the answer gets a 304.
         let conditional = ask(&client, "GET", path, &[("if-none-match", "\"1\"")]).await;
         assert_eq!(conditional.status, 304, "{path}");
     }

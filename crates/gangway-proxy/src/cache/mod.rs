@@ -11,6 +11,7 @@ pub(crate) mod control;
 pub(crate) mod key;
 pub(crate) mod memory;
 pub(crate) mod recorder;
+pub(crate) mod registry;
 pub(crate) mod route_caches;
 pub(crate) mod rules;
 pub(crate) mod run;

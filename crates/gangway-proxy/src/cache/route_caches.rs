@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 use gangway_model::{Address, Endpoint, Middleware, Route};
 
-use crate::cache::memory::CacheMemory;
+use crate::cache::registry::CacheRegistry;
 use crate::cache::store::RouteCache;
 
 /// The caches of all routes, by the routes' ids.
@@ -21,11 +21,18 @@ impl RouteCaches {
         &self,
         next: &mut Self,
         route: &Arc<Route>,
-        memory: &CacheMemory,
+        registry: &CacheRegistry,
     ) -> Option<Arc<RouteCache>> {
         let bytes = route.middlewares.iter().find_map(Middleware::cache)?;
         let known = self.by_id.get(&route.id).filter(|(known, _)| answers_alike(known, route));
-        let cache = known.map_or_else(|| RouteCache::new(bytes, memory.clone()), |(_, cache)| Arc::clone(cache));
+        let cache = match known {
+            Some((_, cache)) => Arc::clone(cache),
+            None => {
+                let cache = RouteCache::new(bytes, registry.memory.clone());
+                registry.add(&cache);
+                cache
+            }
+        };
         next.insert(route, Arc::clone(&cache));
         Some(cache)
     }

@@ -25,7 +25,7 @@ const CACHE_CONTROL: &[u8] = b"cache-control";
 /// may answer who has logged in differently and not say so.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Audience {
-    /// Anybody.
+    /// All clients.
     Anybody,
     /// Clients who send credentials to the application (RFC 9111, section 3.5).
     WithCredentials,

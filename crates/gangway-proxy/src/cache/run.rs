@@ -45,7 +45,7 @@ pub(crate) struct CacheRun {
     /// When the application was asked.
     asked: Instant,
     is_judged: bool,
-    /// What is told to the client.
+    /// The outcome, for `Cache-Status`.
     outcome: CacheOutcome,
 }
 
@@ -312,7 +312,7 @@ impl CacheRun {
         may_be_old.then(|| Arc::clone(stale))
     }
 
-    /// What the client is told.
+    /// The outcome, for `Cache-Status`.
     pub(crate) fn outcome(&self) -> CacheOutcome {
         self.outcome
     }

@@ -250,9 +250,7 @@ impl RouteCache {
         };
         let body_max = usize::try_from(bytes / ENTRY_SHARE).unwrap_or(usize::MAX);
         let variants_max = usize::try_from(bytes / VARIANTS_SHARE).unwrap_or(usize::MAX);
-        let cache = Arc::new(Self { kept: Mutex::new(kept), body_max, variants_max, memory });
-        cache.memory.add(&cache);
-        cache
+        Arc::new(Self { kept: Mutex::new(kept), body_max, variants_max, memory })
     }
 
     /// Looks up an answer.

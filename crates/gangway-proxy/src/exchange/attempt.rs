@@ -11,7 +11,6 @@ use crate::cache::recorder::Recorder;
 use crate::cache::run::Verdict;
 use crate::compression::{self, body_encoder::BodyEncoder};
 use crate::downstream::connection::ClientConnection;
-use crate::exchange::cached;
 use crate::exchange::client_wait::unless_client_goes;
 use crate::exchange::send::send;
 use crate::exchange::state::Exchange;
@@ -326,7 +325,9 @@ impl Rules<'_> {
         }
         client_response::prepare(context, response);
         if let Some(run) = &context.cache {
-            cached::tell_forwarded(self.worker, run, response);
+            let outcome = run.outcome();
+            self.worker.shared.metrics.cache_requests.with_label_values(&[outcome.label()]).inc();
+            outcome.tell(response);
         }
         context.begun = Some(response.status);
         let Some(offered) = self.active.route.compression() else { return Ok(None) };

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use crate::cache::conditions;
-use crate::cache::run::{CacheRequest, CacheRun, Replacement};
+use crate::cache::run::{CacheRequest, Replacement};
 use crate::cache::status::CacheOutcome;
 use crate::cache::store::{Found, Missing, RouteCache};
 use crate::cache::stored::Stored;
@@ -24,7 +24,6 @@ use crate::exchange::worker::Worker;
 use crate::message::body_length::BodyLength;
 use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
-use crate::message::response_head::ResponseHead;
 use crate::panic_guard::guarded;
 use crate::reply::render::pass_middlewares;
 use crate::request::upstream_request;
@@ -264,11 +263,4 @@ pub(super) fn replacement(exchange: &Exchange, failure: AttemptFailure) -> Resul
         | TransferError::PageWanted
         | TransferError::Internal) => failure(error),
     }
-}
-
-/// Tells the client of a request that was forwarded what the cache did with it.
-pub(super) fn tell_forwarded(worker: &Worker, run: &CacheRun, response: &mut ResponseHead) {
-    let outcome = run.outcome();
-    worker.shared.metrics.cache_requests.with_label_values(&[outcome.label()]).inc();
-    outcome.tell(response);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cache::memory::CacheMemory;
+use crate::cache::registry::CacheRegistry;
 use crate::downstream::connection_limits::ConnectionLimits;
 use crate::metrics::Metrics;
 use crate::overload::idle_connections::IdleConnections;
@@ -43,7 +43,7 @@ pub struct OverloadManager {
     idle: Arc<IdleConnections>,
     addresses: Arc<ConnectionLimits>,
     freed: FreedMemory,
-    caches: CacheMemory,
+    caches: CacheRegistry,
     metrics: Arc<Metrics>,
 }
 
@@ -53,7 +53,7 @@ impl OverloadManager {
         idle: Arc<IdleConnections>,
         addresses: Arc<ConnectionLimits>,
         freed: FreedMemory,
-        caches: CacheMemory,
+        caches: CacheRegistry,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self { memory, idle, addresses, freed, caches, metrics }
@@ -78,7 +78,7 @@ impl OverloadManager {
             let pressure = self.memory.measured(resident);
             self.metrics.memory.set(i64::try_from(resident).unwrap_or(i64::MAX));
             self.caches.sweep();
-            self.metrics.cache_bytes.set(i64::try_from(self.caches.taken()).unwrap_or(i64::MAX));
+            self.metrics.cache_bytes.set(i64::try_from(self.caches.memory.taken()).unwrap_or(i64::MAX));
             if pressure > reported {
                 tracing::warn!(resident, ?pressure, "memory runs short: connections are closed, idle ones first");
             }
@@ -214,7 +214,7 @@ mod tests {
                 idle,
                 addresses,
                 FreedMemory::default(),
-                CacheMemory::new(MemoryBudget::new(1 << 20)),
+                CacheRegistry::new(MemoryBudget::new(1 << 20)),
                 metrics,
             ),
             mark,

@@ -19,7 +19,7 @@ use memory_budget::MemoryBudget;
 use open_connections::OpenConnections;
 use resident_memory::FreedMemory;
 
-use crate::cache::memory::CacheMemory;
+use crate::cache::registry::CacheRegistry;
 use crate::limits::Limits;
 
 /// What sessions and requests ask before they take more.
@@ -30,14 +30,14 @@ pub(crate) struct Overload {
     /// Connections of clients and to endpoints.
     pub(crate) open: OpenConnections,
     pub(crate) freed: FreedMemory,
-    pub(crate) caches: CacheMemory,
+    pub(crate) caches: CacheRegistry,
 }
 
 impl Overload {
     pub(crate) fn new(limits: &Limits) -> Self {
         let memory = MemoryBudget::new(limits.memory);
         Self {
-            caches: CacheMemory::new(memory.clone()),
+            caches: CacheRegistry::new(memory.clone()),
             memory,
             idle: Arc::new(IdleConnections::new()),
             open: OpenConnections::at_most(limits.open_connections),
