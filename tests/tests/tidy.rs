@@ -52,6 +52,7 @@ const OWNED: &[(&str, &str)] = &[
     ("instant-acme", "gangway-acme"),
     ("jsonwebtoken", "gangway-oidc"),
     ("maxminddb", "gangway-proxy"),
+    ("quick_cache", "gangway-proxy"),
     ("pingora", "gangway-proxy"),
     ("pingora-core", "gangway-proxy"),
     ("pingora-error", "gangway-proxy"),

@@ -272,7 +272,8 @@ fn redirect_by_middleware(middleware: &Middleware, query: &ExplainQuery, prefix:
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Authentication(_)
         | Middleware::Compression(_)
-        | Middleware::ErrorPages(_) => None,
+        | Middleware::ErrorPages(_)
+        | Middleware::Cache(_) => None,
     }
 }
 

@@ -8,8 +8,10 @@ use std::net::IpAddr;
 use gangway_model::{
     AddressFilter, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, ForwardAuth, Judgement,
     KeyOrigin, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route, SkipRule, choose_coding,
+    overrides_method,
 };
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
+use http::Method;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, RANGE, UPGRADE};
 
 use crate::api;
 use crate::explain_query::ExplainQuery;
@@ -104,7 +106,8 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &Kn
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Authentication(_)
         | Middleware::Compression(_)
-        | Middleware::ErrorPages(_) => None,
+        | Middleware::ErrorPages(_)
+        | Middleware::Cache(_) => None,
     }
 }
 
@@ -199,6 +202,7 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
             format!("counts for {}; more than {max} under way get 429", client_of(query.from))
         }
         Middleware::Authentication(login) => log_in(login, route, query, client),
+        Middleware::Cache(_) => cache(route, query),
         Middleware::ErrorPages(_) => "errors get the page of the first rule with their status".to_owned(),
         Middleware::Compression(offered) => {
             let accepted = query.headers.get_all(ACCEPT_ENCODING).iter().map(http::HeaderValue::as_bytes);
@@ -224,6 +228,34 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..) => return None,
     })
+}
+
+/// What the cache of a route does with a request; what is kept, only the data plane knows.
+fn cache(route: &Route, query: &ExplainQuery) -> String {
+    let has = |name: http::HeaderName| query.headers.contains_key(name);
+    let bypass = match () {
+        () if !matches!(query.method, Method::GET | Method::HEAD) => Some(format!("{} is not kept", query.method)),
+        () if overrides_method(&query.headers) => Some("the request asks for another method".to_owned()),
+        () if has(UPGRADE) => Some("the request asks for another protocol".to_owned()),
+        () if has(RANGE) => Some("the request asks for a range".to_owned()),
+        () if body_len(query).is_some_and(|len| len > 0) => Some("the request has a body".to_owned()),
+        () => None,
+    };
+    if let Some(why) = bypass {
+        return format!("goes to the application, for {why}");
+    }
+    let has_logged_in = route.middlewares.iter().any(|one| one.authentication().is_some());
+    let condition = match () {
+        () if has_logged_in || route.listener.client_ca.is_some() => {
+            "kept for all who are let in only where `Cache-Control` of the answer says `public`"
+        }
+        () if has(AUTHORIZATION) => {
+            "kept only where `Cache-Control` of the answer says `public`, `s-maxage` or `must-revalidate`, as the request \
+             has `Authorization`"
+        }
+        () => "kept where `Cache-Control` or `Expires` of the answer allows it",
+    };
+    format!("answered from memory if it is kept and fresh; else by the application, and {condition}")
 }
 
 /// What is known of the place of a client, as far as the lists ask for it. A part of a sentence, or nothing.
@@ -332,6 +364,7 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
         Middleware::Authentication(_) => key.starts_with("auth."),
         Middleware::Compression(_) => key == "compress",
         Middleware::ErrorPages(_) => key == "errors",
+        Middleware::Cache(_) => key == "cache",
         Middleware::BodyLimit(_) => key == "body-limit",
         Middleware::Hsts(_) => key == "hsts",
         Middleware::SecureHeaders { .. } => key == "headers",
@@ -503,6 +536,24 @@ mod tests {
                 &[("auth.forward", "http://192.0.2.8:9091/check?token=hunter2")],
                 "method=GET",
                 "asks `http://192.0.2.8:9091/check?token=***`; 2xx lets the request in, any other answer goes to the client",
+            ),
+            (
+                &[("cache", "true")],
+                "method=HEAD",
+                "answered from memory if it is kept and fresh; else by the application, and kept where `Cache-Control` or \
+                 `Expires` of the answer allows it",
+            ),
+            (&[("cache", "1GiB")], "method=POST", "goes to the application, for POST is not kept"),
+            (
+                &[("cache", "true")],
+                "header=Range:bytes%3D0-1",
+                "goes to the application, for the request asks for a range",
+            ),
+            (
+                &[("cache", "true")],
+                "header=Authorization:Bearer+x",
+                "answered from memory if it is kept and fresh; else by the application, and kept only where `Cache-Control` \
+                 of the answer says `public`, `s-maxage` or `must-revalidate`, as the request has `Authorization`",
             ),
             (&[("compress", "true")], "header=Accept-Encoding:gzip,br", "by br, where the answer is worth it"),
             (

@@ -117,6 +117,7 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
             format!("compress {}", codings.iter().map(|coding| coding.token()).collect::<Vec<_>>().join(", "))
         }
         Middleware::ErrorPages(pages) => format!("errors {pages}"),
+        Middleware::Cache(bytes) => format!("cache {bytes}"),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::forward_auth::ForwardAuth;
 use crate::oidc_auth::OidcAuth;
 use crate::password_hash::PasswordHash;
 use crate::path::{PathPattern, other_readings};
-use crate::request_view::RequestView;
+use crate::request_view::{FieldValues, RequestView};
 
 /// The realm where none is written.
 pub(crate) const REALM_DEFAULT: &str = "restricted";
@@ -147,7 +147,12 @@ impl SkipRule {
 
 fn is_with_method(request: &RequestView<'_>, method: &Method) -> bool {
     (request.method == method || (request.method == Method::HEAD && method == Method::GET))
-        && METHOD_OVERRIDES.iter().all(|name| request.headers.count(name) == 0)
+        && !overrides_method(request.headers)
+}
+
+/// Whether a request with these fields asks the application to take it for one with another method.
+pub fn overrides_method(fields: &dyn FieldValues) -> bool {
+    METHOD_OVERRIDES.iter().any(|name| fields.count(name) > 0)
 }
 
 /// As the label would have it.

@@ -53,7 +53,7 @@ mod vocabulary;
 
 pub use accept_encoding::choose as choose_coding;
 pub use address_filter::{AddressFilter, AddressList, AddressRanges, AddressVerdict, ClientList, LAN};
-pub use authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, SkipRule};
+pub use authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, SkipRule, overrides_method};
 pub use bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
 pub use compile::{Compiled, Compiler, Hold, Move, compile};
 pub use container_report::{ContainerReport, Mention};

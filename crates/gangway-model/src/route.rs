@@ -162,6 +162,8 @@ pub enum Middleware {
     Compression(Box<[ContentCoding]>),
     /// Replaces errors by pages.
     ErrorPages(Arc<ErrorPages>),
+    /// Keeps answers that may be kept (RFC 9111), up to this number of bytes.
+    Cache(NonZeroU64),
 }
 
 /// The response fields of `headers` `secure`, which break no application that works in browsers of today: name and value.
@@ -197,7 +199,8 @@ impl Middleware {
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Compression(_)
-            | Self::ErrorPages(_) => None,
+            | Self::ErrorPages(_)
+            | Self::Cache(_) => None,
         }
     }
 
@@ -219,7 +222,8 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
             | Self::Compression(_)
-            | Self::ErrorPages(_) => None,
+            | Self::ErrorPages(_)
+            | Self::Cache(_) => None,
         }
     }
 
@@ -241,7 +245,8 @@ impl Middleware {
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
-            | Self::ErrorPages(_) => None,
+            | Self::ErrorPages(_)
+            | Self::Cache(_) => None,
         }
     }
 
@@ -263,7 +268,31 @@ impl Middleware {
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
-            | Self::Compression(_) => None,
+            | Self::Compression(_)
+            | Self::Cache(_) => None,
+        }
+    }
+
+    /// The bytes of answers that it keeps at most, if it keeps any.
+    pub fn cache(&self) -> Option<NonZeroU64> {
+        match self {
+            Self::Cache(bytes) => Some(*bytes),
+            Self::StripPrefix(_)
+            | Self::AddPrefix(_)
+            | Self::Rewrite { .. }
+            | Self::Redirect { .. }
+            | Self::RequestHeader(..)
+            | Self::ResponseHeader(..)
+            | Self::BodyLimit(_)
+            | Self::Hsts(_)
+            | Self::SecureHeaders { .. }
+            | Self::AddressFilter(_)
+            | Self::Crowdsec(_)
+            | Self::RateLimit(_)
+            | Self::ConcurrencyLimit(_)
+            | Self::Authentication(_)
+            | Self::Compression(_)
+            | Self::ErrorPages(_) => None,
         }
     }
 
@@ -285,7 +314,8 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
             | Self::Compression(_)
-            | Self::ErrorPages(_) => false,
+            | Self::ErrorPages(_)
+            | Self::Cache(_) => false,
         }
     }
 }

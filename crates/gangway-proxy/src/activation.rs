@@ -9,7 +9,11 @@ use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::time::sleep;
 
 use crate::access::gate::is_guarded;
+use crate::cache::registry::CacheRegistry;
+use crate::cache::route_caches::RouteCaches;
 use crate::metrics::Metrics;
+#[cfg(any(test, fuzzing))]
+use crate::overload::memory_budget::MemoryBudget;
 use crate::pages::rest::Rest;
 use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, PageService, RoutePages, active_endpoint};
 use crate::upstream::endpoint_state::{EndpointHealth, EndpointStates};
@@ -30,6 +34,7 @@ pub struct Activator {
     pub(crate) suspects: Arc<Suspects>,
     pub(crate) opener: Opener,
     pub(crate) secret: CookieSecret,
+    pub(crate) caches: CacheRegistry,
 }
 
 impl Activator {
@@ -47,7 +52,7 @@ impl Activator {
         let (compiled, metrics) = (self.compiled.clone(), Arc::clone(&self.metrics));
         let (suspects, secret) = (Arc::clone(&self.suspects), self.secret.clone());
         let probes = Probes::new(self.opener.clone());
-        activate(compiled, tables, metrics, suspects, probes, secret)
+        activate(compiled, tables, metrics, suspects, probes, secret, self.caches.clone())
     }
 }
 
@@ -58,6 +63,7 @@ async fn activate(
     suspects: Arc<Suspects>,
     mut probes: Probes,
     secret: CookieSecret,
+    caches: CacheRegistry,
 ) -> Infallible {
     let in_force = tables.reader();
     // Empty at the start. After a panic, the requests under way are counted in what the last table holds.
@@ -69,7 +75,7 @@ async fn activate(
     loop {
         // At the start of the process, its containers have usually run for long. A later container may not listen yet.
         let turn = if in_force.generation() == Generation::INITIAL { Turn::First } else { Turn::Later };
-        let (table, next) = prepare(&compiled.load_full().table, &states, turn, &metrics, &secret);
+        let (table, next) = prepare(&compiled.load_full().table, &states, turn, &metrics, &secret, &caches);
         drain(&in_force.load_full(), &next);
         states = next;
         let serving = route_ids(&table);
@@ -136,6 +142,7 @@ async fn last_one_stays<T>(outcome: Result<T, PublisherGone>) {
 struct States {
     endpoints: EndpointStates,
     routes: RouteStates,
+    caches: RouteCaches,
 }
 
 impl States {
@@ -144,6 +151,9 @@ impl States {
         let mut states = Self::default();
         for active in table.routes() {
             states.routes.insert(&active.route.id, Arc::clone(&active.state));
+            if let Some(cache) = &active.cache {
+                states.caches.insert(&active.route, Arc::clone(cache));
+            }
             let services = active.pages.iter().flat_map(|pages| &pages.services);
             let of_pages = services.flat_map(|(_, service)| &service.endpoints);
             for endpoint in active.ready.iter().chain(&active.others).chain(&*active.auth_service).chain(of_pages) {
@@ -178,6 +188,7 @@ fn prepare(
     turn: Turn,
     metrics: &Metrics,
     secret: &CookieSecret,
+    caches: &CacheRegistry,
 ) -> (ActiveTable, States) {
     let mut next = States::default();
     let cookies = CookieNames::of(compiled, secret);
@@ -206,8 +217,9 @@ fn prepare(
         let state = known.routes.carry_over(&mut next.routes, &route.id);
         let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
         let is_guarded = is_guarded(route);
+        let cache = known.caches.carry_over(&mut next.caches, route, caches);
         let route = Arc::clone(route);
-        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, is_guarded, metrics, state })
+        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, cache, is_guarded, metrics, state })
     });
     known.endpoints.depart(&mut next.endpoints);
     (table, next)
@@ -232,9 +244,9 @@ fn sorted_anew(
         });
         let (ready, others) = sorted(endpoints.collect());
         let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
-        let (route, is_guarded, auth_service, pages) =
-            (Arc::clone(route), active.is_guarded, Arc::clone(&active.auth_service), active.pages.clone());
-        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, is_guarded, metrics, state })
+        let (route, is_guarded, cache) = (Arc::clone(route), active.is_guarded, active.cache.clone());
+        let (auth_service, pages) = (Arc::clone(&active.auth_service), active.pages.clone());
+        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, cache, is_guarded, metrics, state })
     })
 }
 
@@ -253,5 +265,6 @@ fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEnd
 /// A table as it is served from the start.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn activated(compiled: &RoutingTable, metrics: &Metrics) -> ActiveTable {
-    prepare(compiled, &States::default(), Turn::First, metrics, &CookieSecret::none()).0
+    let caches = CacheRegistry::new(MemoryBudget::new(1 << 30));
+    prepare(compiled, &States::default(), Turn::First, metrics, &CookieSecret::none(), &caches).0
 }

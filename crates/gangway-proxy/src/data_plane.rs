@@ -121,6 +121,7 @@ pub fn start(
         suspects: Arc::clone(&suspects),
         opener: connector.opener.clone(),
         secret: settings.secret.clone(),
+        caches: overload.caches.clone(),
     };
     let failure_log = FailureLog { tables: tables.clone(), news: Arc::clone(&failures) };
     let unclaimed_log = UnclaimedLog(Arc::clone(&unclaimed));
@@ -151,6 +152,7 @@ pub fn start(
             Arc::clone(&overload.idle),
             Arc::clone(&bounds),
             overload.freed.clone(),
+            overload.caches.clone(),
             Arc::clone(&metrics),
         ),
     };

@@ -9,6 +9,7 @@ mod access;
 mod activation;
 mod address_key;
 mod buffer_pool;
+mod cache;
 mod compression;
 mod data_plane;
 mod downstream;

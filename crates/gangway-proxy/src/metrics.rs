@@ -32,6 +32,10 @@ pub struct Metrics {
     pub(crate) shed: IntCounterVec,
     /// Errors that people would have got a page for, by what became of it.
     pub(crate) error_pages: IntCounterVec,
+    /// Requests of routes that keep answers, by what the cache did with them.
+    pub(crate) cache_requests: IntCounterVec,
+    /// Memory that all caches take, in bytes.
+    pub(crate) cache_bytes: IntGauge,
     /// Access log lines that were dropped because the sink was too slow.
     pub(crate) access_log_dropped: IntCounter,
 }
@@ -73,6 +77,11 @@ impl Metrics {
                 Opts::new("gangway_error_pages_total", "Errors for which the label `errors` names a page, by outcome."),
                 &["outcome"],
             )?,
+            cache_requests: IntCounterVec::new(
+                Opts::new("gangway_cache_requests_total", "Requests of routes with the label `cache`, by outcome."),
+                &["outcome"],
+            )?,
+            cache_bytes: IntGauge::new("gangway_cache_bytes", "Memory that kept answers take.")?,
             access_log_dropped: IntCounter::new(
                 "gangway_access_log_dropped_total",
                 "Access log lines dropped because the sink was too slow.",
@@ -90,6 +99,8 @@ impl Metrics {
         registry.register(Box::new(metrics.memory.clone()))?;
         registry.register(Box::new(metrics.shed.clone()))?;
         registry.register(Box::new(metrics.error_pages.clone()))?;
+        registry.register(Box::new(metrics.cache_requests.clone()))?;
+        registry.register(Box::new(metrics.cache_bytes.clone()))?;
         registry.register(Box::new(metrics.access_log_dropped.clone()))?;
         Ok(metrics)
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use gangway_model::{Address, Endpoint, EndpointKey, ErrorPages, Readiness, Route, RoutingTable, Scheme};
 use http::HeaderValue;
 
+use crate::cache::store::RouteCache;
 use crate::hash::mix;
 use crate::pages::rest::Rest;
 use crate::route_metrics::RouteMetrics;
@@ -33,6 +34,8 @@ pub(crate) struct ActiveRoute {
     pub(crate) auth_service: Arc<[ActiveEndpoint]>,
     /// The pages for its errors.
     pub(crate) pages: Option<Arc<RoutePages>>,
+    /// What it keeps of answers.
+    pub(crate) cache: Option<Arc<RouteCache>>,
     /// Whether requests have to pass the gate.
     pub(crate) is_guarded: bool,
     pub(crate) metrics: Arc<RouteMetrics>,

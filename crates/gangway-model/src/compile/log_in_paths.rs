@@ -88,7 +88,8 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
         | Middleware::Authentication(_)
-        | Middleware::ErrorPages(_) => false,
+        | Middleware::ErrorPages(_)
+        | Middleware::Cache(_) => false,
     };
     let mut middlewares: Vec<Middleware> = of.middlewares.iter().filter(stays).cloned().collect();
     middlewares.extend(oidc.map(|oidc| {

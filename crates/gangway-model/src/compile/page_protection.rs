@@ -49,7 +49,8 @@ fn is_protected(group: &RouteGroup<'_>) -> bool {
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Compression(_)
-        | Middleware::ErrorPages(_) => false,
+        | Middleware::ErrorPages(_)
+        | Middleware::Cache(_) => false,
     };
     group.spec.closed || group.spec.listener.client_ca.is_some() || group.spec.middlewares.iter().any(protects)
 }

@@ -150,6 +150,7 @@ fn middleware_text(middleware: &Middleware) -> String {
             format!("compress {}", codings.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
         }
         Middleware::ErrorPages(pages) => format!("errors {pages}"),
+        Middleware::Cache(bytes) => format!("cache {bytes} bytes"),
     }
 }
 

@@ -161,7 +161,8 @@ impl<'m> Guard<'m> {
             | Middleware::Hsts(_)
             | Middleware::SecureHeaders { .. }
             | Middleware::Compression(_)
-            | Middleware::ErrorPages(_) => None,
+            | Middleware::ErrorPages(_)
+            | Middleware::Cache(_) => None,
         }
     }
 }

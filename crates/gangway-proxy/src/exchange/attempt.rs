@@ -7,6 +7,8 @@ use std::time::Duration;
 use http::{StatusCode, Version};
 use tokio::time::Instant;
 
+use crate::cache::recorder::Recorder;
+use crate::cache::run::Verdict;
 use crate::compression::{self, body_encoder::BodyEncoder};
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::client_wait::unless_client_goes;
@@ -111,6 +113,9 @@ pub(super) async fn attempt<D: Downstream>(
         Ok(Some(Err(rejection))) => return Err(AttemptFailure::last(DownstreamError::Rejected(rejection).into())),
         Ok(None) | Err(_) => return Err(internal()),
     };
+    if let Some(run) = &mut context.cache {
+        run.change_upstream_fields(upstream_fields);
+    }
     let is_last = matches!(context.attempt.owner, ConnectionOwner::Request);
     let started = stream.start_request(&UpstreamRequest {
         method: &head.method,
@@ -139,6 +144,7 @@ pub(super) async fn attempt<D: Downstream>(
         is_upgrade,
         may_wait,
         may_have_page,
+        recorder: None,
     };
     let parts = TransferParts { client, endpoint: &mut stream, response, replay, timer, rules };
     let mut transfer = Transfer::new(parts, has_body);
@@ -162,6 +168,13 @@ pub(super) async fn attempt<D: Downstream>(
                 Err(error)
             }
         };
+    }
+    if let Err(TransferError::KeptAnswer(_)) = &outcome
+        && transfer.is_request_sent()
+    {
+        subrequest::skip_what_has_come(&mut stream).await;
+        worker.connector.release(stream);
+        return outcome.map_err(AttemptFailure::last);
     }
     let (is_request_sent, has_begun) = (transfer.is_request_sent(), transfer.has_begun_response() || has_begun_page);
     match outcome {
@@ -195,6 +208,7 @@ pub(super) async fn attempt<D: Downstream>(
                 TransferError::Downstream(_)
                 | TransferError::BodyTooLarge
                 | TransferError::PageWanted
+                | TransferError::KeptAnswer(_)
                 | TransferError::Internal => false,
             };
             if may_retry {
@@ -273,10 +287,18 @@ struct Rules<'r> {
     may_wait: bool,
     /// Whether the route has pages for errors, and none was looked for.
     may_have_page: bool,
+    /// Keeps the response on its way.
+    recorder: Option<Box<Recorder>>,
 }
 
 impl Rules<'_> {
     fn prepare_response(&mut self, response: &mut ResponseHead) -> Result<Option<BodyEncoder>, TransferError> {
+        if let Some(run) = &mut self.context.cache {
+            match run.on_response(response, lookup::has_rule(self.active, response.status.as_u16())) {
+                Verdict::Relay(recorder) => self.recorder = recorder,
+                Verdict::Replace(replacement) => return Err(TransferError::KeptAnswer(Box::new(replacement))),
+            }
+        }
         if self.may_have_page && lookup::is_wanted(self.active, self.head, response) {
             return Err(TransferError::PageWanted);
         }
@@ -302,6 +324,11 @@ impl Rules<'_> {
             state.end_with_endpoint(task.clone());
         }
         client_response::prepare(context, response);
+        if let Some(run) = &context.cache {
+            let outcome = run.outcome();
+            self.worker.shared.metrics.cache_requests.with_label_values(&[outcome.label()]).inc();
+            outcome.tell(response);
+        }
         context.begun = Some(response.status);
         let Some(offered) = self.active.route.compression() else { return Ok(None) };
         let memory = &self.worker.shared.overload.memory;
@@ -325,6 +352,23 @@ impl TransferRules for Rules<'_> {
         match limit {
             Some(limit) if self.context.body.exceeds(len, limit) => Err(TransferError::BodyTooLarge),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    fn on_response_data(&mut self, data: &[u8]) {
+        if let Some(recorder) = &mut self.recorder
+            && !recorder.push(data)
+        {
+            self.recorder = None;
+        }
+    }
+
+    fn on_response_end(&mut self, has_trailers: impl FnOnce() -> bool) {
+        // Nothing is kept of trailers, so an answer that has some would not be whole.
+        if let Some(recorder) = self.recorder.take()
+            && !has_trailers()
+        {
+            recorder.finish();
         }
     }
 

@@ -3,8 +3,10 @@
 //! This code knows neither the version of HTTP on either side nor how bytes travel.
 
 mod attempt;
+mod cached;
 mod client_wait;
 pub(crate) mod exchange_pool;
+mod refresh;
 mod replay;
 mod send;
 pub(crate) mod serve;

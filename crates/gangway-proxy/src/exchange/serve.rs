@@ -9,8 +9,10 @@ use std::task::{Context, Poll, ready};
 use http::Version;
 
 use crate::access::gate::{self, AtGate};
+use crate::cache::run::Replacement;
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
+use crate::exchange::cached::{self, LookedUp};
 use crate::exchange::client_wait::unless_client_goes;
 use crate::exchange::send::send;
 use crate::exchange::state::Exchange;
@@ -363,8 +365,24 @@ async fn proxy<D: Downstream>(
         {
             return Box::pin(end_at_gate(worker, exchange, client, end)).await;
         }
+        if cached::is_wanted(exchange) {
+            match Box::pin(cached::look_up(worker, connection, exchange, client)).await {
+                Ok(LookedUp::Forward) => {}
+                looked_up => {
+                    return Box::pin(answered_by_cache(worker, exchange, client, looked_up.map(drop))).await;
+                }
+            }
+        }
         let failure = match attempt(worker, connection, exchange, client).await {
             Ok(()) => return Ending::whole(exchange.response.status.as_u16()),
+            Err(failure) => failure,
+        };
+        let failure = match cached::replacement(exchange, failure) {
+            Ok(Replacement::AskAgain) => continue,
+            Ok(Replacement::Stored(stored, outcome)) => {
+                let sent = Box::pin(cached::send(worker, exchange, client, &stored, outcome)).await;
+                return Box::pin(answered_by_cache(worker, exchange, client, sent)).await;
+            }
             Err(failure) => failure,
         };
         if !failure.may_retry {
@@ -375,6 +393,22 @@ async fn proxy<D: Downstream>(
             AfterWait::Serve => {}
             AfterWait::Reply(local) => return Box::pin(reply(worker, exchange, client, local)).await,
             AfterWait::ClientGone => return Box::pin(not_waited_for(worker, exchange, client)).await,
+        }
+    }
+}
+
+/// Ends a request whose answer came from a cache.
+async fn answered_by_cache<D: Downstream>(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    client: &mut D,
+    sent: Result<(), TransferError>,
+) -> Ending {
+    match sent {
+        Ok(()) => Ending::whole(exchange.response.status.as_u16()),
+        Err(error) => {
+            let has_begun = exchange.context.begun.is_some();
+            fail(worker, exchange, client, AttemptFailure { has_begun, ..AttemptFailure::last(error) }).await
         }
     }
 }
@@ -399,7 +433,7 @@ async fn fail<D: Downstream>(
             (detail.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(detail).into()))
         }
         // It was handled where it arose.
-        TransferError::PageWanted | TransferError::Internal => {
+        TransferError::PageWanted | TransferError::KeptAnswer(_) | TransferError::Internal => {
             ("a fault of ours".into(), Some(FailureReply::new(Reason::Internal).into()))
         }
         TransferError::Upstream(error) => {

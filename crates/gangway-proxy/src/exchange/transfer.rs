@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::cache::run::Replacement;
 use crate::compression::body_encoder::{BodyEncoder, ENCODED_IN_A_ROW_MAX};
 use crate::exchange::replay::Replay;
 use crate::message::response_head::ResponseHead;
@@ -36,6 +37,12 @@ pub(crate) trait TransferRules {
     /// Called for bytes of the request's body before they are sent.
     fn on_request_data(&mut self, len: usize) -> Result<(), TransferError>;
 
+    /// Called for bytes of the response's body that the client takes, as the endpoint sent them.
+    fn on_response_data(&mut self, data: &[u8]);
+
+    /// Called when the whole body of the response has come.
+    fn on_response_end(&mut self, has_trailers: impl FnOnce() -> bool);
+
     /// Whether the client may wait for a 100 before it sends the request's body.
     fn expects_continue(&self) -> bool;
 
@@ -58,6 +65,8 @@ pub(crate) enum TransferError {
     BodyTooLarge,
     /// The head of the response is at hand, and a page is to be looked for before it is passed on.
     PageWanted,
+    /// The head of the response is at hand, and what is kept is to be sent in its place.
+    KeptAnswer(Box<Replacement>),
     /// A fault of our own.
     Internal,
 }
@@ -290,12 +299,16 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                             return Ok(Poll::Pending);
                         };
                         relayed += taken;
+                        self.parts.rules.on_response_data(&data[..taken]);
                         self.parts.endpoint.consume(taken);
                         if self.parts.rules.is_drained() {
                             return Err(drained());
                         }
                     }
-                    Poll::Ready(BodyFrame::End) => self.receiving = Receiving::End,
+                    Poll::Ready(BodyFrame::End) => {
+                        self.parts.rules.on_response_end(|| self.parts.endpoint.response_trailers().is_some());
+                        self.receiving = Receiving::End;
+                    }
                     Poll::Pending => {
                         self.wait_for_endpoint(cx)?;
                         return Ok(Poll::Pending);
@@ -336,12 +349,20 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
             let outcome = match self.parts.endpoint.poll_body(cx, ReadWidth::Narrow)? {
                 Poll::Ready(BodyFrame::Data(data)) => {
                     self.is_waiting = false;
-                    encoder.encode(data).map(|taken| {
-                        self.parts.endpoint.consume(taken);
-                        encoded += taken;
-                    })
+                    match encoder.encode(data) {
+                        Ok(taken) => {
+                            self.parts.rules.on_response_data(&data[..taken]);
+                            self.parts.endpoint.consume(taken);
+                            encoded += taken;
+                            Ok(())
+                        }
+                        Err(error) => Err(error),
+                    }
                 }
-                Poll::Ready(BodyFrame::End) => encoder.finish(),
+                Poll::Ready(BodyFrame::End) => {
+                    self.parts.rules.on_response_end(|| self.parts.endpoint.response_trailers().is_some());
+                    encoder.finish()
+                }
                 Poll::Pending if encoder.needs_flush() => encoder.flush(),
                 Poll::Pending => {
                     self.encoder = Some(encoder);

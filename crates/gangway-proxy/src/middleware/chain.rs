@@ -57,7 +57,8 @@ pub(crate) fn on_request(
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)
             | Middleware::Compression(_)
-            | Middleware::ErrorPages(_) => None,
+            | Middleware::ErrorPages(_)
+            | Middleware::Cache(_) => None,
         };
         if let Some(reply) = reply {
             return Err(reply);
@@ -91,7 +92,8 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)
             | Middleware::Compression(_)
-            | Middleware::ErrorPages(_) => {}
+            | Middleware::ErrorPages(_)
+            | Middleware::Cache(_) => {}
         }
     }
     Ok(target)
@@ -116,7 +118,8 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)
-            | Middleware::ErrorPages(_) => {}
+            | Middleware::ErrorPages(_)
+            | Middleware::Cache(_) => {}
         }
     }
 }
@@ -140,7 +143,8 @@ pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields:
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)
-            | Middleware::ErrorPages(_) => {}
+            | Middleware::ErrorPages(_)
+            | Middleware::Cache(_) => {}
         }
     }
 }

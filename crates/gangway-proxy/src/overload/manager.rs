@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::cache::registry::CacheRegistry;
 use crate::downstream::connection_limits::ConnectionLimits;
 use crate::metrics::Metrics;
 use crate::overload::idle_connections::IdleConnections;
@@ -42,6 +43,7 @@ pub struct OverloadManager {
     idle: Arc<IdleConnections>,
     addresses: Arc<ConnectionLimits>,
     freed: FreedMemory,
+    caches: CacheRegistry,
     metrics: Arc<Metrics>,
 }
 
@@ -51,9 +53,10 @@ impl OverloadManager {
         idle: Arc<IdleConnections>,
         addresses: Arc<ConnectionLimits>,
         freed: FreedMemory,
+        caches: CacheRegistry,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { memory, idle, addresses, freed, metrics }
+        Self { memory, idle, addresses, freed, caches, metrics }
     }
 
     /// Runs for as long as the process does.
@@ -74,6 +77,8 @@ impl OverloadManager {
             let Some(resident) = resident_bytes() else { continue };
             let pressure = self.memory.measured(resident);
             self.metrics.memory.set(i64::try_from(resident).unwrap_or(i64::MAX));
+            self.caches.sweep();
+            self.metrics.cache_bytes.set(i64::try_from(self.caches.memory.taken()).unwrap_or(i64::MAX));
             if pressure > reported {
                 tracing::warn!(resident, ?pressure, "memory runs short: connections are closed, idle ones first");
             }
@@ -90,6 +95,9 @@ impl OverloadManager {
             self.freed.ask();
         }
         if pressure >= MemoryPressure::CloseIdle {
+            if self.caches.clear() {
+                self.metrics.shed.with_label_values(&["caches"]).inc();
+            }
             reliefs.idle.unless_it_works(resident, || {
                 let closed = self.idle.close(CLOSED_AT_ONCE);
                 self.count("idle", closed);
@@ -200,7 +208,18 @@ mod tests {
         let addresses = Arc::new(ConnectionLimits::new(&Limits::default(), trusted, Arc::clone(&metrics)));
         let (memory, idle) = (MemoryBudget::new(1 << 20), Arc::new(IdleConnections::new()));
         let (mark, task) = connection_for_test(&idle);
-        (OverloadManager::new(memory, idle, addresses, FreedMemory::default(), metrics), mark, task)
+        (
+            OverloadManager::new(
+                memory,
+                idle,
+                addresses,
+                FreedMemory::default(),
+                CacheRegistry::new(MemoryBudget::new(1 << 20)),
+                metrics,
+            ),
+            mark,
+            task,
+        )
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Keeps the process within its memory and its descriptors.
 //!
-//! When memory runs short, idle connections are closed first, then the connections of the address that holds most,
+//! When memory runs short, what caches keep goes first and idle connections are closed, then the connections of the address that holds most,
 //! and then new requests are refused with a 503. So a client that asks for too much loses before others do, and the
 //! process is never killed.
 
@@ -19,6 +19,7 @@ use memory_budget::MemoryBudget;
 use open_connections::OpenConnections;
 use resident_memory::FreedMemory;
 
+use crate::cache::registry::CacheRegistry;
 use crate::limits::Limits;
 
 /// What sessions and requests ask before they take more.
@@ -29,12 +30,15 @@ pub(crate) struct Overload {
     /// Connections of clients and to endpoints.
     pub(crate) open: OpenConnections,
     pub(crate) freed: FreedMemory,
+    pub(crate) caches: CacheRegistry,
 }
 
 impl Overload {
     pub(crate) fn new(limits: &Limits) -> Self {
+        let memory = MemoryBudget::new(limits.memory);
         Self {
-            memory: MemoryBudget::new(limits.memory),
+            caches: CacheRegistry::new(memory.clone()),
+            memory,
             idle: Arc::new(IdleConnections::new()),
             open: OpenConnections::at_most(limits.open_connections),
             freed: FreedMemory::default(),

@@ -18,11 +18,15 @@ pub(crate) struct PageSources<'a> {
     pub(crate) connector: &'a Connector,
 }
 
+/// Whether a route has a rule of pages for a status.
+pub(crate) fn has_rule(active: &ActiveRoute, status: u16) -> bool {
+    active.pages.as_ref().is_some_and(|pages| pages.pages.rule(status).is_some())
+}
+
 /// Whether a page is to be looked for in place of an answer, of an application or of our own.
 pub(crate) fn is_wanted(active: &ActiveRoute, head: &RequestHead, response: &ResponseHead) -> bool {
     let status = response.status.as_u16();
-    let has_rule = active.pages.as_ref().is_some_and(|pages| pages.pages.rule(status).is_some());
-    has_rule && PageAudience::of(head, response).is_some()
+    has_rule(active, status) && PageAudience::of(head, response).is_some()
 }
 
 /// Says to caches that the answer depends on who reads it, also where it stays as it is.

@@ -4,6 +4,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::access::gate::Passage;
+use crate::cache::run::CacheRun;
 use crate::downstream::connection::ClientConnection;
 use crate::hold::release::Released;
 use crate::message::request_head::RequestHead;
@@ -32,6 +33,8 @@ pub(crate) struct RequestContext {
     /// The status of the response that has begun.
     pub(crate) begun: Option<StatusCode>,
     pub(crate) under_way: Option<UnderWay>,
+    /// Its way past the cache of its route, if that has one.
+    pub(crate) cache: Option<Box<CacheRun>>,
 }
 
 /// How much is known of the request.
@@ -91,6 +94,7 @@ impl RequestContext {
             reply: ReplyNote::default(),
             begun: None,
             under_way: None,
+            cache: None,
         }
     }
 }

@@ -354,7 +354,8 @@ fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Compression(_)
-        | Middleware::ErrorPages(_) => None,
+        | Middleware::ErrorPages(_)
+        | Middleware::Cache(_) => None,
     }
 }
 

@@ -314,7 +314,8 @@ impl ServedRoute {
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)
             | Middleware::Compression(_)
-            | Middleware::ErrorPages(_) => None,
+            | Middleware::ErrorPages(_)
+            | Middleware::Cache(_) => None,
         });
         let all = &route.upstream.endpoints;
         // Endpoints that are unhealthy are logged by the health checks.

@@ -432,6 +432,7 @@ fn middlewares<'a>(
     let codings = std::mem::take(&mut fields.compress);
     chain.extend((!codings.is_empty()).then_some(Middleware::Compression(codings)));
     chain.extend(fields.errors.take().map(|pages| Middleware::ErrorPages(Arc::new(pages))));
+    chain.extend(fields.cache.take().map(Middleware::Cache));
     found.extend(access::skip_preset(draft.source, fields).map(
         |(label, finding, effect)| match draft.use_of(&label) {
             Some(used) => draft.about_use(used, finding, effect),

@@ -126,6 +126,7 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::AuthBearer
             | KeyId::Compress
             | KeyId::Errors
+            | KeyId::Cache
             | KeyId::Use
             | KeyId::OptOut,
         )

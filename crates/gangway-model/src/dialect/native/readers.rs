@@ -40,6 +40,10 @@ const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The duration of `hsts` `true`.
 pub(super) const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
 
+/// The bytes of answers that `cache` `true` keeps: the pages and pictures of one application, and little beside what the
+/// process uses otherwise.
+const CACHE_DEFAULT: NonZeroU64 = NonZeroU64::new(64 << 20).expect("not 0");
+
 /// Folders of the volume that no label may write to.
 const EXPORT_NEVER: [&str; 9] = ["acme", "auth", "ca", "certs", "hosts", "import", "locks", "secret", "tickets"];
 
@@ -95,6 +99,7 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::Concurrency => access::concurrency(label, fields, found),
         KeyId::Crowdsec => access::crowdsec(label, fields, found),
         KeyId::AuthBasic => access::auth_basic(label, fields, found),
+        KeyId::Cache => cache(label, fields, found),
         KeyId::Errors => error_pages::errors(label, fields, found),
         KeyId::AuthForward => forward_auth::auth_forward(label, fields, found),
         KeyId::AuthHeaders => forward_auth::auth_headers(label, fields, found),
@@ -313,6 +318,23 @@ fn compress<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec
     };
     let is_first = |(at, coding): &(usize, &ContentCoding)| !codings[..*at].contains(coding);
     fields.compress = codings.iter().enumerate().filter(is_first).map(|(_, coding)| *coding).collect();
+}
+
+fn cache<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let bytes = match value::boolean(label.value()) {
+        Ok(true) => Ok(Some(CACHE_DEFAULT)),
+        Ok(false) => Ok(None),
+        Err(_) => value::size(label.value()).map(NonZeroU64::new).map_err(|finding| match label.value() {
+            "0" => {
+                let help = "write `false` to keep nothing".to_owned();
+                Finding { note: "nothing could be kept".to_owned(), help, ..finding }
+            }
+            // What is wrong with a number, the finding says.
+            text if text.starts_with(|first: char| first.is_ascii_digit()) => finding,
+            _ => Finding { help: "write `true`, `false` or a size such as `64MiB`".to_owned(), ..finding },
+        }),
+    };
+    fields.cache = fields.accept(label, bytes, found).flatten();
 }
 
 fn timeout_connect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {

@@ -73,6 +73,8 @@ pub(crate) struct RouteFields<'a> {
     /// The service that clients' requests are asked about, once the labels of `auth.*` are put together.
     pub auth_service: Option<AuthServiceSpec<'a>>,
     pub errors: Option<ErrorPages>,
+    /// Bytes of answers that are kept.
+    pub cache: Option<NonZeroU64>,
     /// The services that `errors` names.
     pub page_services: Vec<PageServiceSpec<'a>>,
     pub timeouts: Timeouts,

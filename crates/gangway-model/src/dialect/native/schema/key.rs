@@ -83,6 +83,7 @@ pub(crate) enum KeyId {
     Crowdsec,
     AuthBasic,
     Errors,
+    Cache,
     AuthForward,
     AuthHeaders,
     AuthSkip,
@@ -223,7 +224,8 @@ impl KeyId {
             | Self::Hsts
             | Self::Headers
             | Self::Compress
-            | Self::Errors => Sharing::LaterCounts,
+            | Self::Errors
+            | Self::Cache => Sharing::LaterCounts,
             Self::Allow | Self::Deny | Self::Concurrency | Self::Crowdsec | Self::BodyLimit | Self::TlsMin => {
                 Sharing::AllHold
             }

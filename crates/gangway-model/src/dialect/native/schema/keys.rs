@@ -339,6 +339,19 @@ pub(crate) const KEYS: &[Key] = &[
         ..SHAPES
     },
     Key {
+        name: "cache",
+        value: Form::Line("boolean or size"),
+        default: "off",
+        example: "64MiB",
+        doc: "Keeps answers in memory, up to this size, and gives them to others who ask for the same (RFC 9111). Kept is what the \
+              application says may be kept, by `Cache-Control` with `max-age` or `s-maxage`, or by `Expires`; never what sets a \
+              cookie, and for clients who have logged in only what is `public`. `true` is 64 MiB. One answer takes at most an \
+              eighth of it. What is kept goes when the route changes or has a new container.",
+        without: "nothing is kept",
+        status: KeyStatus::InForce(KeyId::Cache),
+        ..SHAPES
+    },
+    Key {
         name: "auth.basic",
         value: Form::List("`user:hash`, `@list`"),
         example: "ann:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC",
@@ -687,15 +700,6 @@ pub(crate) const KEYS: &[Key] = &[
               its paths; what this route serves itself stays its own.",
         status: KeyStatus::InForce(KeyId::Share),
         without: "nobody else may serve a path of these hosts",
-        ..SHAPES
-    },
-    Key {
-        name: "cache",
-        value: Form::Line("boolean or size"),
-        default: "off",
-        example: "100MB",
-        doc: "Keeps answers that may be kept.",
-        without: "nothing is kept",
         ..SHAPES
     },
     Key {
