@@ -243,7 +243,7 @@ mod tests {
             ("a redirection", moved, None),
             ("no content", reply(204, ""), None),
             ("half of it", part, None),
-            ("more than any", huge, None),
+            ("more than any", huge, Some(LapiError::Unreachable("its answer is larger than 64 MiB".to_owned()))),
             ("no HTTP", b"SSH-2.0-OpenSSH\r\n\r\n".to_vec(), None),
             ("TLS", b"\x15\x03\x01\x00\x02\x02\x46".to_vec(), None),
         ] {
