@@ -62,7 +62,7 @@ impl CacheControl {
             () if is("stale-while-revalidate") => self.stale_while_revalidate = shorter(self.stale_while_revalidate),
             () if is("stale-if-error") => self.stale_if_error = shorter(self.stale_if_error),
             () if is("min-fresh") => {
-                self.min_fresh = Some(Duration::from_secs(argument.and_then(seconds).unwrap_or(SECONDS_MAX)))
+                self.min_fresh = Some(Duration::from_secs(argument.and_then(seconds).unwrap_or(SECONDS_MAX)));
             }
             () => {}
         }

@@ -68,7 +68,10 @@ pub(crate) fn weight(fields: &Fields, body_len: usize, selected_by: &SelectedBy)
 
 /// The fields of the request by which the application has chosen an answer, as `Vary` names them, with their values.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct SelectedBy(Vec<(Box<[u8]>, Option<Vec<u8>>)>);
+pub(crate) struct SelectedBy(Vec<(Box<[u8]>, FieldValue)>);
+
+/// The values of all fields of a name as one; none if there is no such field.
+type FieldValue = Option<Vec<u8>>;
 
 impl SelectedBy {
     /// What an answer to this request was chosen by. An answer in a coding depends on which ones the client takes, whether
@@ -112,8 +115,7 @@ impl SelectedBy {
     }
 }
 
-/// The values of all fields of a name as one; none if there is no such field.
-fn value_of(fields: &Fields, name: &[u8]) -> Option<Vec<u8>> {
+fn value_of(fields: &Fields, name: &[u8]) -> FieldValue {
     let mut values = fields.all_named(name);
     let mut all = values.next()?.to_vec();
     for value in values {

@@ -210,8 +210,7 @@ struct Sending<'b> {
 impl Sending<'_> {
     fn poll<D: Downstream>(&mut self, cx: &mut Context<'_>, client: &mut D) -> Poll<Result<(), TransferError>> {
         let mut encoded = 0;
-        loop {
-            let Some(encoder) = &mut self.encoder else { break };
+        while let Some(encoder) = &mut self.encoder {
             while !encoder.pending().is_empty() {
                 let Poll::Ready(taken) = client.poll_send(cx, encoder.pending())? else { return Poll::Pending };
                 encoder.consume(taken);
