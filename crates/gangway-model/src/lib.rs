@@ -72,7 +72,7 @@ pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenan
 pub use password_hash::{PasswordHash, PasswordScheme};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};
 pub use replacement::Replacement;
-pub use reputation::{Judgement, NoReputation, OnDoubt, Reputation};
+pub use reputation::{Judgement, OnDoubt, Reputation};
 pub use request_limit::{ClientKey, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{

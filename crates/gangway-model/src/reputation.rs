@@ -28,16 +28,6 @@ pub trait Reputation {
     fn judge(&self, client: &ClientPlace<'_>) -> Judgement;
 }
 
-/// Knows nobody, as without an engine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoReputation;
-
-impl Reputation for NoReputation {
-    fn judge(&self, _: &ClientPlace<'_>) -> Judgement {
-        Judgement::Unknown
-    }
-}
-
 /// What becomes of a client of whom it is not known whether it is banned. The strictest comes first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum OnDoubt {

@@ -74,8 +74,8 @@ pub struct Sources {
     pub logins: LoginSources,
     /// Where addresses are.
     pub geography: Reader<GeoDatabases>,
-    /// Who is banned.
-    pub bouncer: Bouncer,
+    /// Who is banned; none where no engine tells.
+    pub bouncer: Option<Bouncer>,
     /// The pages for errors.
     pub pages: Reader<PageLibrary>,
 }

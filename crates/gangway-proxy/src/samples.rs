@@ -187,7 +187,7 @@ impl SampleState {
                 session_events: mpsc::channel(1).0,
             })),
             geography: databases,
-            bouncer,
+            bouncer: Some(bouncer),
             pages: last_pages,
             page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),

@@ -47,8 +47,8 @@ pub(crate) struct Shared {
     pub(crate) access: Arc<AccessControl>,
     /// Where addresses are.
     pub(crate) geography: Reader<GeoDatabases>,
-    /// Who is banned.
-    pub(crate) bouncer: Bouncer,
+    /// Who is banned; none where no engine tells.
+    pub(crate) bouncer: Option<Bouncer>,
     /// The pages on the volume.
     pub(crate) pages: Reader<PageLibrary>,
     /// Bounds the questions to page services that are under way.

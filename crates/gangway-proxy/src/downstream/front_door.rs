@@ -78,7 +78,7 @@ impl FrontDoor {
 
     /// Whether a client is banned, so that its connection is closed before anything is read of it.
     pub(crate) fn keeps_out(&self, client: IpAddr) -> bool {
-        let Shared { bouncer, geography, .. } = &self.worker.shared;
+        let Shared { bouncer: Some(bouncer), geography, .. } = &self.worker.shared else { return false };
         let geography = PublishedGeography(geography);
         match bouncer.judge_connection(&ClientPlace::new(client, &geography)) {
             Judgement::Banned { .. } => true,

@@ -3,7 +3,7 @@
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
 use gangway_model::target_change::Unconfined;
-use gangway_model::{ClientPlace, Geography, Middleware, Reputation};
+use gangway_model::{ClientPlace, Geography, Judgement, Middleware, Reputation};
 
 use crate::access::gate::Passage;
 use crate::message::field_kind::FieldKind;
@@ -26,12 +26,12 @@ pub(crate) fn on_request(
     head: &RequestHead,
     host: &str,
     origin: ClientOrigin,
-    knowledge: (&dyn Geography, &dyn Reputation),
+    knowledge: (&dyn Geography, Option<&dyn Reputation>),
     prefix: &str,
 ) -> Result<Option<u64>, LocalReply> {
     let (geography, reputation) = knowledge;
     let place = ClientPlace::new(origin.client, geography);
-    let judgement = reputation.judge(&place);
+    let judgement = reputation.map_or(Judgement::Unknown, |reputation| reputation.judge(&place));
     if let Some(reply) = crowdsec::on_every_request(&judgement, origin) {
         return Err(reply);
     }
@@ -154,9 +154,7 @@ mod tests {
     use std::cell::Cell;
     use std::net::IpAddr;
 
-    use gangway_model::{
-        AddressFilter, ClientList, CountryCode, Judgement, Located, NoGeography, NoReputation, OnDoubt, PlaceKind,
-    };
+    use gangway_model::{AddressFilter, ClientList, CountryCode, Located, NoGeography, OnDoubt, PlaceKind};
 
     use super::*;
 
@@ -247,7 +245,7 @@ mod tests {
         ] {
             let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
             let counting = Counting::default();
-            let result = on_request(&chain, &head, "a", ORIGIN, (&counting, &NoReputation), "/");
+            let result = on_request(&chain, &head, "a", ORIGIN, (&counting, None), "/");
             assert_eq!((result.is_ok(), counting.0.get()), (is_let_in, asked), "{chain:?}");
         }
     }
@@ -283,7 +281,7 @@ mod tests {
             let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
             let reputation = Always(judgement.clone());
             let found = [&plain, &open, &closed].map(|chain| {
-                let knowledge: (&dyn Geography, &dyn Reputation) = (&NoGeography, &reputation);
+                let knowledge: (&dyn Geography, Option<&dyn Reputation>) = (&NoGeography, Some(&reputation));
                 let reply = on_request(chain, &head, "a", origin, knowledge, "/").err()?;
                 reply.reason().map(crate::reply::reason::Reason::token)
             });
@@ -297,7 +295,7 @@ mod tests {
         let is_redirected = |method: &str, fields: &[(&str, &str)]| {
             let fields = [&[("host", "a")], fields].concat();
             let head = RequestHead::of_test(method, "/stash?x", &fields);
-            on_request(&chain, &head, "a", ORIGIN, (&NoGeography, &NoReputation), "/stash").is_err()
+            on_request(&chain, &head, "a", ORIGIN, (&NoGeography, None), "/stash").is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

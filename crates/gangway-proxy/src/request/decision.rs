@@ -35,8 +35,8 @@ pub(crate) struct InForce<'a> {
     pub(crate) plain_fallback: PlainFallback,
     /// Tells where clients are.
     pub(crate) geography: &'a dyn Geography,
-    /// Tells which clients are banned.
-    pub(crate) reputation: &'a dyn Reputation,
+    /// Tells which clients are banned; none where nobody does.
+    pub(crate) reputation: Option<&'a dyn Reputation>,
     /// Maps the port of plain HTTP that the client named to the port of https. Called for redirections only.
     pub(crate) https_port: &'a dyn Fn(Option<u16>) -> u16,
 }
@@ -196,7 +196,7 @@ fn is_misdirected(
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{Middleware, NoGeography, NoReputation};
+    use gangway_model::{Middleware, NoGeography};
     use http::StatusCode;
 
     use super::*;
@@ -227,7 +227,7 @@ mod tests {
             is_placeheld: &|_| false,
             plain_fallback: PlainFallback::Serve,
             geography: &NoGeography,
-            reputation: &NoReputation,
+            reputation: None,
             https_port: &|named| if named == Some(8080) { 8443 } else { 443 },
         };
         decide(Incoming { head, connection, admission: &admission }, &in_force)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use gangway_crowdsec::Bouncer;
 use gangway_model::{Compiled, Reputation, RequestView, mention};
 use gangway_publish::Generation;
 use gangway_tls::UnixTime;
@@ -43,7 +44,8 @@ pub(crate) fn receive(
     guarded(|| match Admission::of(head, origin(shared, head, connection)) {
         Ok(admission) => {
             ctx.received = Received::Admitted(admission);
-            decide_by_table(shared, &shared.bouncer.of_request(), head, connection, ctx)
+            let reputation = shared.bouncer.as_ref().map(Bouncer::of_request);
+            decide_by_table(shared, reputation.as_ref().map(|one| one as _), head, connection, ctx)
         }
         Err(rejection) => NextStep::Reply(rejection.into()),
     })
@@ -63,7 +65,7 @@ pub(crate) fn decide_again(
             admission.origin = origin(shared, head, connection);
         }
         // It was counted when it came.
-        decide_by_table(shared, &shared.bouncer, head, connection, ctx)
+        decide_by_table(shared, shared.bouncer.as_ref().map(|one| one as _), head, connection, ctx)
     })
     .unwrap_or_else(|_| bug())
 }
@@ -79,7 +81,7 @@ fn origin(shared: &Shared, head: &RequestHead, connection: &ClientConnection) ->
 
 fn decide_by_table(
     shared: &Shared,
-    reputation: &dyn Reputation,
+    reputation: Option<&dyn Reputation>,
     head: &RequestHead,
     connection: &ClientConnection,
     ctx: &mut RequestContext,

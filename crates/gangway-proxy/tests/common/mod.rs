@@ -93,7 +93,7 @@ impl Plane {
                 session_events: event_tx,
             },
             geography: databases,
-            bouncer: Bouncer::new(of_decisions).expect("good names"),
+            bouncer: Some(Bouncer::new(of_decisions).expect("good names")),
             pages: library,
         };
         let (plane, tasks) = gangway_proxy::start(settings, sources, metrics).expect("free ports");

@@ -231,7 +231,7 @@ async fn bind(
             session_events: channels.session_events.sender.clone(),
         },
         geography: channels.geography.reader(),
-        bouncer: bouncer.clone(),
+        bouncer: settings.crowdsec.is_some().then(|| bouncer.clone()),
         pages: channels.pages.reader(),
     };
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
