@@ -97,7 +97,7 @@ codes! {
 
     CROWDSEC_MISSING = 250, Error, "nobody who tells who is banned",
         "A route has `crowdsec`, and no CrowdSec engine is given by `--crowdsec-url`. Until it is, the route is closed.";
-    CROWDSEC_UNAVAILABLE = 251, Error, "CrowdSec engine that cannot be asked",
+    CROWDSEC_UNAVAILABLE = 251, Error, "engine of CrowdSec that cannot be asked",
         "The local API of the CrowdSec engine cannot be reached, refuses the key, or answers what makes no sense. Decisions that \
          were read before stay in force until they end. If none was ever read, nobody is banned, and routes with `crowdsec` \
          answer 503.";
