@@ -7,10 +7,10 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use gangway_http_client::{NoCertificate, innermost_cause, roots_with, tcp_connector, tls_config};
 use gangway_tls::UnixTime;
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Request, Response, StatusCode};
@@ -21,9 +21,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 
 /// Deadline of one request and its answer. CAs answer within a second or two; some delay answers under load.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -34,10 +31,6 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// The part of an answer that is shown if the answer is not a problem document.
 const SNIPPET_CHARS_MAX: usize = 200;
-
-/// Files in which systems keep the roots that their administrators added.
-const SYSTEM_ROOTS: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// A client for CAs. Cloning is cheap, and clones share connections.
 #[derive(Clone)]
@@ -84,30 +77,9 @@ impl Http {
         root_pem: Option<&str>,
         schemes: impl FnOnce(HttpsConnectorBuilder<WantsSchemes>) -> HttpsConnectorBuilder<WantsProtocols1>,
     ) -> Result<Self, ApiRootError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        for path in SYSTEM_ROOTS {
-            if let Ok(text) = std::fs::read(path) {
-                roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).filter_map(Result::ok));
-                break;
-            }
-        }
-        if let Some(pem) = root_pem {
-            let added: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok).collect();
-            if added.is_empty() || roots.add_parsable_certificates(added).0 == 0 {
-                return Err(ApiRootError);
-            }
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("aws-lc-rs has suites for both versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let mut connector_plain = HttpConnector::new();
-        connector_plain.enforce_http(false);
-        connector_plain.set_connect_timeout(Some(CONNECT_DEADLINE));
+        let config = tls_config(roots_with(root_pem).map_err(|NoCertificate| ApiRootError)?);
         let connector = schemes(HttpsConnectorBuilder::new().with_tls_config(config));
-        let connector = connector.enable_all_versions().wrap_connector(connector_plain);
+        let connector = connector.enable_all_versions().wrap_connector(tcp_connector(CONNECT_DEADLINE));
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector) })
     }
 
@@ -125,8 +97,10 @@ impl Http {
         request.headers_mut().insert(USER_AGENT, name);
         let host = request.uri().host().unwrap_or_default().to_owned();
         let answered = tokio::time::timeout(DEADLINE, async {
-            let (parts, body) = self.client.request(request).await.map_err(|error| explain(&error))?.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| explain(&*error))?;
+            let (parts, body) =
+                self.client.request(request).await.map_err(|error| innermost_cause(&error))?.into_parts();
+            let body =
+                Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| innermost_cause(&*error))?;
             Ok::<_, String>(Response::from_parts(parts, body.to_bytes()))
         });
         let response = match answered.await {
@@ -187,15 +161,6 @@ fn snippet(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().filter(|c| !c.is_control()).take(SNIPPET_CHARS_MAX).collect()
-}
-
-/// The innermost cause, which names the problem; the outer ones say `client error` three times.
-fn explain(error: &(dyn StdError + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 fn other(error: impl StdError + Send + Sync + 'static) -> Error {

@@ -24,30 +24,13 @@ impl Decisions {
         if self.all.contains(client.address()) {
             return Judgement::Banned { origin: self.origin(client.address()).into() };
         }
-        let mut undecided = None;
-        if !self.countries.is_empty() {
-            match client.country() {
-                Located::Known(code) => {
-                    if let Some(origin) = find(&self.countries, code) {
-                        return Judgement::Banned { origin: origin.into() };
-                    }
-                }
-                Located::Unknown => {}
-                Located::Unavailable => undecided = Some(PlaceKind::Country),
-            }
+        let by_country = judge_by(&self.countries, || client.country(), PlaceKind::Country);
+        let by_system = judge_by(&self.autonomous_systems, || client.autonomous_system(), PlaceKind::AutonomousSystem);
+        match (by_country, by_system) {
+            (banned @ Judgement::Banned { .. }, _) | (_, banned @ Judgement::Banned { .. }) => banned,
+            (Judgement::Free | Judgement::Unknown, by_system) => by_system,
+            (undecided @ Judgement::Undecided(_), _) => undecided,
         }
-        if !self.autonomous_systems.is_empty() {
-            match client.autonomous_system() {
-                Located::Known(number) => {
-                    if let Some(origin) = find(&self.autonomous_systems, number) {
-                        return Judgement::Banned { origin: origin.into() };
-                    }
-                }
-                Located::Unknown => {}
-                Located::Unavailable => undecided = undecided.or(Some(PlaceKind::AutonomousSystem)),
-            }
-        }
-        undecided.map_or(Judgement::Free, Judgement::Undecided)
     }
 
     /// The first of those who have decided about an address.
@@ -69,6 +52,17 @@ impl Decisions {
     }
 }
 
-fn find<K: Copy + Ord>(sorted: &[(K, Box<str>)], key: K) -> Option<&str> {
-    sorted.binary_search_by_key(&key, |(key, _)| *key).ok().map(|at| &*sorted[at].1)
+/// What the decisions about places of one kind say. The place is looked up only where there are some.
+fn judge_by<K: Copy + Ord>(sorted: &[(K, Box<str>)], place: impl FnOnce() -> Located<K>, kind: PlaceKind) -> Judgement {
+    if sorted.is_empty() {
+        return Judgement::Free;
+    }
+    match place() {
+        Located::Known(known) => match sorted.binary_search_by_key(&known, |(key, _)| *key) {
+            Ok(at) => Judgement::Banned { origin: sorted[at].1.clone() },
+            Err(_) => Judgement::Free,
+        },
+        Located::Unknown => Judgement::Free,
+        Located::Unavailable => Judgement::Undecided(kind),
+    }
 }

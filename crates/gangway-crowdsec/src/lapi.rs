@@ -1,12 +1,11 @@
 //! The local API of a CrowdSec engine (LAPI), as a bouncer uses it: with a key, deadlines, and bounded answers.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gangway_http_client::{innermost_cause, tcp_connector, tls_config, usual_roots};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,9 +13,6 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::lapi_error::LapiError;
 use crate::settings::LapiSettings;
@@ -33,10 +29,6 @@ const KEY_BYTES_MAX: u64 = 4096;
 
 /// Characters of a refusal that are repeated.
 const SHOWN_MAX: usize = 120;
-
-/// Files in which systems keep the roots that their administrators added.
-const SYSTEM_ROOTS: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// Which decisions are asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,24 +54,13 @@ pub(crate) struct Lapi {
 impl Lapi {
     /// A client that trusts Mozilla's roots and the system's, where the URL is of `https`.
     pub(crate) fn new(settings: LapiSettings) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        for path in SYSTEM_ROOTS {
-            if let Ok(text) = std::fs::read(path) {
-                roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).filter_map(Result::ok));
-                break;
-            }
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("aws-lc-rs has suites for both versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let mut plain = HttpConnector::new();
-        plain.enforce_http(false);
-        plain.set_connect_timeout(Some(CONNECT_DEADLINE));
+        let config = tls_config(usual_roots());
         let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        Self { settings, client: Client::builder(TokioExecutor::new()).build(connector.wrap_connector(plain)) }
+        Self {
+            settings,
+            client: Client::builder(TokioExecutor::new())
+                .build(connector.wrap_connector(tcp_connector(CONNECT_DEADLINE))),
+        }
     }
 
     /// Tells the engine how much was kept out. False if it is an engine that does not want to know.
@@ -101,12 +82,14 @@ impl Lapi {
         let invalid = |_| LapiError::Unreachable("the URL cannot be asked".to_owned());
         let request = request.body(Full::new(body)).map_err(invalid)?;
         let answered = tokio::time::timeout(DEADLINE, async {
-            let (parts, body) = self.client.request(request).await.map_err(|error| explain(&error))?.into_parts();
+            let (parts, body) =
+                self.client.request(request).await.map_err(|error| innermost_cause(&error))?.into_parts();
             let announced = parts.headers.get(CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
             if announced.is_some_and(|len| len > ANSWER_BYTES_MAX as u64) {
                 return Err(format!("its answer is larger than {} MiB", ANSWER_BYTES_MAX >> 20));
             }
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| explain(&*error))?;
+            let body =
+                Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| innermost_cause(&*error))?;
             Ok::<_, String>((parts.status, body.to_bytes()))
         });
         match answered.await {
@@ -160,15 +143,6 @@ async fn key(file: &Path) -> Result<HeaderValue, LapiError> {
     let mut key = HeaderValue::from_str(text).map_err(|_| unusable("it is not one line of text"))?;
     key.set_sensitive(true);
     Ok(key)
-}
-
-/// The innermost cause, which names the problem.
-fn explain(error: &(dyn StdError + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 impl fmt::Debug for Lapi {

@@ -1,21 +1,17 @@
 //! Requests to a provider: each with a deadline and a bounded answer, over TLS with the usual roots and those of the user.
 
-use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, USER_AGENT};
 use ::http::{Method, Request, StatusCode};
 use bytes::Bytes;
+use gangway_http_client::{NoCertificate, innermost_cause, roots_with, tcp_connector, tls_config};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::login_error::LoginError;
 
@@ -25,10 +21,6 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Larger than any metadata, key set or token.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
-
-/// Files in which systems keep the roots that their administrators added.
-const SYSTEM_ROOTS: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// A client for one provider.
 ///
@@ -46,42 +38,16 @@ pub(crate) struct Answer {
     pub(crate) date: Option<SystemTime>,
 }
 
-/// There is no certificate in the text that is to have some.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("there is no certificate in it")]
-pub struct CaError;
-
 impl Http {
     /// A client that trusts Mozilla's roots, the system's, and the given ones.
     ///
     /// # Errors
     ///
     /// `ca_pem` has no certificate.
-    pub fn new(ca_pem: Option<&str>) -> Result<Self, CaError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        for path in SYSTEM_ROOTS {
-            if let Ok(text) = std::fs::read(path) {
-                roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).filter_map(Result::ok));
-                break;
-            }
-        }
-        if let Some(pem) = ca_pem {
-            let added: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok).collect();
-            if roots.add_parsable_certificates(added).0 == 0 {
-                return Err(CaError);
-            }
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("aws-lc-rs has suites for both versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let mut plain = HttpConnector::new();
-        plain.enforce_http(false);
-        plain.set_connect_timeout(Some(CONNECT_DEADLINE));
+    pub fn new(ca_pem: Option<&str>) -> Result<Self, NoCertificate> {
+        let config = tls_config(roots_with(ca_pem)?);
         let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        let connector = connector.wrap_connector(plain);
+        let connector = connector.wrap_connector(tcp_connector(CONNECT_DEADLINE));
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { client })
     }
@@ -115,8 +81,10 @@ impl Http {
         let request = request.body(Full::new(body)).map_err(|_| LoginError::invalid("an address is not a URL"))?;
         let host = request.uri().host().unwrap_or_default().to_owned();
         let answered = tokio::time::timeout(DEADLINE, async {
-            let (parts, body) = self.client.request(request).await.map_err(|error| explain(&error))?.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| explain(&*error))?;
+            let (parts, body) =
+                self.client.request(request).await.map_err(|error| innermost_cause(&error))?.into_parts();
+            let body =
+                Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| innermost_cause(&*error))?;
             let date = parts.headers.get(DATE).and_then(|value| value.to_str().ok());
             let date = date.and_then(|text| httpdate::parse_http_date(text).ok());
             Ok::<_, String>(Answer { status: parts.status, body: body.to_bytes(), date })
@@ -138,15 +106,6 @@ fn secret(text: &str) -> Result<HeaderValue, LoginError> {
     Ok(value)
 }
 
-/// The innermost cause, which names the problem.
-fn explain(error: &(dyn StdError + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
-
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Http")
@@ -160,6 +119,6 @@ mod tests {
     #[test]
     fn roots_that_are_none_are_refused() {
         assert!(Http::new(None).is_ok());
-        assert_eq!(Http::new(Some("nonsense")).err(), Some(CaError));
+        assert_eq!(Http::new(Some("nonsense")).err(), Some(NoCertificate));
     }
 }

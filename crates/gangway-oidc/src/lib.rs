@@ -27,7 +27,8 @@ mod token_response;
 mod user;
 
 pub use cookie_keys::CookieKeys;
-pub use http::{CaError, Http};
+pub use gangway_http_client::NoCertificate;
+pub use http::Http;
 pub use login_error::LoginError;
 pub use login_state::{Callback, StateId};
 pub use logout_token::{EndedAtProvider, LogoutToken};

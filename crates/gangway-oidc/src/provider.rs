@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use form_urlencoded::Serializer;
+use gangway_http_client::NoCertificate;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
@@ -13,7 +14,7 @@ use crate::access_token;
 use crate::cached::Cached;
 use crate::cookie_keys::CookieKeys;
 use crate::discovery::{self, ClientAuthentication, Metadata};
-use crate::http::{CaError, Http};
+use crate::http::Http;
 use crate::id_token::{self, Expected};
 use crate::jwks::{self, Keys};
 use crate::login_error::LoginError;
@@ -84,7 +85,7 @@ impl Provider {
     /// # Errors
     ///
     /// The certificates to trust are none.
-    pub fn new(settings: ProviderSettings) -> Result<Self, CaError> {
+    pub fn new(settings: ProviderSettings) -> Result<Self, NoCertificate> {
         let http = Http::new(settings.ca_pem.as_deref())?;
         let (metadata, keys) = (Cached::default(), Cached::default());
         Ok(Self { settings, http, metadata, keys, finishing: Semaphore::new(FINISHING_MAX) })

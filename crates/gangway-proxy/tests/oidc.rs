@@ -548,6 +548,13 @@ async fn after_a_log_out_no_copy_of_the_cookie_counts() {
     }
 }
 
+/// These claims, with others in place of some.
+fn with(mut claims: Value, others: &Value) -> Value {
+    let all = claims.as_object_mut().expect("an object");
+    all.extend(others.as_object().expect("an object").clone());
+    claims
+}
+
 #[tokio::test]
 async fn an_access_token_lets_in_where_the_route_says_so() {
     let (address, _application) = app("a").await;
@@ -565,13 +572,8 @@ async fn an_access_token_lets_in_where_the_route_says_so() {
     publish(&mut plane, settings(&provider), &[KEY]);
     let now = gangway_oidc::now().expect("a clock");
     let token = |kind: Option<&str>, more: Value| {
-        let mut claims = json!({ "sub": "s-1", "aud": "api", "preferred_username": "ann" });
-        let all = claims.as_object_mut().expect("an object");
-        more.as_object()
-            .expect("an object")
-            .iter()
-            .for_each(|(name, value)| drop(all.insert(name.clone(), value.clone())));
-        provider.sign(kind, &claims)
+        let own = json!({ "sub": "s-1", "aud": "api", "preferred_username": "ann" });
+        provider.sign(kind, &with(own, &more))
     };
     let ask = async |client: &Client, host: &str, fields: &[(&str, &str)]| {
         let mut connection = client.connect(host).await.expect("connected");
@@ -682,13 +684,8 @@ async fn a_provider_logs_users_out_by_its_signed_word_alone() {
     let (provider, mut plane, _) = started(anybody()).await;
     let clients = secure_clients(&plane);
     let claims = |more: Value| {
-        let mut claims = json!({ "sub": "s-1", "jti": "1", "events": { LOGOUT_EVENT: {} } });
-        let all = claims.as_object_mut().expect("an object");
-        more.as_object()
-            .expect("an object")
-            .iter()
-            .for_each(|(name, value)| drop(all.insert(name.clone(), value.clone())));
-        claims
+        let own = json!({ "sub": "s-1", "jti": "1", "events": { LOGOUT_EVENT: {} } });
+        with(own, &more)
     };
     let now = gangway_oidc::now().expect("a clock");
     let id_token = json!({ "sub": "s-1", "nonce": "n" });

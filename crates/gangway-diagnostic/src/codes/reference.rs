@@ -45,8 +45,8 @@ codes! {
         "Log-ins are kept in cookies that are encrypted by keys in `oidc/` on the volume. Without a key nobody is let in by \
          `auth.oidc`.";
     OIDC_SESSIONS = 214, Error, "register of log-ins that cannot be used",
-        "Who has logged in by `auth.oidc` stands in `oidc/sessions.json` on the volume, for `gangway sessions` and for log-outs \
-         that a provider tells of. Log-ins count without it; a log-out counts at this instance, and at others once it is written.";
+        "The log-ins by `auth.oidc` stand in `oidc/sessions.json` on the volume, for `gangway sessions` and for log-outs that a \
+         provider tells of. Log-ins count without it; a log-out counts at this instance, and at others once it is written.";
     OIDC_OPEN = 215, Warning, "log-in at a provider where everybody can have an account",
         "Google, Microsoft's personal accounts and their kind give everybody an account, so a log-in there says who somebody is and \
          keeps nobody out. `auth.users`, or `auth.domains` with a domain of your own, says who is meant.";
