@@ -1,11 +1,13 @@
-//! A client like a browser: it keeps its connections, and repeats a request of which nothing was sent.
+//! A client like a browser: it keeps its connections for a while, and repeats a request of which nothing was sent.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
+use tokio::time::Instant;
 
 /// The body of each POST.
 const BODY: [u8; 1024] = [b'x'; 1024];
@@ -13,14 +15,18 @@ const BODY: [u8; 1024] = [b'x'; 1024];
 /// The number of attempts for a request. Each connection that turns out to be closed costs one.
 const TRIES_MAX: usize = 5;
 
+/// For how long an idle connection of HTTP/1.1 is used again. Shorter than a server keeps it: a request that meets the
+/// end of its connection on the way cannot be repeated safely (RFC 9112, section 9.3.1).
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
 /// A client with an address of its own, because the number of connections per address is bounded.
 #[derive(Debug)]
 pub struct Browser {
     client: Client,
     host: String,
     speaks: Speaks,
-    /// HTTP/1.1: the idle connections. The last used one is used first.
-    idle: Mutex<Vec<Connection>>,
+    /// HTTP/1.1: the idle connections, and since when they are. The last used one is used first.
+    idle: Mutex<Vec<(Instant, Connection)>>,
     /// HTTP/2: the one connection for all requests.
     shared: tokio::sync::Mutex<Option<Connection>>,
 }
@@ -59,7 +65,7 @@ impl Browser {
                 Err(error) => return Err(error),
                 Ok(answer) => {
                     if self.speaks == Speaks::H1 {
-                        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), connection));
                     }
                     return Ok(answer);
                 }
@@ -86,8 +92,8 @@ impl Browser {
 
     fn idle_one(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(Connection::is_open);
-        idle.pop()
+        idle.retain(|(since, connection)| since.elapsed() < IDLE_MAX && connection.is_open());
+        idle.pop().map(|(_, connection)| connection)
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use tokio::sync::watch;
 
@@ -46,6 +46,7 @@ pub(crate) async fn reached(mut phases: Phases, phase: Lifecycle) {
 pub(crate) struct PhaseWait<F> {
     /// The future of [`reached`].
     reached: F,
+    has_reached: bool,
     wake: Option<Arc<PhaseWake>>,
 }
 
@@ -69,11 +70,14 @@ impl Wake for PhaseWake {
 
 impl<F: Future<Output = ()> + Unpin> PhaseWait<F> {
     pub(crate) fn new(reached: F) -> Self {
-        Self { reached, wake: None }
+        Self { reached, has_reached: false, wake: None }
     }
 
-    /// Ready once the phase is reached. Not to be polled after that.
+    /// Ready once the phase is reached, and from then on.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_reached {
+            return Poll::Ready(());
+        }
         let wake = match &self.wake {
             Some(wake) if wake.task.will_wake(cx.waker()) => {
                 if !wake.has_come.load(Ordering::Acquire) {
@@ -89,7 +93,9 @@ impl<F: Future<Output = ()> + Unpin> PhaseWait<F> {
                 wake
             }
         };
-        Pin::new(&mut self.reached).poll(&mut Context::from_waker(&wake.into()))
+        ready!(Pin::new(&mut self.reached).poll(&mut Context::from_waker(&wake.into())));
+        self.has_reached = true;
+        Poll::Ready(())
     }
 }
 

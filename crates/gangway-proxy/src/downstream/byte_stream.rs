@@ -42,7 +42,7 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt:
         true
     }
 
-    /// Whether bytes have come to a stream that is not registered. Costs a system call.
+    /// Whether bytes have come that were not read, also where the runtime has not heard of them yet. Costs a system call.
     fn has_unread(&self) -> bool {
         false
     }

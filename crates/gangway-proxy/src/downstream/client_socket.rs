@@ -5,11 +5,13 @@
 //! there when it is accepted, and its response fits into the buffers of the system.
 
 use std::io::{self, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -47,10 +49,8 @@ impl ClientSocket {
 
     /// Whether bytes have come that were not read. Costs a system call.
     pub(crate) fn has_unread(&self) -> bool {
-        match &self.0 {
-            Registration::Unregistered { tcp, .. } => matches!(tcp.peek(&mut [0]), Ok(1..)),
-            Registration::Registered(_) | Registration::Lost => false,
-        }
+        let Some(descriptor) = self.descriptor() else { return false };
+        matches!(SockRef::from(&descriptor).peek(&mut [MaybeUninit::uninit()]), Ok(1..))
     }
 
     /// Whether bytes may have come that were not read, as far as the runtime knows.
@@ -190,9 +190,13 @@ mod tests {
         let waiting =
             poll_fn(|cx| Poll::Ready(Pin::new(&mut socket).poll_read(cx, &mut ReadBuf::new(&mut bytes)).is_pending()));
         assert!(waiting.await && socket.is_registered());
+        assert!(!socket.has_unread());
         client.write_all(b"late").await.expect("room");
+        // The runtime had no chance to hear of it yet.
+        assert!(socket.has_unread() && !socket.may_have_unread());
         assert_eq!(socket.read(&mut bytes).await.expect("it comes"), 4);
         drop(client);
+        assert!(!socket.has_unread(), "the end is no bytes");
         assert_eq!(socket.read(&mut bytes).await.expect("no reset"), 0);
     }
 

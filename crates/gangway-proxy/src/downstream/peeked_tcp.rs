@@ -71,7 +71,7 @@ impl PeekedTcp {
         self.tcp.is_registered()
     }
 
-    /// Whether bytes have come to a socket that is not registered. Costs a system call.
+    /// Whether bytes have come that were not read. Costs a system call.
     pub(crate) fn has_unread(&self) -> bool {
         self.tcp.has_unread()
     }

@@ -1,9 +1,7 @@
 //! Serves the requests of one client connection over HTTP/1.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::connection::ClientConnection;
@@ -32,14 +30,7 @@ pub(crate) async fn serve_http1<T: ByteStream>(
         if let Some(mark) = &connection.idle {
             shared.overload.idle.begin(mark);
         }
-        // A request that has come is served first, also while connections are closed.
-        let next = poll_fn(|cx| {
-            if let Poll::Ready(next) = session.poll_request(cx, &mut exchange.head) {
-                return Poll::Ready(next);
-            }
-            closing.poll(cx).map(|()| NextRequest::Gone)
-        })
-        .await;
+        let next = session.next_request(&mut exchange.head, &mut closing).await;
         if connection.idle.as_ref().is_some_and(|mark| !mark.end()) {
             break;
         }

@@ -24,7 +24,7 @@ use crate::downstream::websocket::WebSocketTunnel;
 use crate::http1::encoder::{CHUNK_END, ResponseFraming, write_chunk_size, write_last_chunk, write_response_head};
 use crate::http1::http_date::DateText;
 use crate::http1::request_parser::{HeadBounds, RequestParser};
-use crate::lifecycle::Phases;
+use crate::lifecycle::{PhaseWait, Phases};
 use crate::limits::Limits;
 use crate::message::body_length::BodyLength;
 use crate::message::field_kind::FieldKind;
@@ -242,8 +242,27 @@ impl<T: ByteStream> Http1Session<T> {
         poll_fn(|cx| Poll::Ready(matches!(self.poll_fill(cx), Poll::Ready(Ok(1..))))).await
     }
 
-    /// Reads the head of the next request.
-    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>, head: &mut RequestHead) -> Poll<NextRequest> {
+    /// Reads the head of the next request. Gives none once connections are `closing`, unless something of it has come.
+    ///
+    /// Closing the connection would lose a request that has come. The runtime hears of it only when its thread has time,
+    /// and clocks and phases may be ahead of that; so the socket is asked.
+    pub(crate) async fn next_request<F: Future<Output = ()> + Unpin>(
+        &mut self,
+        head: &mut RequestHead,
+        closing: &mut PhaseWait<F>,
+    ) -> NextRequest {
+        poll_fn(|cx| match self.poll_request(cx, head) {
+            Poll::Pending if closing.poll(cx).is_ready() && !self.has_request_come() => Poll::Ready(NextRequest::Gone),
+            next => next,
+        })
+        .await
+    }
+
+    fn has_request_come(&self) -> bool {
+        !self.parser.is_between_requests(self.input.bytes()) || self.io.has_unread()
+    }
+
+    fn poll_request(&mut self, cx: &mut Context<'_>, head: &mut RequestHead) -> Poll<NextRequest> {
         while !self.body.has_ended() {
             match ready!(self.poll_body(cx)) {
                 Ok(BodyFrame::Data(data)) => {
@@ -312,11 +331,14 @@ impl<T: ByteStream> Http1Session<T> {
         };
         self.timer.set(due);
         ready!(self.timer.poll_expired(cx));
-        Poll::Ready(if is_begun {
-            self.refuse(head, Rejection::slow_head(self.limits.head_time))
-        } else {
-            NextRequest::Gone
-        })
+        if is_begun {
+            return Poll::Ready(self.refuse(head, Rejection::slow_head(self.limits.head_time)));
+        }
+        match self.io.has_unread() {
+            // The runtime is about to wake the task for it.
+            true => Poll::Pending,
+            false => Poll::Ready(NextRequest::Gone),
+        }
     }
 
     fn begin(&mut self, head: &RequestHead) {

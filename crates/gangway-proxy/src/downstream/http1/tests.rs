@@ -6,10 +6,11 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::StatusCode;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -19,7 +20,7 @@ use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::http1::session::{Http1Session, NextRequest};
 use crate::downstream::peeked_tcp::PeekedTcp;
 use crate::downstream::websocket::GOING_AWAY;
-use crate::lifecycle::{Lifecycle, Phases, reached};
+use crate::lifecycle::{Lifecycle, PhaseWait, Phases, reached};
 use crate::limits::Limits;
 use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
@@ -50,16 +51,12 @@ async fn serve_within<T: ByteStream>(
     (phases, is_leaving): (Phases, Arc<AtomicBool>),
     mut app: impl App<T>,
 ) {
-    let mut closing = pin!(reached(phases.clone(), Lifecycle::Closing));
+    let closing = pin!(reached(phases.clone(), Lifecycle::Closing));
+    let mut closing = PhaseWait::new(closing);
     let mut session = Http1Session::new(io, &Limits::default(), memory, is_leaving, phases);
     let mut head = RequestHead::default();
     loop {
-        let next = tokio::select! {
-            biased;
-            next = poll_fn(|cx| session.poll_request(cx, &mut head)) => next,
-            () = &mut closing => NextRequest::Gone,
-        };
-        match next {
+        match session.next_request(&mut head, &mut closing).await {
             NextRequest::Whole => app(&head, &mut session).await,
             NextRequest::Rejected(rejection) => reject(&mut session, rejection).await,
             NextRequest::Gone => break,
@@ -652,6 +649,92 @@ async fn a_connection_that_is_left_says_so_and_an_idle_one_is_closed() {
         assert_eq!(client.read(&mut bytes).await.expect("no reset"), 0);
     };
     tokio::join!(served, watching);
+}
+
+/// A stream on which the runtime may be late: bytes have come, and nothing can be read yet.
+#[derive(Debug)]
+struct LateIo {
+    io: DuplexStream,
+    reader: Arc<Mutex<Reader>>,
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    is_late: bool,
+    waker: Option<Waker>,
+}
+
+impl AsyncRead for LateIo {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let mut reader = self.reader.lock();
+        if reader.is_late {
+            reader.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        drop(reader);
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for LateIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+impl ByteStream for LateIo {
+    fn bytes_written(&self) -> u64 {
+        0
+    }
+
+    fn reset_when_dropped(&self) {}
+
+    fn probe(&self) {}
+
+    fn is_broken(&self) -> bool {
+        false
+    }
+
+    fn has_unread(&self) -> bool {
+        self.reader.lock().is_late
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_has_come_in_the_last_moment_of_its_connection_is_served() {
+    for phase_at_the_end in [Lifecycle::Serving, Lifecycle::Closing] {
+        let (phase, phases) = watch::channel(Lifecycle::Serving);
+        let (mut client, io) = duplex(1 << 20);
+        let reader = Arc::new(Mutex::new(Reader::default()));
+        client.write_all(GET.as_bytes()).await.expect("room");
+        let io = LateIo { io, reader: Arc::clone(&reader) };
+        let app = async |head: &RequestHead, session: &mut Http1Session<LateIo>| {
+            let _ = respond(session, StatusCode::OK, head.target.as_bytes()).await;
+        };
+        let served = serve_in(io, (phases, Arc::default()), app);
+        let asking = async {
+            let mut bytes = [0; 4096];
+            assert!(client.read(&mut bytes).await.expect("no reset") > 0);
+            reader.lock().is_late = true;
+            client.write_all(LAST.as_bytes()).await.expect("room");
+            phase.send_replace(phase_at_the_end);
+            pass(Limits::default().idle).await;
+            let waker = std::mem::take(&mut *reader.lock()).waker;
+            waker.expect("it reads").wake();
+            let len = client.read(&mut bytes).await.expect("no reset");
+            let got = String::from_utf8_lossy(&bytes[..len]);
+            assert!(got.contains("200 OK"), "{phase_at_the_end:?}: {got:?}");
+        };
+        tokio::join!(served, asking);
+    }
 }
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

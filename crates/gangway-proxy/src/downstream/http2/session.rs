@@ -276,10 +276,15 @@ impl<T: ByteStream, S: ServeRequests, F: Future<Output = ()>> Http2Session<'_, T
             && let Some(going_away) = &mut self.going_away
             && going_away.as_mut().poll(&mut Context::from_waker(&self.going_away_waker)).is_ready()
         {
-            self.going_away = None;
-            self.connection.graceful_shutdown();
-            self.wakes.note(ConnectionPart::Connection);
+            self.go_away();
         }
+    }
+
+    /// Tells the client to send no more requests here. Those that are on their way are served.
+    fn go_away(&mut self) {
+        self.going_away = None;
+        self.connection.graceful_shutdown();
+        self.wakes.note(ConnectionPart::Connection);
     }
 
     /// Lets the h2 library read and write, and begins with the streams that it has read. Ready at the end.
@@ -295,7 +300,7 @@ impl<T: ByteStream, S: ServeRequests, F: Future<Output = ()>> Http2Session<'_, T
         }
     }
 
-    /// Ready, once, when the connection has had no stream for too long.
+    /// Ready, once, when the connection has had no stream for too long, although its client was told to go away.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let idle = &mut self.idle;
         if idle.has_expired {
@@ -310,15 +315,23 @@ impl<T: ByteStream, S: ServeRequests, F: Future<Output = ()>> Http2Session<'_, T
             }
             return Poll::Pending;
         }
-        let since = *idle.since.get_or_insert_with(|| {
+        let mut since = *idle.since.get_or_insert_with(|| {
             self.requests.begin_idle();
             Instant::now()
         });
         let idle_max = self.requests.limits().idle;
-        idle.due.set(since + if self.going_away.is_none() { GOING_IDLE.min(idle_max) } else { idle_max });
-        ready!(idle.due.poll_expired(cx));
-        idle.has_expired = true;
-        Poll::Ready(())
+        loop {
+            let was_told = self.going_away.is_none();
+            self.idle.due.set(since + if was_told { GOING_IDLE.min(idle_max) } else { idle_max });
+            ready!(self.idle.due.poll_expired(cx));
+            if was_told {
+                self.idle.has_expired = true;
+                return Poll::Ready(());
+            }
+            self.go_away();
+            since = Instant::now();
+            self.idle.since = Some(since);
+        }
     }
 
     /// Begins with a stream.

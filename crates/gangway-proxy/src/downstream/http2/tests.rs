@@ -259,6 +259,8 @@ const HEADERS: u8 = 1;
 const DATA: u8 = 0;
 const GOAWAY: u8 = 7;
 const RST_STREAM: u8 = 3;
+/// A GOAWAY after which those requests are still served that are on their way (RFC 9113, section 6.8).
+const NO_MORE_REQUESTS: [u8; 8] = [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 /// `:method: POST`, `:scheme: https`, `:path: /upload/0`, `:authority: a`.
 const POST_UPLOAD: &[u8] = b"\x83\x87\x04\x09/upload/0\x41\x01a";
 
@@ -355,9 +357,21 @@ async fn a_preface_a_head_and_an_idle_connection_have_their_time() {
         pass(Duration::from_secs(10)).await;
         idle.frame(6, 0, 0, &[0; 8]).await;
     }
-    assert_eq!(seconds(server).await.0, 5, "a ping is no request");
+    assert_eq!(seconds(server).await.0, 10, "a ping is no request");
+    assert_eq!(idle.next().await.expect("a frame").2, NO_MORE_REQUESTS);
     let last = idle.next().await.expect("a frame");
-    assert_eq!((last.0, &last.2[4..8]), (GOAWAY, &[0; 4][..]));
+    assert_eq!((last.0, &last.2[4..8]), (GOAWAY, &[0; 4][..]), "it has not said that it knows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_meets_the_end_of_an_idle_connection_is_served() {
+    let (server, mut client) = RawClient::start().await;
+    pass(Duration::from_secs(75)).await;
+    let told = client.next().await.expect("a frame");
+    assert_eq!((told.0, &*told.2), (GOAWAY, &NO_MORE_REQUESTS[..]));
+    client.frame(HEADERS, 4, 1, POST_UPLOAD).await;
+    client.frame(DATA, 1, 1, b"abc").await;
+    assert_eq!(server.ended(1).await, ["/upload/0 Framed 3 0"]);
 }
 
 #[tokio::test(start_paused = true)]
