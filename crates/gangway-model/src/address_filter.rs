@@ -37,7 +37,7 @@ impl AddressFilter {
         if allowed == Membership::Other {
             return AddressVerdict::Refused;
         }
-        match (allowed, self.deny.membership(client)) {
+        match (allowed, self.deny.membership_by_place(client)) {
             (_, Membership::Member) | (Membership::Other, _) => AddressVerdict::Refused,
             (Membership::Open(kind), _) | (_, Membership::Open(kind)) => AddressVerdict::Undecided(kind),
             (Membership::Member, Membership::Other) => AddressVerdict::Admitted,
@@ -148,6 +148,10 @@ impl ClientList {
         if self.addresses.contains(client.address()) {
             return Membership::Member;
         }
+        self.membership_by_place(client)
+    }
+
+    fn membership_by_place(&self, client: &ClientPlace<'_>) -> Membership {
         let mut membership = Membership::Other;
         if !self.countries.is_empty() {
             match client.country() {

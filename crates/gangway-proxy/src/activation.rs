@@ -8,7 +8,7 @@ use gangway_model::{Compiled, Endpoint, EndpointKey, Middleware, Readiness, Rout
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::time::sleep;
 
-use crate::access::gate::is_guarded;
+use crate::access::gate::GateKind;
 use crate::cache::registry::CacheRegistry;
 use crate::cache::route_caches::RouteCaches;
 use crate::metrics::Metrics;
@@ -216,10 +216,10 @@ fn prepare(
         });
         let state = known.routes.carry_over(&mut next.routes, &route.id);
         let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
-        let is_guarded = is_guarded(route);
+        let gate = GateKind::of(route);
         let cache = known.caches.carry_over(&mut next.caches, route, caches);
         let route = Arc::clone(route);
-        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, cache, is_guarded, metrics, state })
+        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, cache, gate, metrics, state })
     });
     known.endpoints.depart(&mut next.endpoints);
     (table, next)
@@ -244,9 +244,9 @@ fn sorted_anew(
         });
         let (ready, others) = sorted(endpoints.collect());
         let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
-        let (route, is_guarded, cache) = (Arc::clone(route), active.is_guarded, active.cache.clone());
+        let (route, gate, cache) = (Arc::clone(route), active.gate, active.cache.clone());
         let (auth_service, pages) = (Arc::clone(&active.auth_service), active.pages.clone());
-        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, cache, is_guarded, metrics, state })
+        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, cache, gate, metrics, state })
     })
 }
 

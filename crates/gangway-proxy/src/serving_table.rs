@@ -8,6 +8,7 @@ use std::sync::Arc;
 use gangway_model::{Address, Endpoint, EndpointKey, ErrorPages, Readiness, Route, RoutingTable, Scheme};
 use http::HeaderValue;
 
+use crate::access::gate::GateKind;
 use crate::cache::store::RouteCache;
 use crate::hash::mix;
 use crate::pages::rest::Rest;
@@ -36,8 +37,8 @@ pub(crate) struct ActiveRoute {
     pub(crate) pages: Option<Arc<RoutePages>>,
     /// What it keeps of answers.
     pub(crate) cache: Option<Arc<RouteCache>>,
-    /// Whether requests have to pass the gate.
-    pub(crate) is_guarded: bool,
+    /// How requests pass its gate.
+    pub(crate) gate: GateKind,
     pub(crate) metrics: Arc<RouteMetrics>,
     pub(crate) state: Arc<RouteState>,
 }

@@ -27,6 +27,8 @@ pub enum Kind {
     Haproxy,
     /// Caddy of Debian.
     Caddy,
+    /// The release binary once more, for routes without what the scene is about.
+    Bare,
     /// The release binary with one host.
     OneHost,
     /// The release binary with 10,000 hosts.
@@ -38,6 +40,12 @@ pub const BESIDE_EACH_OTHER: &[Kind] = &[Kind::Gangway, Kind::Nginx, Kind::Hapro
 
 /// Gangway against itself.
 pub const ONE_AGAINST_MANY: &[Kind] = &[Kind::ManyHosts, Kind::OneHost];
+
+/// Gangway with something and without it.
+pub const WITH_AND_WITHOUT: &[Kind] = &[Kind::Gangway, Kind::Bare];
+
+/// Where only Caddy can do the same.
+pub const BESIDE_CADDY: &[Kind] = &[Kind::Gangway, Kind::Caddy];
 
 /// The number of hosts of [`Kind::ManyHosts`].
 const HOSTS: usize = 10_000;
@@ -75,6 +83,7 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
             Self::Caddy => "Caddy",
+            Self::Bare => "Gangway, without",
             Self::OneHost => "Gangway, 1 host",
             Self::ManyHosts => "Gangway, 10,000 hosts",
         }
@@ -83,7 +92,7 @@ impl Kind {
     /// If it is the release binary of this project.
     pub fn is_gangway(self) -> bool {
         match self {
-            Self::Gangway | Self::OneHost | Self::ManyHosts => true,
+            Self::Gangway | Self::Bare | Self::OneHost | Self::ManyHosts => true,
             Self::Nginx | Self::Haproxy | Self::Caddy => false,
         }
     }
@@ -92,7 +101,7 @@ impl Kind {
     pub fn hosts(self) -> Vec<String> {
         let count = match self {
             Self::ManyHosts => HOSTS,
-            Self::Gangway | Self::Nginx | Self::Haproxy | Self::Caddy | Self::OneHost => 1,
+            Self::Gangway | Self::Bare | Self::Nginx | Self::Haproxy | Self::Caddy | Self::OneHost => 1,
         };
         (0..count).map(|number| format!("h{number:04}.test")).collect()
     }
@@ -140,7 +149,7 @@ impl Stage {
         ];
         let folder = self.folder.path();
         let mut command = match kind {
-            Kind::Gangway => {
+            Kind::Gangway | Kind::Bare => {
                 let mut command = self.gangway(kind, "none", [plain, secure, admin]);
                 command.args(["--config", &configure("gangway.toml", folder, &places)]);
                 command
@@ -166,7 +175,7 @@ impl Stage {
         let log = folder.join(format!("{kind:?}.log"));
         let process = Process::start(&mut command, &log);
         let host = match kind {
-            Kind::Gangway | Kind::Nginx | Kind::Haproxy | Kind::Caddy => "localhost".to_owned(),
+            Kind::Gangway | Kind::Bare | Kind::Nginx | Kind::Haproxy | Kind::Caddy => "localhost".to_owned(),
             Kind::OneHost | Kind::ManyHosts => kind.hosts().pop().expect("at least one"),
         };
         answers(plain, &host, "/1k").await;
@@ -261,12 +270,19 @@ pub fn versions() -> String {
 
 /// Makes what is served and the certificate of `localhost`; the latter.
 fn make_files(folder: &Path) -> String {
-    for below in ["files", "files/secure"] {
-        std::fs::create_dir(folder.join(below)).expect("a fresh folder");
+    let files = folder.join("files");
+    std::fs::create_dir(&files).expect("a fresh folder");
+    for (name, len) in [("1k", 1024), ("64k", 64 * 1024), ("1m", 1024 * 1024), ("message", 128)] {
+        replace_file(&files.join(name), &"k".repeat(len));
     }
-    for (name, len) in [("1k", 1024), ("64k", 64 * 1024), ("1m", 1024 * 1024), ("message", 128), ("secure/1k", 1024)] {
-        replace_file(&folder.join("files").join(name), &"k".repeat(len));
+    for below in ["secure", "open", "basic", "lists", "forward"] {
+        std::fs::create_dir(files.join(below)).expect("a fresh folder");
+        replace_file(&files.join(below).join("1k"), &"k".repeat(1024));
     }
+    // What compresses as real text does.
+    let text =
+        std::fs::read_to_string(root().join("docs/reference/diagnostics.md")).expect("a page of this repository");
+    replace_file(&files.join("text"), &text.chars().filter(char::is_ascii).take(64 * 1024).collect::<String>());
     let (certificate, key) = self_signed_pem(&["localhost"]);
     replace_file(&folder.join("cert.pem"), &certificate);
     replace_file(&folder.join("key.pem"), &key);

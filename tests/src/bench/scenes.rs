@@ -2,7 +2,7 @@
 
 use crate::bench::clients::{self, Clients};
 use crate::bench::h2load::{self, H2load};
-use crate::bench::proxies::{BESIDE_EACH_OTHER, Kind, ONE_AGAINST_MANY, Proxy, Stage};
+use crate::bench::proxies::{BESIDE_CADDY, BESIDE_EACH_OTHER, Kind, ONE_AGAINST_MANY, Proxy, Stage, WITH_AND_WITHOUT};
 use crate::bench::sample::Sample;
 
 /// One scene.
@@ -39,7 +39,10 @@ pub enum Compared {
 
 #[derive(Clone, Copy, Debug)]
 enum Load {
-    Down { wire: Wire, path: &'static str },
+    Down {
+        wire: Wire,
+        path: &'static str,
+    },
     Up,
     UpH2,
     Grpc,
@@ -49,6 +52,14 @@ enum Load {
     Messages,
     Events,
     Hosts,
+    /// A small answer of a route that has something, from all but [`Kind::Bare`].
+    With {
+        path: &'static str,
+        field: &'static str,
+    },
+    Compressed {
+        coding: &'static str,
+    },
     HalfOf(Wire),
 }
 
@@ -69,6 +80,15 @@ const fn least_cost(name: &'static str, load: Load, aim: f64) -> Scene {
 
 const fn p99(name: &'static str, load: Load, aim: f64) -> Scene {
     Scene { name, load, compared: Compared::P99, proxies: BESIDE_EACH_OTHER, aim: Aim::AtMost(aim) }
+}
+
+/// Gangway with something against Gangway without it.
+const fn with(name: &'static str, load: Load, aim: f64) -> Scene {
+    Scene { name, load, compared: Compared::Cost, proxies: WITH_AND_WITHOUT, aim: Aim::AtMost(aim) }
+}
+
+const fn beside_caddy(name: &'static str, load: Load, aim: f64) -> Scene {
+    Scene { name, load, compared: Compared::Cost, proxies: BESIDE_CADDY, aim: Aim::AtMost(aim) }
 }
 
 /// All scenes.
@@ -95,6 +115,16 @@ pub const SCENES: &[Scene] = &[
         proxies: ONE_AGAINST_MANY,
         aim: Aim::AtMost(1.05),
     },
+    cost("64 KB of text, gzip", Load::Compressed { coding: "accept-encoding: gzip" }, 1.00),
+    beside_caddy("64 KB of text, zstd, against Caddy", Load::Compressed { coding: "accept-encoding: zstd" }, 1.00),
+    with(
+        "basic auth against none",
+        // `bench:bench`
+        Load::With { path: "/basic/1k", field: "authorization: Basic YmVuY2g6YmVuY2g=" },
+        1.11,
+    ),
+    with("lists and a rate limit against none", Load::With { path: "/lists/1k", field: "x-none: 1" }, 1.03),
+    beside_caddy("forward auth, against Caddy", Load::With { path: "/forward/1k", field: "x-none: 1" }, 1.00),
     p99("p99 at half load, h1", Load::HalfOf(Wire::H1), 1.10),
     p99("p99 at half load, h2+TLS", Load::HalfOf(Wire::H2Tls), 1.10),
 ];
@@ -136,6 +166,13 @@ impl Scene {
             Load::Messages => by_clients(&Clients::Messages),
             Load::Events => by_clients(&Clients::Events),
             Load::Hosts => by_clients(&Clients::Hosts(proxy.kind.hosts())),
+            Load::With { path, field } => {
+                let path = if proxy.kind == Kind::Bare { "/open/1k" } else { path };
+                by_h2load(&H2load { fields: &[field], ..Wire::H1.small(&proxy.url(false, path)) })
+            }
+            Load::Compressed { coding } => {
+                by_h2load(&H2load { fields: &[coding], ..Wire::H1.small(&proxy.url(false, "/text")) })
+            }
             Load::HalfOf(wire) => by_h2load(&H2load { rate, ..wire.small(&proxy.url(wire.is_secure(), "/1k")) }),
         }
     }

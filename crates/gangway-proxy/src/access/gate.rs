@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gangway_model::{Authentication, BasicAuth, LoginMethod, Middleware, RateLimit, Route};
+use tokio::time::Instant;
 
 use crate::access::client_key::LimitedClient;
 use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
@@ -135,19 +136,36 @@ impl Passage {
     }
 }
 
+/// How requests pass the gate of a route.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum GateKind {
+    /// There is none.
+    Open,
+    /// By [`AccessControl::pass_at_once`]: only limits are checked.
+    Limits,
+    /// By [`AccessControl::pass`]: it may take time.
+    Login,
+}
+
 /// A middleware that acts at the gate: it needs a state, or takes time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Guard<'m> {
+    Limit(Limit<'m>),
+    Login(&'m Authentication),
+}
+
+/// A guard that takes no time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Limit<'m> {
     Rate(&'m RateLimit),
     Concurrency(NonZeroU32),
-    Login(&'m Authentication),
 }
 
 impl<'m> Guard<'m> {
     fn of(middleware: &'m Middleware) -> Option<Self> {
         match middleware {
-            Middleware::RateLimit(limit) => Some(Self::Rate(limit)),
-            Middleware::ConcurrencyLimit(max) => Some(Self::Concurrency(*max)),
+            Middleware::RateLimit(limit) => Some(Self::Limit(Limit::Rate(limit))),
+            Middleware::ConcurrencyLimit(max) => Some(Self::Limit(Limit::Concurrency(*max))),
             Middleware::Authentication(authentication) => Some(Self::Login(authentication)),
             Middleware::AddressFilter(_)
             | Middleware::Crowdsec(_)
@@ -171,16 +189,21 @@ fn guards(route: &Route) -> impl Iterator<Item = Guard<'_>> {
     route.middlewares.iter().filter_map(Guard::of)
 }
 
-/// Whether requests have to pass the gate of a route.
-pub(crate) fn is_guarded(route: &Route) -> bool {
-    guards(route).next().is_some()
+impl GateKind {
+    /// How requests pass the gate of this route.
+    pub(crate) fn of(route: &Route) -> Self {
+        guards(route).fold(Self::Open, |kind, guard| match (kind, guard) {
+            (Self::Login, _) | (_, Guard::Login(_)) => Self::Login,
+            (Self::Open | Self::Limits, Guard::Limit(_)) => Self::Limits,
+        })
+    }
 }
 
 /// Whether Gangway itself answers a request by what its body says.
 pub(crate) fn is_form(route: &Route, head: &RequestHead, admission: &Admission) -> bool {
     guards(route).any(|guard| match guard {
         Guard::Login(Authentication { method: LoginMethod::Oidc(_), .. }) => oidc::is_form(head, admission),
-        Guard::Login(_) | Guard::Rate(_) | Guard::Concurrency(_) => false,
+        Guard::Login(_) | Guard::Limit(_) => false,
     })
 }
 
@@ -188,6 +211,8 @@ pub(crate) fn is_form(route: &Route, head: &RequestHead, admission: &Admission) 
 pub(crate) struct AtGate<'a> {
     pub(crate) head: &'a RequestHead,
     pub(crate) admission: &'a Admission,
+    /// When it came.
+    pub(crate) started: Instant,
     /// The body, if [`is_form`] says that it is read.
     pub(crate) form: &'a [u8],
     pub(crate) connection: &'a ClientConnection,
@@ -233,12 +258,7 @@ impl AccessControl {
         *passage = Passage::default();
         for guard in guards(route) {
             match guard {
-                Guard::Rate(limit) => self.limit_rate(limit, &request, passage)?,
-                Guard::Concurrency(max) => {
-                    let client = (&*route.id, AddressKey::of(request.client()));
-                    let permit = self.requests.begin(&client, max);
-                    passage.permit = Some(permit.ok_or_else(too_many_at_once)?);
-                }
+                Guard::Limit(limit) => self.limit(limit, &request, passage)?,
                 Guard::Login(authentication) => passage.login = self.log_in(authentication, &request).await?,
             }
         }
@@ -246,10 +266,38 @@ impl AccessControl {
         Ok(())
     }
 
-    fn limit_rate(&self, limit: &RateLimit, request: &AtGate<'_>, passage: &Passage) -> Result<(), LocalReply> {
-        let (route, fields) = (&*request.active.route.id, &request.head.fields);
-        let client = LimitedClient::of(route, &limit.key, request.client(), fields, passage.user());
-        self.limiter().take(&client, Rate::of(limit)).map_err(|exceeded| rate_exceeded(limit, exceeded))
+    /// The same at a gate of [`GateKind::Limits`].
+    pub(crate) fn pass_at_once(&self, request: &AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
+        let route = &request.active.route;
+        if passage.is_for(route) {
+            return Ok(());
+        }
+        *passage = Passage::default();
+        for guard in guards(route) {
+            match guard {
+                Guard::Limit(limit) => self.limit(limit, request, passage)?,
+                Guard::Login(_) => return Err(FailureReply::new(Reason::Internal).into()),
+            }
+        }
+        passage.route = Some(Arc::clone(route));
+        Ok(())
+    }
+
+    fn limit(&self, limit: Limit<'_>, request: &AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
+        let route = &*request.active.route.id;
+        match limit {
+            Limit::Rate(limit) => {
+                let fields = &request.head.fields;
+                let client = LimitedClient::of(route, &limit.key, request.client(), fields, passage.user());
+                let taken = self.limiter().take(&client, Rate::of(limit), request.started);
+                taken.map_err(|exceeded| rate_exceeded(limit, exceeded))
+            }
+            Limit::Concurrency(max) => {
+                let permit = self.requests.begin(&(route, AddressKey::of(request.client())), max);
+                passage.permit = Some(permit.ok_or_else(too_many_at_once)?);
+                Ok(())
+            }
+        }
     }
 
     async fn log_in(&self, authentication: &Authentication, request: &AtGate<'_>) -> Result<Login, LocalReply> {

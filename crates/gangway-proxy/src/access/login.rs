@@ -9,6 +9,7 @@ use gangway_model::{BasicAuth, BasicUser, PasswordHash, PasswordScheme};
 use gangway_publish::Reader;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use crate::access::credentials::Credentials;
 use crate::access::login_cache::LoginCache;
@@ -163,12 +164,14 @@ impl Failures {
 
     /// Whether there is room for another one.
     fn check(&self) -> Result<(), LoginError> {
-        self.limiter.check(&FailuresKey { client: self.client }, Self::rate()).map_err(LoginError::Blocked)
+        self.limiter
+            .check(&FailuresKey { client: self.client }, Self::rate(), Instant::now())
+            .map_err(LoginError::Blocked)
     }
 
     fn count(&self) {
         // The bucket may have become empty meanwhile; then it stays so.
-        let _ = self.limiter.take(&FailuresKey { client: self.client }, Self::rate());
+        let _ = self.limiter.take(&FailuresKey { client: self.client }, Self::rate(), Instant::now());
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use http::Version;
 
-use crate::access::gate::{self, AtGate};
+use crate::access::gate::{AtGate, GateKind, Passage};
 use crate::cache::run::Replacement;
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
@@ -261,31 +261,49 @@ async fn pass_gate<D: Downstream>(
     exchange: &mut Exchange,
     client: &mut D,
 ) -> Result<(), AtGateEnd> {
-    let Exchange { head, context, .. } = exchange;
-    let RequestContext { received, routed, passage, .. } = context;
-    let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
-        return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
-    };
-    let form = match gate::is_form(&routed.active.route, head, admission) {
+    let form = match exchange.context.is_form(&exchange.head) {
         true => read_form(client).await.map_err(AtGateEnd::Client)?,
         false => Vec::new(),
     };
-    let asks_service = !routed.active.auth_service.is_empty();
-    let request = AtGate {
-        head,
-        admission,
-        form: &form,
-        connection,
-        active: &routed.active,
-        connector: &worker.connector,
-        public_https_port: worker.shared.settings.public_https_port,
-    };
+    let (request, passage) = at_gate(worker, connection, exchange, &form).map_err(AtGateEnd::Reply)?;
+    let asks_service = !request.active.auth_service.is_empty();
     let passing = pin!(worker.shared.access.pass(request, passage));
     let outcome = match asks_service {
         true => unless_client_goes(client, passing).await.map_err(AtGateEnd::Client)?,
         false => passing.await,
     };
     outcome.map_err(AtGateEnd::Reply)
+}
+
+/// Lets the request past the gate of its route, where that takes no time.
+fn pass_gate_at_once(worker: &Worker, connection: &ClientConnection, exchange: &mut Exchange) -> Result<(), AtGateEnd> {
+    let passed = at_gate(worker, connection, exchange, &[])
+        .and_then(|(request, passage)| worker.shared.access.pass_at_once(&request, passage));
+    passed.map_err(AtGateEnd::Reply)
+}
+
+fn at_gate<'a>(
+    worker: &'a Worker,
+    connection: &'a ClientConnection,
+    exchange: &'a mut Exchange,
+    form: &'a [u8],
+) -> Result<(AtGate<'a>, &'a mut Passage), LocalReply> {
+    let Exchange { head, context, .. } = exchange;
+    let RequestContext { started, received, routed, passage, .. } = context;
+    let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
+        return Err(FailureReply::new(Reason::Internal).into());
+    };
+    let request = AtGate {
+        head,
+        admission,
+        started: *started,
+        form,
+        connection,
+        active: &routed.active,
+        connector: &worker.connector,
+        public_https_port: worker.shared.settings.public_https_port,
+    };
+    Ok((request, passage))
 }
 
 /// Reads the body of a request that Gangway itself answers. What is longer than any such form is cut, and does not count.
@@ -360,9 +378,12 @@ async fn proxy<D: Downstream>(
     exchange.replay.reset(exchange.head.method.is_idempotent());
     loop {
         // Each time: the route may be another one now.
-        if exchange.context.is_at_gate()
-            && let Err(end) = Box::pin(pass_gate(worker, connection, exchange, client)).await
-        {
+        let passed = match exchange.context.gate() {
+            GateKind::Open => Ok(()),
+            GateKind::Limits => pass_gate_at_once(worker, connection, exchange),
+            GateKind::Login => Box::pin(pass_gate(worker, connection, exchange, client)).await,
+        };
+        if let Err(end) = passed {
             return Box::pin(end_at_gate(worker, exchange, client, end)).await;
         }
         if cached::is_wanted(exchange) {

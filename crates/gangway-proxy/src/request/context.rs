@@ -3,7 +3,7 @@
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::access::gate::Passage;
+use crate::access::gate::{self, GateKind, Passage};
 use crate::cache::run::CacheRun;
 use crate::downstream::connection::ClientConnection;
 use crate::hold::release::Released;
@@ -143,9 +143,19 @@ impl RequestContext {
         Some(Routing { admission: self.admission()?, routed: self.routed.as_ref()?, passage: &self.passage })
     }
 
+    /// The gate that the request has come to.
+    pub(crate) fn gate(&self) -> GateKind {
+        self.routed.as_ref().filter(|routed| routed.is_at_gate).map_or(GateKind::Open, |routed| routed.active.gate)
+    }
+
     /// Whether the route found has a gate, and the request has come to it.
     pub(crate) fn is_at_gate(&self) -> bool {
-        self.routed.as_ref().is_some_and(|routed| routed.active.is_guarded && routed.is_at_gate)
+        self.gate() != GateKind::Open
+    }
+
+    /// Whether Gangway itself answers the request by what its body says. `head` is the head that was admitted.
+    pub(crate) fn is_form(&self, head: &RequestHead) -> bool {
+        self.routing().is_some_and(|routing| gate::is_form(&routing.routed.active.route, head, routing.admission))
     }
 
     /// The endpoint that has the request now.
