@@ -4,17 +4,19 @@
 //! are in both. One core is given to the binary, so that one thread serves and batches do not depend on
 //! what else the machine does.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use gangway_testkit::app::self_signed_pem;
 use gangway_testkit::client::Client;
 use gangway_testkit::wait::eventually;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::artifact;
 use crate::callgrind::{Profile, addresses};
@@ -52,6 +54,8 @@ pub enum Protocol {
     H2Tls,
     /// A message over a WebSocket without TLS, and its echo.
     WebSocket,
+    /// A log-in over HTTP/1.1 with this name and a wrong password, from an address of its own.
+    WrongPassword(&'static str),
 }
 
 /// What callgrind counts of a request.
@@ -217,7 +221,27 @@ async fn send(load: Load, http: SocketAddr, https: SocketAddr) {
         Protocol::H2Tls => send_by_h2load(load, &["-m", "8", &secure]).await,
         Protocol::H1Anew => send_anew(load, http).await.expect("every connection is served"),
         Protocol::WebSocket => exchange(load, http).await.expect("every message comes back"),
+        Protocol::WrongPassword(name) => guess(load, http, name).await.expect("every guess is answered"),
     }
+}
+
+/// Sends log-ins that are refused, one after the other. Addresses differ, because wrong passwords are limited by address.
+async fn guess(load: Load, http: SocketAddr, name: &str) -> std::io::Result<()> {
+    for number in 0..load.requests {
+        let [.., high, low] = number.to_be_bytes();
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::new(127, 1, high, low), 0).into())?;
+        let mut stream = socket.connect(http).await?;
+        let credentials = BASE64_STANDARD.encode(format!("{name}:guess-{number:05}"));
+        let head = format!(
+            "GET /guess HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {credentials}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = Vec::with_capacity(4096);
+        stream.read_to_end(&mut answer).await?;
+        assert!(answer.starts_with(b"HTTP/1.1 401"), "{}", String::from_utf8_lossy(&answer));
+    }
+    Ok(())
 }
 
 /// Sends each request over a new connection.

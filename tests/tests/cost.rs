@@ -15,6 +15,9 @@ const REQUESTS: u32 = 2000;
 /// The same for long answers.
 const LONG_REQUESTS: u32 = 200;
 
+/// The same for log-ins that are refused.
+const GUESSES: u32 = 40;
+
 /// Two runs under valgrind serve for two tests.
 static H1: LazyLock<PerRequest> = LazyLock::new(|| counted(Protocol::H1));
 
@@ -46,6 +49,21 @@ fn lists_and_limits_take_few_instructions() {
         run(async { Subject::prepare_with(keys).await.per_request(Protocol::H1, REQUESTS).await }).instructions;
     let more = guarded - H1.instructions;
     at_most("instructions per request for lists and limits, h1", more, 2_800.0, 1_500.0, 0);
+}
+
+#[test]
+fn a_guess_of_a_password_takes_as_long_whether_the_name_exists_or_not() {
+    // The password is `bench`; a cost of four, which is the least, is work enough to tell.
+    let keys =
+        "auth.basic = \"known:$2y$04$ePP0zE7zVXXfi5jIjrOeTOLNvfGSHM6PIvdtLQI2HQTFW74480aO.\"\nauth.skip = \"=/\"\n";
+    let [known, unknown] = ["known", "other"].map(|name| {
+        run(async { Subject::prepare_with(keys).await.per_request(Protocol::WrongPassword(name), GUESSES).await })
+            .instructions
+    });
+    let apart = (known - unknown).abs() / known;
+    figure(format!("instructions per wrong password: {known:.0} of a user, {unknown:.0} under an unknown name"));
+    assert!(known > 500_000.0, "no hash was computed: {known:.0}");
+    assert!(apart < 0.005, "{known:.0} of a user, {unknown:.0} under an unknown name");
 }
 
 #[test]

@@ -22,6 +22,7 @@ const STARTED: &[&str] = &[
     "non-docker-upstream",
     "path-prefix",
     "plain-app",
+    "protected",
     "quickstart",
     "several-hosts",
     "stash",
@@ -116,6 +117,41 @@ fn plain_app() {
         let docker = Docker::shared();
         let scene = Scene::start(&docker, "plain-app", &[]);
         scene.served("hello.localhost", "/").await;
+    });
+}
+
+#[test]
+fn protected() {
+    /// `ann:correct horse`
+    const ANN: (&str, &str) = ("authorization", "Basic YW5uOmNvcnJlY3QgaG9yc2U=");
+    const BOB: (&str, &str) = ("authorization", "Basic Ym9iOmNvcnJlY3QgaG9yc2U=");
+    const KEPT: &str = "/bytes/5000?type=text/plain&cache-control=max-age=600";
+    run(async {
+        let docker = Docker::shared();
+        let scene = Scene::start(&docker, "protected", &[]);
+        scene.served("wiki.localhost", "/health").await;
+        let client = scene.client().await;
+        let mut wiki = client.connect("wiki.localhost").await.unwrap();
+        let mut asked = async |fields: &[(&str, &str)]| wiki.ask("GET", "/page", fields, "").await.unwrap();
+        let nobody = asked(&[]).await;
+        assert_eq!((nobody.status.as_u16(), nobody.header("www-authenticate").is_empty()), (401, false));
+        assert_eq!(asked(&[BOB]).await.status, 401);
+        let ann = asked(&[ANN]).await;
+        assert_eq!((ann.status.as_u16(), ann.header("x-content-type-options")), (200, "nosniff"));
+        assert!(!ann.text().contains("YW5u"), "the app sees the password: {}", ann.text());
+
+        let mut last = scene.served("api.localhost", "/").await;
+        for _ in 0..10 {
+            last = client.get("api.localhost", "/").await.unwrap();
+        }
+        assert_eq!((last.status.as_u16(), last.header("retry-after").is_empty()), (429, false));
+
+        let first = scene.served("assets.localhost", KEPT).await;
+        assert!(!first.header("cache-status").contains("hit"), "{first:?}");
+        let mut assets = client.connect("assets.localhost").await.unwrap();
+        let second = assets.ask("GET", KEPT, &[("accept-encoding", "gzip")], "").await.unwrap();
+        assert!(second.header("cache-status").contains("hit"), "{second:?}");
+        assert_eq!(second.header("content-encoding"), "gzip");
     });
 }
 

@@ -4,7 +4,9 @@
 mod common;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route, skip_paths};
@@ -410,6 +412,42 @@ async fn what_a_client_says_of_itself_never_reaches_the_application() {
     // Nor does the service hear it.
     let heard = service.asked().iter().filter(|asked| asked.head.contains(": root")).count();
     assert_eq!((heard, service.asked().len()), (0, 4), "what is skipped is not asked about");
+}
+
+/// Lets in whoever says a name, and sets a cookie with it.
+fn by_cookie(asked: &Asked) -> Vec<u8> {
+    match asked.field("Cookie").strip_prefix("user=") {
+        Some(name) => reply("200 OK", &[("Remote-User", name), ("Set-Cookie", &format!("seen={name}"))], ""),
+        None => reply("401 Unauthorized", &[], "who?"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_is_for_those_whom_the_service_lets_in() {
+    let count = AtomicUsize::new(0);
+    let app = Scripted::answering(move |asked: &Asked| {
+        let kept = if asked.head.starts_with("GET /public") { "public, max-age=60" } else { "max-age=60" };
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        reply("200 OK", &[("Cache-Control", kept)], &format!("{number} for {}", asked.field("Remote-User")))
+    });
+    let (app, service) = (app.await.expect("a free port"), Scripted::answering(by_cookie).await.expect("a free port"));
+    let mut cached = behind(route("a.localhost", app.address), forward(None), &[], vec![at(service.address)]);
+    cached.middlewares.push(Middleware::Cache(NonZeroU64::new(1 << 20).expect("not 0")));
+    let plane = Plane::serving(vec![cached]).await;
+    for (number, client) in clients(&plane).iter().enumerate() {
+        for (path, is_shared) in [("/kept", false), ("/public", true)] {
+            let (path, asked_before) = (format!("{path}/{number}"), service.asked().len());
+            let ann = ask(client, "GET", &path, &[("cookie", "user=ann")]).await;
+            assert_eq!((ann.status.as_u16(), cookies(&ann)), (200, vec!["seen=ann"]));
+            let nobody = ask(client, "GET", &path, &[]).await;
+            assert_eq!((nobody.status.as_u16(), nobody.header("cache-status"), &*nobody.text()), (401, "", "who?"));
+            let bob = ask(client, "GET", &path, &[("cookie", "user=bob")]).await;
+            assert_eq!(bob.text() == ann.text(), is_shared, "{path}: {}", bob.text());
+            assert_eq!(bob.header("cache-status").contains("hit"), is_shared, "{path}");
+            assert_eq!(cookies(&bob), ["seen=bob"], "{path}: cookies of the service are for one client");
+            assert_eq!(service.asked().len() - asked_before, 3, "{path}: also about what is kept");
+        }
+    }
 }
 
 #[tokio::test]

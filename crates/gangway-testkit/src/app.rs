@@ -8,7 +8,7 @@
 //! | `/` | name and host name |
 //! | `/echo`, and any other path | JSON: method, target, fields in order, body length and sum |
 //! | `/upload` | length and sum of the body |
-//! | `/bytes/<n>` | n bytes of the `Pattern`; `?chunked` without a length |
+//! | `/bytes/<n>` | n bytes of the `Pattern`; `?chunked` without a length, `?cache-control=<value>` |
 //! | `/stream` | server-sent events; `?every=<ms>&count=<n>&type=<media type>` |
 //! | `/ws` | WebSocket echo |
 //! | `/slow/<ms>` | answers after a while |

@@ -86,7 +86,9 @@ async fn body_sum(exchange: &mut Exchange<'_>) -> io::Result<Sum> {
 async fn bytes(exchange: &mut Exchange<'_>, asked: &Asked, len: u64) -> io::Result<()> {
     let kind = asked.query("type").unwrap_or("application/octet-stream");
     let is_chunked = asked.query("chunked").is_some();
-    exchange.head(200, &[("content-type", kind)], (!is_chunked).then_some(len))?;
+    let mut fields = vec![("content-type", kind)];
+    fields.extend(asked.query("cache-control").map(|value| ("cache-control", value)));
+    exchange.head(200, &fields, (!is_chunked).then_some(len))?;
     let (mut pattern, mut left) = (Pattern::default(), len);
     while left > 0 {
         let part = pattern.next(left);
