@@ -8,7 +8,7 @@ use gangway_model::{Compiled, Endpoint, EndpointKey, Middleware, Readiness, Rout
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::time::sleep;
 
-use crate::access::gate::GateKind;
+use crate::access::guard::GateKind;
 use crate::cache::registry::CacheRegistry;
 use crate::cache::route_caches::RouteCaches;
 use crate::metrics::Metrics;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gangway_model::{Address, Endpoint, EndpointKey, ErrorPages, Readiness, Route, RoutingTable, Scheme};
 use http::HeaderValue;
 
-use crate::access::gate::GateKind;
+use crate::access::guard::GateKind;
 use crate::cache::store::RouteCache;
 use crate::hash::mix;
 use crate::pages::rest::Rest;

@@ -414,7 +414,7 @@ async fn what_a_client_says_of_itself_never_reaches_the_application() {
     assert_eq!((heard, service.asked().len()), (0, 4), "what is skipped is not asked about");
 }
 
-/// Lets in whoever says a name, and sets a cookie with it.
+/// Lets a client in that says a name, and sets a cookie with it.
 fn by_cookie(asked: &Asked) -> Vec<u8> {
     match asked.field("Cookie").strip_prefix("user=") {
         Some(name) => reply("200 OK", &[("Remote-User", name), ("Set-Cookie", &format!("seen={name}"))], ""),

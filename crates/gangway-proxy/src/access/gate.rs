@@ -4,17 +4,17 @@
 //! of its route. What it has passed counts until the protection of its route changes.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_model::{Authentication, BasicAuth, LoginMethod, Middleware, RateLimit, Route};
+use gangway_model::{Authentication, BasicAuth, LoginMethod, RateLimit, Route};
 use tokio::time::Instant;
 
 use crate::access::client_key::LimitedClient;
 use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
 use crate::access::credentials::Credentials;
 use crate::access::forward::{self, Approval, Question};
+use crate::access::guard::{Guard, Limit, guards};
 use crate::access::login::{LoginError, Logins};
 use crate::access::login_sources::LoginSources;
 use crate::access::oidc::{self, LoggedInBy, OidcLogins, Visit};
@@ -136,69 +136,6 @@ impl Passage {
     }
 }
 
-/// How requests pass the gate of a route.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum GateKind {
-    /// There is none.
-    Open,
-    /// By [`AccessControl::pass_at_once`]: only limits are checked.
-    Limits,
-    /// By [`AccessControl::pass`]: it may take time.
-    Login,
-}
-
-/// A middleware that acts at the gate: it needs a state, or takes time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Guard<'m> {
-    Limit(Limit<'m>),
-    Login(&'m Authentication),
-}
-
-/// A guard that takes no time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Limit<'m> {
-    Rate(&'m RateLimit),
-    Concurrency(NonZeroU32),
-}
-
-impl<'m> Guard<'m> {
-    fn of(middleware: &'m Middleware) -> Option<Self> {
-        match middleware {
-            Middleware::RateLimit(limit) => Some(Self::Limit(Limit::Rate(limit))),
-            Middleware::ConcurrencyLimit(max) => Some(Self::Limit(Limit::Concurrency(*max))),
-            Middleware::Authentication(authentication) => Some(Self::Login(authentication)),
-            Middleware::AddressFilter(_)
-            | Middleware::Crowdsec(_)
-            | Middleware::StripPrefix(_)
-            | Middleware::AddPrefix(_)
-            | Middleware::Rewrite { .. }
-            | Middleware::Redirect { .. }
-            | Middleware::RequestHeader(..)
-            | Middleware::ResponseHeader(..)
-            | Middleware::BodyLimit(_)
-            | Middleware::Hsts(_)
-            | Middleware::SecureHeaders { .. }
-            | Middleware::Compression(_)
-            | Middleware::ErrorPages(_)
-            | Middleware::Cache(_) => None,
-        }
-    }
-}
-
-fn guards(route: &Route) -> impl Iterator<Item = Guard<'_>> {
-    route.middlewares.iter().filter_map(Guard::of)
-}
-
-impl GateKind {
-    /// How requests pass the gate of this route.
-    pub(crate) fn of(route: &Route) -> Self {
-        guards(route).fold(Self::Open, |kind, guard| match (kind, guard) {
-            (Self::Login, _) | (_, Guard::Login(_)) => Self::Login,
-            (Self::Open | Self::Limits, Guard::Limit(_)) => Self::Limits,
-        })
-    }
-}
-
 /// Whether Gangway itself answers a request by what its body says.
 pub(crate) fn is_form(route: &Route, head: &RequestHead, admission: &Admission) -> bool {
     guards(route).any(|guard| match guard {
@@ -266,7 +203,7 @@ impl AccessControl {
         Ok(())
     }
 
-    /// The same at a gate of [`GateKind::Limits`].
+    /// The same at a gate of [`GateKind::Limits`](crate::access::guard::GateKind::Limits).
     pub(crate) fn pass_at_once(&self, request: &AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
         let route = &request.active.route;
         if passage.is_for(route) {
@@ -395,6 +332,10 @@ fn whole_seconds(duration: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
+    use gangway_model::Middleware;
+
     use super::*;
     use crate::samples::{HOST, OTHER_HOST, route};
 

@@ -6,6 +6,7 @@ mod credentials;
 mod forward;
 pub(crate) mod gate;
 pub(crate) mod geo_databases;
+pub(crate) mod guard;
 mod login;
 mod login_cache;
 mod login_sources;

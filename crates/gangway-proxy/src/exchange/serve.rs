@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use http::Version;
 
-use crate::access::gate::{AtGate, GateKind, Passage};
+use crate::access::gate::{AtGate, Passage};
+use crate::access::guard::GateKind;
 use crate::cache::run::Replacement;
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};

@@ -3,7 +3,8 @@
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::access::gate::{self, GateKind, Passage};
+use crate::access::gate::{self, Passage};
+use crate::access::guard::GateKind;
 use crate::cache::run::CacheRun;
 use crate::downstream::connection::ClientConnection;
 use crate::hold::release::Released;

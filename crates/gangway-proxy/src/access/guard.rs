@@ -1,0 +1,69 @@
+//! The middlewares that act at the gate of a route.
+
+use std::num::NonZeroU32;
+
+use gangway_model::{Authentication, Middleware, RateLimit, Route};
+
+/// How requests pass the gate of a route.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum GateKind {
+    /// There is none.
+    Open,
+    /// Only limits are checked, which takes no time.
+    Limits,
+    /// There is a log-in, which may take time.
+    Login,
+}
+
+impl GateKind {
+    /// How requests pass the gate of this route.
+    pub(crate) fn of(route: &Route) -> Self {
+        guards(route).fold(Self::Open, |kind, guard| match (kind, guard) {
+            (Self::Login, _) | (_, Guard::Login(_)) => Self::Login,
+            (Self::Open | Self::Limits, Guard::Limit(_)) => Self::Limits,
+        })
+    }
+}
+
+/// A middleware that acts at the gate: it needs a state, or takes time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Guard<'m> {
+    Limit(Limit<'m>),
+    Login(&'m Authentication),
+}
+
+/// A guard that takes no time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Limit<'m> {
+    Rate(&'m RateLimit),
+    Concurrency(NonZeroU32),
+}
+
+impl<'m> Guard<'m> {
+    fn of(middleware: &'m Middleware) -> Option<Self> {
+        match middleware {
+            Middleware::RateLimit(limit) => Some(Self::Limit(Limit::Rate(limit))),
+            Middleware::ConcurrencyLimit(max) => Some(Self::Limit(Limit::Concurrency(*max))),
+            Middleware::Authentication(authentication) => Some(Self::Login(authentication)),
+            Middleware::AddressFilter(_)
+            | Middleware::Crowdsec(_)
+            | Middleware::StripPrefix(_)
+            | Middleware::AddPrefix(_)
+            | Middleware::Rewrite { .. }
+            | Middleware::Redirect { .. }
+            | Middleware::RequestHeader(..)
+            | Middleware::ResponseHeader(..)
+            | Middleware::BodyLimit(_)
+            | Middleware::Hsts(_)
+            | Middleware::SecureHeaders { .. }
+            | Middleware::Compression(_)
+            | Middleware::ErrorPages(_)
+            | Middleware::Cache(_) => None,
+        }
+    }
+}
+
+/// The guards of a route, in the order in which a request meets them.
+pub(super) fn guards(route: &Route) -> impl Iterator<Item = Guard<'_>> {
+    route.middlewares.iter().filter_map(Guard::of)
+}
