@@ -3,9 +3,11 @@
 mod common;
 
 use std::future::ready;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use common::{Plane, app, held, resident_bytes, route};
+use gangway_model::Middleware;
 use gangway_testkit::client::Speaks;
 use gangway_testkit::raw::Raw;
 use gangway_testkit::wait::eventually;
@@ -86,6 +88,31 @@ async fn beyond_the_bound_idle_connections_are_closed_and_the_heaviest_address_t
         assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
     }
     assert!(plane.metric("gangway_shed_total") >= 2.0 && filling.iter().all(|byte| *byte == 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_memory_runs_short_what_is_kept_of_answers_goes() {
+    const ROOM: usize = 128 << 20;
+    const KEPT: &str = "/bytes/500000?cache-control=max-age=600";
+    let (address, _) = app("kept").await;
+    let mut plane = Plane::start_with(|settings| settings.limits.memory = resident_bytes() + ROOM);
+    let mut cached = route("kept.localhost", address);
+    cached.middlewares = vec![Middleware::Cache(NonZeroU64::new(32 << 20).expect("not 0"))];
+    plane.serve(vec![cached]).await;
+    let client = plane.https();
+    let is_hit = async || {
+        let answer = client.get("kept.localhost", KEPT).await.ok().filter(|answer| answer.status == 200)?;
+        assert_eq!(answer.body.len(), 500_000);
+        Some(answer.header("cache-status").contains("hit"))
+    };
+    assert_eq!((is_hit().await, is_hit().await), (Some(false), Some(true)));
+    let is_counted = || ready((plane.metric("gangway_cache_bytes") > 500_000.0).then_some(()));
+    eventually("what is kept is counted", STUCK, is_counted).await;
+    let filling = vec![1_u8; 2 * ROOM];
+    eventually("it goes", STUCK, || ready((plane.metric("gangway_cache_bytes") == 0.0).then_some(()))).await;
+    assert!(filling.iter().all(|byte| *byte == 1));
+    drop(filling);
+    assert!(!eventually("it is served again", STUCK, is_hit).await, "it was kept all the same");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
