@@ -8,8 +8,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_model::{Authentication, BasicAuth, LoginMethod, Middleware, RateLimit, Route};
+use gangway_model::{Authentication, BasicAuth, LoginMethod, Middleware, OnDoubt, RateLimit, Route};
 
+use crate::access::appsec::{self, AppsecService};
 use crate::access::client_key::LimitedClient;
 use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
 use crate::access::credentials::Credentials;
@@ -38,9 +39,14 @@ pub(crate) struct AccessControl {
     requests: Arc<ConcurrencyCounts>,
     logins: Logins,
     oidc: OidcLogins,
+    /// The web application firewall, if there is one.
+    appsec: Option<AppsecService>,
     /// Marks our questions to services.
     question_mark: Box<str>,
 }
+
+/// Bytes of a form that Gangway itself answers: a logout token has a few hundred. What is longer does not count.
+const FORM_LEN_MAX: usize = 16 * 1024;
 
 /// What a request has passed, and what it holds until its end.
 #[derive(Debug, Default)]
@@ -69,8 +75,18 @@ enum Login {
 }
 
 impl Passage {
+    /// Begins anew.
+    pub(crate) fn begin(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes that the request has passed the gate of a route. It is let in again until the protection of the route changes.
+    pub(crate) fn finish(&mut self, route: &Arc<Route>) {
+        self.route = Some(Arc::clone(route));
+    }
+
     /// Whether the request has passed all that the route demands.
-    fn is_for(&self, route: &Arc<Route>) -> bool {
+    pub(crate) fn is_for(&self, route: &Arc<Route>) -> bool {
         self.route.as_ref().is_some_and(|passed| {
             // The counts of clients are those of a route.
             Arc::ptr_eq(passed, route) || passed.id == route.id && guards(passed).eq(guards(route))
@@ -137,9 +153,11 @@ impl Passage {
 
 /// A middleware that acts at the gate: it needs a state, or takes time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Guard<'m> {
+pub(crate) enum Guard<'m> {
     Rate(&'m RateLimit),
     Concurrency(NonZeroU32),
+    /// Asks the web application firewall.
+    Appsec(OnDoubt),
     Login(&'m Authentication),
 }
 
@@ -148,6 +166,7 @@ impl<'m> Guard<'m> {
         match middleware {
             Middleware::RateLimit(limit) => Some(Self::Rate(limit)),
             Middleware::ConcurrencyLimit(max) => Some(Self::Concurrency(*max)),
+            Middleware::Appsec(on_doubt) => Some(Self::Appsec(*on_doubt)),
             Middleware::Authentication(authentication) => Some(Self::Login(authentication)),
             Middleware::AddressFilter(_)
             | Middleware::Crowdsec(_)
@@ -167,7 +186,30 @@ impl<'m> Guard<'m> {
     }
 }
 
-fn guards(route: &Route) -> impl Iterator<Item = Guard<'_>> {
+impl Guard<'_> {
+    /// How much of the body it has to see; none where it decides without.
+    pub(crate) fn wanted_body(self, head: &RequestHead, admission: &Admission) -> Option<usize> {
+        match self {
+            Self::Login(Authentication { method: LoginMethod::Oidc(_), .. }) => {
+                oidc::is_form(head, admission).then_some(FORM_LEN_MAX)
+            }
+            Self::Appsec(_) => Some(appsec::BODY_MAX),
+            Self::Login(_) | Self::Rate(_) | Self::Concurrency(_) => None,
+        }
+    }
+
+    /// Whether it waits for a service, which nobody needs to wait for any more once the client has gone.
+    pub(crate) fn asks_service(self) -> bool {
+        match self {
+            Self::Login(authentication) => matches!(authentication.method, LoginMethod::Forward(_)),
+            Self::Appsec(_) => true,
+            Self::Rate(_) | Self::Concurrency(_) => false,
+        }
+    }
+}
+
+/// What acts at the gate of a route, in order.
+pub(crate) fn guards(route: &Route) -> impl Iterator<Item = Guard<'_>> {
     route.middlewares.iter().filter_map(Guard::of)
 }
 
@@ -176,23 +218,15 @@ pub(crate) fn is_guarded(route: &Route) -> bool {
     guards(route).next().is_some()
 }
 
-/// Whether Gangway itself answers a request by what its body says.
-pub(crate) fn is_form(route: &Route, head: &RequestHead, admission: &Admission) -> bool {
-    guards(route).any(|guard| match guard {
-        Guard::Login(Authentication { method: LoginMethod::Oidc(_), .. }) => oidc::is_form(head, admission),
-        Guard::Login(_) | Guard::Rate(_) | Guard::Concurrency(_) => false,
-    })
-}
-
 /// A request at the gate of its route.
 pub(crate) struct AtGate<'a> {
     pub(crate) head: &'a RequestHead,
     pub(crate) admission: &'a Admission,
-    /// The body, if [`is_form`] says that it is read.
-    pub(crate) form: &'a [u8],
+    /// The body, as far as it is held: what [`Guard::wanted_body`] asks for, or more.
+    pub(crate) body: &'a [u8],
     pub(crate) connection: &'a ClientConnection,
     pub(crate) active: &'a ActiveRoute,
-    /// The connections by which log-in services are asked.
+    /// The connections by which services are asked.
     pub(crate) connector: &'a Connector,
     /// The public port of https, if one is set.
     pub(crate) public_https_port: Option<u16>,
@@ -205,12 +239,13 @@ impl AtGate<'_> {
 }
 
 impl AccessControl {
-    pub(crate) fn new(sources: LoginSources) -> Self {
+    pub(crate) fn new(sources: LoginSources, appsec: Option<AppsecService>) -> Self {
         Self {
             limiter: OnceLock::new(),
             requests: Arc::new(ConcurrencyCounts::new()),
             logins: Logins::new(sources.user_lists),
             oidc: OidcLogins::new(sources.providers, sources.ended_sessions, sources.session_events),
+            appsec,
             question_mark: format!("gangway-{:016x}", fastrand::u64(..)).into(),
         }
     }
@@ -224,26 +259,33 @@ impl AccessControl {
         self.limiter.get_or_init(|| Arc::new(RateLimiter::new()))
     }
 
-    /// Lets a request in, or says why not. Once let in, it is let in again until the protection of its route changes.
-    pub(crate) async fn pass(&self, request: AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
-        let route = &request.active.route;
-        if passage.is_for(route) {
-            return Ok(());
-        }
-        *passage = Passage::default();
-        for guard in guards(route) {
-            match guard {
-                Guard::Rate(limit) => self.limit_rate(limit, &request, passage)?,
-                Guard::Concurrency(max) => {
-                    let client = (&*route.id, AddressKey::of(request.client()));
-                    let permit = self.requests.begin(&client, max);
-                    passage.permit = Some(permit.ok_or_else(too_many_at_once)?);
-                }
-                Guard::Login(authentication) => passage.login = self.log_in(authentication, &request).await?,
+    /// Lets a request past one guard, or says why not.
+    pub(crate) async fn pass(
+        &self,
+        guard: Guard<'_>,
+        request: AtGate<'_>,
+        passage: &mut Passage,
+    ) -> Result<(), LocalReply> {
+        match guard {
+            Guard::Rate(limit) => self.limit_rate(limit, &request, passage)?,
+            Guard::Concurrency(max) => {
+                let client = (&*request.active.route.id, AddressKey::of(request.client()));
+                let permit = self.requests.begin(&client, max);
+                passage.permit = Some(permit.ok_or_else(too_many_at_once)?);
             }
+            Guard::Appsec(on_doubt) => Box::pin(self.inspect(on_doubt, &request)).await?,
+            Guard::Login(authentication) => passage.login = self.log_in(authentication, &request).await?,
         }
-        passage.route = Some(Arc::clone(route));
         Ok(())
+    }
+
+    /// Asks the web application firewall.
+    async fn inspect(&self, on_doubt: OnDoubt, request: &AtGate<'_>) -> Result<(), LocalReply> {
+        match &self.appsec {
+            Some(service) => service.inspect(on_doubt, request, &self.question_mark).await,
+            // A table closes such a route.
+            None => Err(FailureReply::new(Reason::RouteClosed).into()),
+        }
     }
 
     fn limit_rate(&self, limit: &RateLimit, request: &AtGate<'_>, passage: &Passage) -> Result<(), LocalReply> {
@@ -258,7 +300,7 @@ impl AccessControl {
         match &authentication.method {
             LoginMethod::Basic(basic) => self.log_in_by_password(basic, is_skipped, request).await,
             LoginMethod::Oidc(oidc) => {
-                let visit = Visit { head, admission, form: request.form, tls: request.active.route.listener.tls };
+                let visit = Visit { head, admission, form: &request.body[..request.body.len().min(FORM_LEN_MAX)], tls: request.active.route.listener.tls };
                 // Nothing is spared these paths, and no application gets them.
                 if visit.is_ours() {
                     return Err(Box::pin(self.oidc.own_page(oidc, &visit)).await);

@@ -1,10 +1,9 @@
 //! Serves one request.
 
 use std::borrow::Cow;
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::Version;
 
@@ -14,6 +13,7 @@ use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
 use crate::exchange::cached::{self, LookedUp};
 use crate::exchange::client_wait::unless_client_goes;
+use crate::exchange::hold_body::{HoldBounds, HoldError, hold_body};
 use crate::exchange::send::send;
 use crate::exchange::state::Exchange;
 use crate::exchange::transfer::TransferError;
@@ -34,7 +34,6 @@ use crate::reply::rejection::Rejection;
 use crate::reply::render::{pass_middlewares, render_for};
 use crate::request::context::{Received, RequestContext};
 use crate::request::routing::{NextStep, receive};
-use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::stream::upstream_error::UpstreamErrorKind;
 use crate::upstream::error;
@@ -42,8 +41,7 @@ use crate::upstream::error;
 /// Memory that a stream of HTTP/2 takes beside its head: its state and a buffer.
 const STREAM_BYTES: usize = 24 * 1024;
 
-/// Bytes of a form that Gangway itself answers: a logout token has a few hundred.
-const FORM_LEN_MAX: usize = 16 * 1024;
+const BODY_TOO_LARGE: &str = "the body is larger than the route allows";
 
 /// How a request ended, for the record.
 struct Ending {
@@ -104,9 +102,10 @@ impl<'r, D: Downstream> Recorded<'r, D> {
             error: ending.error.as_deref(),
             cut: ending.cut,
         };
-        let Exchange { head, context, .. } = &mut *self.exchange;
+        let Exchange { head, context, replay, .. } = &mut *self.exchange;
         let ended = request_log::record(&self.worker.shared, head, self.connection, context, outcome);
         context.end();
+        replay.reset();
         self.exchange.ended = Some(ended);
     }
 
@@ -253,56 +252,62 @@ enum AtGateEnd {
     Client(DownstreamError),
 }
 
-/// Lets the request past the gate of its route, or says why not. A client that goes while a log-in service is asked is
-/// not waited for. The check of a password goes on without its client: otherwise a wrong one would not be counted.
+/// Lets the request past the gate of its route, or says why not. A client that goes while a service is asked is not waited
+/// for. The check of a password goes on without its client: otherwise a wrong one would not be counted.
 async fn pass_gate<D: Downstream>(
     worker: &Worker,
     connection: &ClientConnection,
     exchange: &mut Exchange,
     client: &mut D,
 ) -> Result<(), AtGateEnd> {
-    let Exchange { head, context, .. } = exchange;
+    let Exchange { head, context, replay, .. } = exchange;
     let RequestContext { received, routed, passage, .. } = context;
     let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
         return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
     };
-    let form = match gate::is_form(&routed.active.route, head, admission) {
-        true => read_form(client).await.map_err(AtGateEnd::Client)?,
-        false => Vec::new(),
-    };
-    let asks_service = !routed.active.auth_service.is_empty();
-    let request = AtGate {
-        head,
-        admission,
-        form: &form,
-        connection,
-        active: &routed.active,
-        connector: &worker.connector,
-        public_https_port: worker.shared.settings.public_https_port,
-    };
-    let passing = pin!(worker.shared.access.pass(request, passage));
-    let outcome = match asks_service {
-        true => unless_client_goes(client, passing).await.map_err(AtGateEnd::Client)?,
-        false => passing.await,
-    };
-    outcome.map_err(AtGateEnd::Reply)
+    let shared = &worker.shared;
+    let route = &routed.active.route;
+    if passage.is_for(route) {
+        return Ok(());
+    }
+    passage.begin();
+    for guard in gate::guards(route) {
+        if let Some(held) = guard.wanted_body(head, admission) {
+            let (memory, account) = (&shared.overload.memory, connection.account.as_ref());
+            let bounds = HoldBounds { held, allowed: routed.body_limit, memory, account };
+            hold_body(client, head, replay, bounds).await.map_err(not_held)?;
+        }
+        let request = AtGate {
+            head,
+            admission,
+            body: replay.bytes(),
+            connection,
+            active: &routed.active,
+            connector: &worker.connector,
+            public_https_port: shared.settings.public_https_port,
+        };
+        let passing = pin!(shared.access.pass(guard, request, passage));
+        let outcome = match guard.asks_service() {
+            true => unless_client_goes(client, passing).await.map_err(AtGateEnd::Client)?,
+            false => passing.await,
+        };
+        outcome.map_err(AtGateEnd::Reply)?;
+    }
+    passage.finish(route);
+    Ok(())
 }
 
-/// Reads the body of a request that Gangway itself answers. What is longer than any such form is cut, and does not count.
-async fn read_form<D: Downstream>(client: &mut D) -> Result<Vec<u8>, DownstreamError> {
-    let mut form = Vec::new();
-    poll_fn(|cx| {
-        while form.len() < FORM_LEN_MAX {
-            let BodyFrame::Data(bytes) = ready!(client.poll_body(cx))? else { break };
-            bytes.slices().for_each(|slice| form.extend_from_slice(slice));
-            let len = bytes.len();
-            client.consume(len);
-        }
-        form.truncate(FORM_LEN_MAX);
-        Poll::Ready(Ok(()))
-    })
-    .await?;
-    Ok(form)
+/// How a request ends whose body cannot be held.
+fn not_held(error: HoldError) -> AtGateEnd {
+    let reply = match error {
+        HoldError::Client(error) => return AtGateEnd::Client(error),
+        HoldError::TooLarge => FailureReply::new(Reason::BodyTooLarge).with_detail(BODY_TOO_LARGE),
+        HoldError::NoMemory => FailureReply::new(Reason::Overloaded)
+            .with_retry_after(RETRY_AFTER)
+            .with_detail("the memory of Gangway is nearly used up"),
+        HoldError::Gone => FailureReply::new(Reason::Internal),
+    };
+    AtGateEnd::Reply(reply.into())
 }
 
 async fn end_at_gate<D: Downstream>(
@@ -357,7 +362,7 @@ async fn proxy<D: Downstream>(
     client: &mut D,
 ) -> Ending {
     worker.retry_budget.pay();
-    exchange.replay.reset(exchange.head.method.is_idempotent());
+    exchange.replay.keep(exchange.head.method.is_idempotent());
     loop {
         // Each time: the route may be another one now.
         if exchange.context.is_at_gate()
@@ -429,8 +434,7 @@ async fn fail<D: Downstream>(
             (error.to_string().into(), error::reply_for_client(error))
         }
         TransferError::BodyTooLarge => {
-            let detail = "the body is larger than the route allows";
-            (detail.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(detail).into()))
+            (BODY_TOO_LARGE.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(BODY_TOO_LARGE).into()))
         }
         // It was handled where it arose.
         TransferError::PageWanted | TransferError::KeptAnswer(_) | TransferError::Internal => {
