@@ -439,6 +439,7 @@ mod tests {
             middlewares: vec![table],
             has_geoip: true,
             has_crowdsec: true,
+            has_appsec: true,
             ..Settings::default()
         };
         let compiled = compile(&Snapshot::default(), &settings);
@@ -496,6 +497,17 @@ mod tests {
                 "from=2001:db8::1",
                 "2001:db8::1 is let in, though CrowdSec has decided by country, and no file of `--geoip` tells the country \
                  of 2001:db8::1",
+            ),
+            (
+                &[("appsec", "closed")],
+                "from=192.0.2.2",
+                "CrowdSec AppSec is asked, and what it blocks gets 403 appsec-blocked; 503 appsec-unavailable if that \
+                 cannot be asked",
+            ),
+            (
+                &[("appsec", "open")],
+                "from=192.0.2.2",
+                "CrowdSec AppSec is asked, and what it blocks gets 403 appsec-blocked; let in if that cannot be asked",
             ),
             (&[("concurrency", "7")], "from=192.0.2.2", "counts for 192.0.2.2; more than 7 under way get 429"),
             (

@@ -68,7 +68,7 @@ pub enum Fault {
     Drips(Vec<u8>),
     /// It answers these bytes, and then this byte for ever.
     Floods(Vec<u8>, u8),
-    /// It gives its true answer before it has read the body, which it never does.
+    /// It gives its true answer before it has read the body, which it never does, and announces that it closes.
     ReadsNoBody,
 }
 
@@ -140,7 +140,8 @@ async fn serve(stream: TcpStream, connection: usize, state: &Mutex<State>) -> io
         match fault {
             None => raw.send(answer).await?,
             Some(Fault::ReadsNoBody) => {
-                raw.send(answer).await?;
+                let status_line = answer.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+                raw.send([&answer[..status_line], b"Connection: close\r\n", &answer[status_line..]].concat()).await?;
                 return std::future::pending().await;
             }
             Some(Fault::Silent) => return std::future::pending().await,
