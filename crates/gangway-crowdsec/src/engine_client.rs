@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gangway_http_client::{innermost_cause, tcp_connector, tls_config, usual_roots};
+use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::request::Builder;
-use http::StatusCode;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;

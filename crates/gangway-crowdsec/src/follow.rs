@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::bouncer::Bouncer;
 use crate::decisions::Decisions;
-use crate::lapi::{Lapi, Pull, Source};
 use crate::engine_error::EngineError;
+use crate::lapi::{Lapi, Pull, Source};
 use crate::ledger::Ledger;
 use crate::settings::LapiSettings;
 use crate::status::Status;

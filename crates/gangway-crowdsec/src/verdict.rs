@@ -171,6 +171,9 @@ mod tests {
             r#"set-cookie: "a=b; Path=/""#,
             r#"set-cookie: "c=d""#,
         ];
-        assert_eq!((challenge.status.as_u16(), &*challenge.body, shown), (307, "<script>", expected.map(str::to_owned).to_vec()));
+        assert_eq!(
+            (challenge.status.as_u16(), &*challenge.body, shown),
+            (307, "<script>", expected.map(str::to_owned).to_vec())
+        );
     }
 }

@@ -121,10 +121,13 @@ async fn the_firewall_hears_what_crowdsec_s_own_bouncers_say() {
             assert_eq!((asked.field(name), count(asked, name)), (value, 1), "{name}: {}", asked.head);
         }
         assert!(asked.field("X-Crowdsec-Appsec-Host").starts_with(CLOSED), "{}", asked.head);
-        assert_eq!((&*asked.body, count(asked, "Content-Length")), match has_body {
-            true => (&b"a=b&c=d"[..], 1),
-            false => (&b""[..], 0),
-        });
+        assert_eq!(
+            (&*asked.body, count(asked, "Content-Length")),
+            match has_body {
+                true => (&b"a=b&c=d"[..], 1),
+                false => (&b""[..], 0),
+            }
+        );
         assert_eq!(count(asked, "Transfer-Encoding") + count(asked, "Connection"), 0, "{}", asked.head);
     }
     // A client that names none has none.
@@ -227,7 +230,9 @@ async fn the_endpoint_gets_each_byte_of_a_body_once_and_framed_as_it_was() {
     let plane = plane(&component, endpoint.address).await;
     for len in [1, 7, 4096, 65_536, 200_000, SEEN - 1, SEEN, SEEN + 1, 3 * SEEN + 5] {
         let body: Vec<u8> = (0..len).map(|at| u8::try_from((at * 7 + at / 251) % 251).expect("small")).collect();
-        for (way, method) in [("sized", "POST"), ("sized", "PUT"), ("chunked", "POST"), ("chunked", "PUT"), ("h2", "PUT")] {
+        for (way, method) in
+            [("sized", "POST"), ("sized", "PUT"), ("chunked", "POST"), ("chunked", "PUT"), ("h2", "PUT")]
+        {
             let case = format!("{way}-{method}-{len}");
             endpoint.answer(&case, when_whole());
             let status = match way {
@@ -241,7 +246,8 @@ async fn the_endpoint_gets_each_byte_of_a_body_once_and_framed_as_it_was() {
                         "sized" => format!("Content-Length: {len}\r\n"),
                         _ => "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n".to_owned(),
                     };
-                    let head = format!("{method} / HTTP/1.1\r\nHost: {CLOSED}\r\n{CASE_FIELD}: {case}\r\n{framing}\r\n");
+                    let head =
+                        format!("{method} / HTTP/1.1\r\nHost: {CLOSED}\r\n{CASE_FIELD}: {case}\r\n{framing}\r\n");
                     let mut bytes = head.into_bytes();
                     if way == "sized" {
                         bytes.extend_from_slice(&body);

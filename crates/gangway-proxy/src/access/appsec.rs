@@ -276,8 +276,7 @@ mod tests {
         ];
         let head = RequestHead::of_test("GET", "/", &sent);
         let passed: Vec<_> = head.fields.iter().filter(|field| is_of_client(*field)).map(|field| field.name).collect();
-        let expected =
-            [&b"User-Agent"[..], b"X-Forwarded-For", b"Authorization", b"Content-Type", b"X-Crowdsec"];
+        let expected = [&b"User-Agent"[..], b"X-Forwarded-For", b"Authorization", b"Content-Type", b"X-Crowdsec"];
         assert_eq!(passed, expected);
     }
 }

@@ -300,7 +300,12 @@ impl AccessControl {
         match &authentication.method {
             LoginMethod::Basic(basic) => self.log_in_by_password(basic, is_skipped, request).await,
             LoginMethod::Oidc(oidc) => {
-                let visit = Visit { head, admission, form: &request.body[..request.body.len().min(FORM_LEN_MAX)], tls: request.active.route.listener.tls };
+                let visit = Visit {
+                    head,
+                    admission,
+                    form: &request.body[..request.body.len().min(FORM_LEN_MAX)],
+                    tls: request.active.route.listener.tls,
+                };
                 // Nothing is spared these paths, and no application gets them.
                 if visit.is_ours() {
                     return Err(Box::pin(self.oidc.own_page(oidc, &visit)).await);

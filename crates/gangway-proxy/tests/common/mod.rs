@@ -58,11 +58,7 @@ impl Plane {
         Self::start(change, None, Some(url))
     }
 
-    fn start(
-        change: impl FnOnce(&mut ProxySettings),
-        demand: Option<Arc<Demand>>,
-        appsec: Option<&str>,
-    ) -> Self {
+    fn start(change: impl FnOnce(&mut ProxySettings), demand: Option<Arc<Demand>>, appsec: Option<&str>) -> Self {
         gangway_tls::install_crypto_provider();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut settings = ProxySettings {

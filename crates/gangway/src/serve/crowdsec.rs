@@ -84,10 +84,9 @@ fn of_appsec(settings: &AppsecSettings, status: &AppsecStatus) -> Option<Diagnos
         ),
     };
     let message = format!("CrowdSec AppSec at `{}` cannot be asked: {trouble}", settings.url);
-    let effect = "routes with `appsec` answer 503; those with `appsec` `open` let requests in that nobody has looked at";
-    Some(
-        Diagnostic::error(codes::APPSEC_UNAVAILABLE, place(flag), message).with_help(help).with_effect(effect),
-    )
+    let effect =
+        "routes with `appsec` answer 503; those with `appsec` `open` let requests in that nobody has looked at";
+    Some(Diagnostic::error(codes::APPSEC_UNAVAILABLE, place(flag), message).with_help(help).with_effect(effect))
 }
 
 /// What to do about a key that cannot be used, or is refused.

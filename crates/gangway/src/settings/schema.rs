@@ -86,8 +86,7 @@ const ON_DEMAND_MORE: &str = "\
     Gangway ask `GET URL?domain=HOST`: 2xx permits a certificate, anything else, or no answer within five seconds, refuses it. The \
     handshake waits up to eight seconds for the certificate. See the guide [certificates on demand](../guides/on-demand.md).";
 
-const PLAIN: Flag =
-    Flag { name: "", value: "", default: "", count: Count::One, help: "", more: "" };
+const PLAIN: Flag = Flag { name: "", value: "", default: "", count: Count::One, help: "", more: "" };
 
 pub(crate) static HTTP: Flag = Flag {
     name: "http",

@@ -151,7 +151,12 @@ mod tests {
             let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
             let middlewares =
                 ["lan-only", "secure"].map(|name| MiddlewareTable { name: name.into(), ..Default::default() });
-            let settings = Settings { middlewares: middlewares.into(), has_crowdsec: true, has_appsec: true, ..Settings::default() };
+            let settings = Settings {
+                middlewares: middlewares.into(),
+                has_crowdsec: true,
+                has_appsec: true,
+                ..Settings::default()
+            };
             let compiled = compile(&snapshot, &settings);
             assert!(compiled.diagnostics.is_empty(), "`{}`:\n{}", key.name, compiled.diagnostics);
             // A log-in may have a path of its own beside the route.
