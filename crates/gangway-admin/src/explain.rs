@@ -268,6 +268,7 @@ fn redirect_by_middleware(middleware: &Middleware, query: &ExplainQuery, prefix:
         | Middleware::SecureHeaders { .. }
         | Middleware::AddressFilter(_)
         | Middleware::Crowdsec(_)
+        | Middleware::Appsec(_)
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Authentication(_)

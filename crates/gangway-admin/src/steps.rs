@@ -104,6 +104,7 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &Kn
         | Middleware::SecureHeaders { .. }
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
+        | Middleware::Appsec(_)
         | Middleware::Authentication(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
@@ -200,6 +201,13 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
         }
         Middleware::ConcurrencyLimit(max) => {
             format!("counts for {}; more than {max} under way get 429", client_of(query.from))
+        }
+        Middleware::Appsec(on_doubt) => {
+            let otherwise = match on_doubt {
+                OnDoubt::Close => "503 appsec-unavailable if that cannot be asked",
+                OnDoubt::Admit => "let in if that cannot be asked",
+            };
+            format!("CrowdSec AppSec is asked, and what it blocks gets 403 appsec-blocked; {otherwise}")
         }
         Middleware::Authentication(login) => log_in(login, route, query, client),
         Middleware::Cache(_) => cache(route, query),
@@ -359,6 +367,7 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
     let is_of = |key: &str| match middleware {
         Middleware::AddressFilter(_) => matches!(key, "allow" | "deny"),
         Middleware::Crowdsec(_) => key == "crowdsec",
+        Middleware::Appsec(_) => key == "appsec",
         Middleware::RateLimit(_) => key == "rate-limit",
         Middleware::ConcurrencyLimit(_) => key == "concurrency",
         Middleware::Authentication(_) => key.starts_with("auth."),
@@ -430,6 +439,7 @@ mod tests {
             middlewares: vec![table],
             has_geoip: true,
             has_crowdsec: true,
+            has_appsec: true,
             ..Settings::default()
         };
         let compiled = compile(&Snapshot::default(), &settings);
@@ -487,6 +497,17 @@ mod tests {
                 "from=2001:db8::1",
                 "2001:db8::1 is let in, though CrowdSec has decided by country, and no file of `--geoip` tells the country \
                  of 2001:db8::1",
+            ),
+            (
+                &[("appsec", "closed")],
+                "from=192.0.2.2",
+                "CrowdSec AppSec is asked, and what it blocks gets 403 appsec-blocked; 503 appsec-unavailable if that \
+                 cannot be asked",
+            ),
+            (
+                &[("appsec", "open")],
+                "from=192.0.2.2",
+                "CrowdSec AppSec is asked, and what it blocks gets 403 appsec-blocked; let in if that cannot be asked",
             ),
             (&[("concurrency", "7")], "from=192.0.2.2", "counts for 192.0.2.2; more than 7 under way get 429"),
             (

@@ -104,6 +104,7 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
             allow.into_iter().chain(deny).collect::<Vec<_>>().join("; ")
         }
         Middleware::Crowdsec(on_doubt) => format!("crowdsec {}", on_doubt.word()),
+        Middleware::Appsec(on_doubt) => format!("appsec {}", on_doubt.word()),
         Middleware::RateLimit(limit) => format!("rate-limit {limit}"),
         Middleware::ConcurrencyLimit(requests) => format!("concurrency {requests}"),
         Middleware::Authentication(authentication) => match &authentication.method {

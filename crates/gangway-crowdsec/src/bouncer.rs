@@ -77,9 +77,14 @@ impl Bouncer {
     pub fn judge_connection(&self, client: &ClientPlace<'_>) -> Judgement {
         let judgement = self.judge(client);
         if let Judgement::Banned { origin } = &judgement {
-            self.dropped.with_label_values(&[&**origin, ip_type(client.address())]).inc();
+            self.note_dropped(origin, client.address());
         }
         judgement
+    }
+
+    /// Counts a client that was kept out, by whose decision that was.
+    pub(crate) fn note_dropped(&self, origin: &str, client: IpAddr) {
+        self.dropped.with_label_values(&[origin, ip_type(client)]).inc();
     }
 
     /// The same for one new request, whose client is counted as soon as it is judged.

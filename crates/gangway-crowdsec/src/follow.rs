@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::bouncer::Bouncer;
 use crate::decisions::Decisions;
+use crate::engine_error::EngineError;
 use crate::lapi::{Lapi, Pull, Source};
-use crate::lapi_error::LapiError;
 use crate::ledger::Ledger;
 use crate::settings::LapiSettings;
 use crate::status::Status;
@@ -105,7 +105,7 @@ impl Follower {
                     }
                 }
                 () = &mut first_wait, if self.status.is_none() => {
-                    let trouble = LapiError::Unreachable("it has not answered yet".to_owned());
+                    let trouble = EngineError::Unreachable("it has not answered yet".to_owned());
                     self.tell(Status { trouble: Some(trouble), ..Status::default() });
                 }
             }
@@ -113,7 +113,7 @@ impl Follower {
     }
 
     /// Takes in what came of a question. Returns whether that was an answer.
-    fn take_in(&mut self, pull: Pull, pulled: Result<Bytes, LapiError>) -> bool {
+    fn take_in(&mut self, pull: Pull, pulled: Result<Bytes, EngineError>) -> bool {
         let now = Instant::now();
         let taken = pulled.and_then(|body| {
             let answer = StreamAnswer::parse(&body)?;
@@ -170,13 +170,13 @@ mod tests {
 
     #[derive(Default)]
     struct Script {
-        answers: VecDeque<Result<String, LapiError>>,
+        answers: VecDeque<Result<String, EngineError>>,
         pulls: Vec<Pull>,
         is_silent: bool,
     }
 
     impl Source for Written {
-        async fn pull(&self, pull: Pull) -> Result<Bytes, LapiError> {
+        async fn pull(&self, pull: Pull) -> Result<Bytes, EngineError> {
             let (answer, is_silent) = {
                 let mut script = self.0.lock().expect("whole");
                 script.pulls.push(pull);
@@ -190,8 +190,8 @@ mod tests {
         }
     }
 
-    fn silent() -> LapiError {
-        LapiError::Unreachable("no answer within 30 s".to_owned())
+    fn silent() -> EngineError {
+        EngineError::Unreachable("no answer within 30 s".to_owned())
     }
 
     /// Decisions that have come, by number, address and time, and numbers of those that have gone.
@@ -211,7 +211,7 @@ mod tests {
         status: Reader<Status>,
     }
 
-    fn following(answers: impl IntoIterator<Item = Result<String, LapiError>>) -> Followed {
+    fn following(answers: impl IntoIterator<Item = Result<String, EngineError>>) -> Followed {
         let written = Written::default();
         written.0.lock().expect("whole").answers.extend(answers);
         let ((decisions, reader), (status, of_status)) = (channel(Decisions::default()), channel(Status::default()));
@@ -267,7 +267,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_failure_everything_is_read_anew_and_meanwhile_the_last_decisions_hold() {
-        for error in [LapiError::Refused(403), silent(), LapiError::Invalid("500".to_owned())] {
+        for error in [EngineError::Refused(403), silent(), EngineError::Invalid("500".to_owned())] {
             let followed = following([
                 Ok(told(&[(1, A, "4h")], &[])),
                 Err(error.clone()),
@@ -278,7 +278,7 @@ mod tests {
             assert_eq!(followed.status.load().trouble, Some(error));
             assert!(followed.status.load().is_known && followed.is_banned(A));
             followed.asked(3).await;
-            assert!(matches!(followed.status.load().trouble, Some(LapiError::Invalid(_))) && followed.is_banned(A));
+            assert!(matches!(followed.status.load().trouble, Some(EngineError::Invalid(_))) && followed.is_banned(A));
             followed.asked(4).await;
             assert!(followed.status.load().trouble.is_none());
             assert!(!followed.is_banned(A) && followed.is_banned(B), "it has other decisions now");

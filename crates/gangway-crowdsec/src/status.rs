@@ -1,12 +1,12 @@
 //! What is known of the engine, for people.
 
-use crate::lapi_error::LapiError;
+use crate::engine_error::EngineError;
 
 /// How the last question to the engine went, and what of its decisions is not in force.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Status {
     /// Why the engine could not be asked; none while it answers.
-    pub trouble: Option<LapiError>,
+    pub trouble: Option<EngineError>,
     /// Whether decisions were read, now or before.
     pub is_known: bool,
     /// Decisions that cannot be kept.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::lapi_error::LapiError;
+use crate::engine_error::EngineError;
 
 /// Decisions that have come and gone since the last answer, or, at the start, all of them.
 #[derive(Debug, Default, Deserialize)]
@@ -38,8 +38,8 @@ fn some_or_null<'de, D: Deserializer<'de>>(member: D) -> Result<Vec<StreamedDeci
 }
 
 impl<'a> StreamAnswer<'a> {
-    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, LapiError> {
-        serde_json::from_slice(body).map_err(|error| LapiError::Invalid(error.to_string()))
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, EngineError> {
+        serde_json::from_slice(body).map_err(|error| EngineError::Invalid(error.to_string()))
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
             &ANSWER[..90],
         ] {
             let error = StreamAnswer::parse(other.as_bytes()).expect_err(other);
-            assert!(matches!(error, LapiError::Invalid(_)), "{other}: {error}");
+            assert!(matches!(error, EngineError::Invalid(_)), "{other}: {error}");
         }
     }
 }

@@ -79,7 +79,7 @@ pub fn labels() -> String {
              They are rejected with a diagnostic. Those that protect close their route until they are removed.\n\n";
     page += &table(&later);
     for key in later {
-        let _ = write!(page, "\n- `{}`: {}{}", key.name, key.doc, if key.protects() { " Protects." } else { "" });
+        let _ = write!(page, "\n- `{}`: {}", key.name, key.doc);
     }
     page += "\n\n## Refused\n\nWhat other software offers and no version of Gangway will; a diagnostic says why.\n";
     for key in refused {

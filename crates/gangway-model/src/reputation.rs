@@ -28,10 +28,11 @@ pub trait Reputation {
     fn judge(&self, client: &ClientPlace<'_>) -> Judgement;
 }
 
-/// What becomes of a client of whom it is not known whether it is banned. The strictest comes first.
+/// What becomes of a client of whom it is not known whether it is banned, or of a request about which nobody can be
+/// asked. The strictest comes first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum OnDoubt {
-    /// It is refused with 503.
+    /// It is answered 503.
     Close,
     /// It is let in.
     Admit,

@@ -152,6 +152,9 @@ pub enum Middleware {
     AddressFilter(AddressFilter),
     /// Says what becomes of clients of whom it is not known whether they are banned. Those who are get 403 on every route.
     Crowdsec(OnDoubt),
+    /// Asks CrowdSec's web application firewall (AppSec) about each request. Says what becomes of requests about which it
+    /// cannot be asked.
+    Appsec(OnDoubt),
     /// More requests of one client in a time are refused with 429.
     RateLimit(RateLimit),
     /// More requests of one client address under way are refused with 429.
@@ -196,6 +199,7 @@ impl Middleware {
             | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
             | Self::Crowdsec(_)
+            | Self::Appsec(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Compression(_)
@@ -209,6 +213,7 @@ impl Middleware {
         match self {
             Self::AddressFilter(filter) => Some(filter),
             Self::Crowdsec(_)
+            | Self::Appsec(_)
             | Self::StripPrefix(_)
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
@@ -242,6 +247,7 @@ impl Middleware {
             | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
             | Self::Crowdsec(_)
+            | Self::Appsec(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
@@ -265,6 +271,7 @@ impl Middleware {
             | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
             | Self::Crowdsec(_)
+            | Self::Appsec(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
@@ -288,6 +295,7 @@ impl Middleware {
             | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
             | Self::Crowdsec(_)
+            | Self::Appsec(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
@@ -310,6 +318,7 @@ impl Middleware {
             | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
             | Self::Crowdsec(_)
+            | Self::Appsec(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)

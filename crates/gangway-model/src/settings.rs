@@ -29,6 +29,8 @@ pub struct Settings {
     pub has_geoip: bool,
     /// `--crowdsec-url`: whether there is a CrowdSec engine that tells who is banned.
     pub has_crowdsec: bool,
+    /// `--crowdsec-appsec-url`: whether there is a web application firewall that can be asked about requests.
+    pub has_appsec: bool,
     /// Where we listen ourselves: no container is ever reached there.
     pub own_listeners: OwnListeners,
 }
@@ -91,6 +93,7 @@ impl Default for Settings {
             keep_hosts: KEEP_HOSTS_DEFAULT,
             has_geoip: false,
             has_crowdsec: false,
+            has_appsec: false,
             own_listeners: OwnListeners::default(),
         }
     }

@@ -26,6 +26,7 @@ fn is_of_others(code: Code) -> bool {
         codes::GEOIP_FILE_UNUSED,
         codes::CROWDSEC_UNAVAILABLE,
         codes::CROWDSEC_DECISIONS,
+        codes::APPSEC_UNAVAILABLE,
     ];
     let is_of_certificates = matches!(code.0, 501..540 | 543..550);
     elsewhere.contains(&code) || is_of_certificates || code.0 >= 900

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use gangway_crowdsec::Bouncer;
+use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::{Compiled, EndpointKey};
 use gangway_publish::{Reader, seat};
 use gangway_tls::{CertificateResolver, ServerConfigs};
@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use crate::access::appsec::AppsecService;
 use crate::access::gate::AccessControl;
 use crate::access::{GeoDatabases, LoginSources};
 use crate::activation::Activator;
@@ -76,6 +77,8 @@ pub struct Sources {
     pub geography: Reader<GeoDatabases>,
     /// Who is banned; none where no engine tells.
     pub bouncer: Option<Bouncer>,
+    /// The web application firewall that is asked about requests, and its URL; none where there is none.
+    pub appsec: Option<(Appsec, Box<str>)>,
     /// The pages for errors.
     pub pages: Reader<PageLibrary>,
 }
@@ -106,7 +109,8 @@ pub fn start(
     sources: Sources,
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
-    let Sources { compiled, certificates, whereabouts, logins, geography, bouncer, pages } = sources;
+    let Sources { compiled, certificates, whereabouts, logins, geography, bouncer, appsec, pages } = sources;
+    let appsec = appsec.and_then(|(appsec, url)| AppsecService::new(appsec, &url));
     let metrics = Arc::new(metrics);
     let (table_seat, tables) = seat(ActiveTable::default());
     let suspects = Arc::<Suspects>::default();
@@ -164,7 +168,7 @@ pub fn start(
         tables: tables.clone(),
         certificates,
         overload: overload.clone(),
-        access: Arc::new(AccessControl::new(logins)),
+        access: Arc::new(AccessControl::new(logins, appsec)),
         geography,
         bouncer,
         pages,

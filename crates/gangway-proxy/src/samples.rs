@@ -180,12 +180,15 @@ impl SampleState {
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(&Limits::default()),
-            access: Arc::new(AccessControl::new(LoginSources {
-                user_lists: lists,
-                providers: last_providers,
-                ended_sessions: last_ended,
-                session_events: mpsc::channel(1).0,
-            })),
+            access: Arc::new(AccessControl::new(
+                LoginSources {
+                    user_lists: lists,
+                    providers: last_providers,
+                    ended_sessions: last_ended,
+                    session_events: mpsc::channel(1).0,
+                },
+                None,
+            )),
             geography: databases,
             bouncer: Some(bouncer),
             pages: last_pages,

@@ -4,6 +4,7 @@
 //! it is made so that a test can say exactly what was sent and what came back.
 
 pub mod app;
+pub mod appsec;
 pub mod client;
 pub mod crowdsec;
 pub mod engine;

@@ -71,10 +71,12 @@ fn a_config_file_that_cannot_be_used_keeps_gangway_from_starting() {
 }
 
 #[test]
-fn a_protecting_setting_that_is_not_implemented_is_refused() {
+fn a_firewall_without_its_engine_keeps_gangway_from_starting() {
     let folder = tempfile::tempdir().unwrap();
     let refused = ended(serve(folder.path()).args(["--crowdsec-appsec-url", "http://127.0.0.1:7422"]));
-    assert_usage("a setting of a later version that protects", &refused, &["G905", "--crowdsec-appsec-url"]);
+    assert_usage("no engine", &refused, &["G902", "--crowdsec-appsec-url", "`--crowdsec-url`"]);
+    let flags = ["--crowdsec-appsec-url", "crowdsec:7422", "--crowdsec-url", "http://crowdsec:8080"];
+    assert_usage("no URL", &ended(serve(folder.path()).args(flags)), &["G902", "--crowdsec-appsec-url"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gangway_testkit::app::{self, App};
+use gangway_testkit::appsec::{ATTACK, AppsecComponent};
 use gangway_testkit::client::{Client, Speaks};
 use gangway_testkit::crowdsec::{BOUNCER_KEY, CrowdSec, reply};
 use gangway_testkit::mmdb;
@@ -231,6 +232,75 @@ async fn another_key_counts_without_a_restart() {
     assert!(found.contains("refuses the key with 403") && !found.contains("not the key"), "{found}");
     put(key_file, BOUNCER_KEY);
     becomes(&instance, BAD, [403; 3]).await;
+}
+
+/// The statuses of a harmless request and of an attack, at a route that is closed on doubt and at one that is open.
+async fn inspected(instance: &Instance) -> Option<[u16; 4]> {
+    let mut found = [0; 4];
+    for (at, host) in ["closed.test", "open.test"].into_iter().enumerate() {
+        let mut connection = Client::plain(instance.http).connect(host).await.ok()?;
+        for (turn, body) in ["a=b", ATTACK].into_iter().enumerate() {
+            let fields = [("x-forwarded-for", GOOD)];
+            found[2 * at + turn] = connection.ask("POST", "/", &fields, body).await.ok()?.status.as_u16();
+        }
+    }
+    Some(found)
+}
+
+#[tokio::test]
+async fn the_firewall_is_asked_with_the_same_key_and_its_state_is_told() {
+    let (engine, component) = (Engine::start().await, AppsecComponent::start().await.unwrap());
+    let (app, _) = app::spawn(App::new("app")).await.unwrap();
+    let route = |name: &str, appsec: &str| {
+        format!(
+            "[routes.{name}]\nhost = \"{name}.test\"\nupstream = \"http://{app}\"\nhttps-redirect = false\n\
+             appsec = \"{appsec}\"\n"
+        )
+    };
+    let config = route("closed", "closed") + &route("open", "open");
+    let options = engine.options(&config).flag("--trusted-proxies", "127.0.0.1");
+    let mut instance = options.flag("--crowdsec-appsec-url", &component.url).start().await;
+    assert_eq!(inspected(&instance).await, Some([200, 403, 200, 403]));
+    instance.diagnosed(&[]).await;
+    let last = component.asked().pop().unwrap();
+    assert_eq!((last.field("x-crowdsec-appsec-ip"), last.field("x-crowdsec-appsec-api-key")), (GOOD, BOUNCER_KEY));
+    let (_, told, _) = instance.ask(["explain", "http://closed.test/", "--from", GOOD]);
+    assert!(told.contains("CrowdSec AppSec is asked") && told.contains("503 appsec-unavailable"), "{told}");
+    let metrics = instance.get("/metrics").await.unwrap().text();
+    for line in [
+        "gangway_crowdsec_appsec_up 1",
+        "gangway_crowdsec_appsec_requests_total{outcome=\"allowed\"} 2",
+        "gangway_crowdsec_appsec_requests_total{outcome=\"blocked\"} 2",
+        "gangway_crowdsec_dropped_total{ip_type=\"ipv4\",origin=\"appsec\"} 2",
+        "gangway_answers_total{reason=\"appsec-blocked\"} 2",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    // Whom the engine has banned is nobody to ask about.
+    let ban = engine.engine.ban(GOOD);
+    becomes_inspected(&instance, [403; 4]).await;
+    let before = component.asked().len();
+    assert_eq!(inspected(&instance).await, Some([403; 4]));
+    assert_eq!(component.asked().len(), before);
+    engine.engine.delete(ban);
+    becomes_inspected(&instance, [200, 403, 200, 403]).await;
+    put(&engine.key_file(), "not the key");
+    let found = instance.diagnosed(&["G251", "G254"]).await.to_string();
+    assert!(found.contains("refuses the key with 401") && !found.contains("not the key"), "{found}");
+    put(&engine.key_file(), BOUNCER_KEY);
+    becomes_inspected(&instance, [200, 403, 200, 403]).await;
+    instance.diagnosed(&[]).await;
+    drop(component);
+    becomes_inspected(&instance, [503, 503, 200, 200]).await;
+    let found = instance.diagnosed(&["G254"]).await.to_string();
+    assert!(found.contains("cannot be asked") && found.contains("listen_addr"), "{found}");
+    assert!(instance.get("/metrics").await.unwrap().text().contains("gangway_crowdsec_appsec_up 0"));
+    assert!(!instance.logged("AppSec").contains(BOUNCER_KEY));
+}
+
+async fn becomes_inspected(instance: &Instance, expected: [u16; 4]) {
+    let is_so = async || (inspected(instance).await == Some(expected)).then_some(());
+    eventually(&format!("{expected:?}"), STUCK, is_so).await;
 }
 
 #[tokio::test]

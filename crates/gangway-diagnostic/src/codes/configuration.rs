@@ -19,9 +19,6 @@ codes! {
     CONFIG_BROKEN = 904, Error, "config file is not TOML",
         "The config file cannot be understood as a whole, mostly because a quote or a bracket is missing. While \
          Gangway runs, the last settings stay in force until the file is repaired.";
-    SETTING_LATER = 905, Error, "global setting not in force yet",
-        "The setting is known and planned, but this version does not do what it asks for. What holds instead is \
-         said as the effect.";
     RESTART_NEEDED = 906, Warning, "changed setting that needs a restart",
         "Of the config file, only routes are in force as soon as they are saved. Other settings are read when \
          Gangway starts.";

@@ -33,9 +33,6 @@ codes! {
     LABEL_LATER = 10, Error, "label not in force yet",
         "The key is known and planned, but this version does not do what it asks for. It is said instead of \
          ignored; the rest of the route is in force.";
-    LABEL_LATER_PROTECTS = 11, Error, "protecting label not in force yet",
-        "The key restricts who may reach the route, and this version cannot do that yet. A route that was meant to \
-         be protected is not served unprotected: it is closed and answers 503 to every client until the label is removed.";
     LABEL_DOUBTFUL = 12, Error, "label that may have been meant to protect",
         "The key is unknown but looks like one that restricts who may reach the route, such as `gangway.alow`. \
          The route is closed until the label is put right.";

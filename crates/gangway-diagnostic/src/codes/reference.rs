@@ -104,4 +104,10 @@ codes! {
     CROWDSEC_DECISIONS = 252, Warning, "decisions that cannot be applied",
         "CrowdSec has decided about something that Gangway cannot tell of a client: a country or an AS number without a \
          database of `--geoip`, or what is neither an address nor a network. Or there are more decisions than Gangway keeps.";
+    APPSEC_MISSING = 253, Error, "no web application firewall to ask",
+        "A route has `appsec`, and no web application firewall of CrowdSec is given by `--crowdsec-appsec-url`. Until it is, the \
+         route is closed.";
+    APPSEC_UNAVAILABLE = 254, Error, "web application firewall that cannot be asked",
+        "The AppSec component of CrowdSec cannot be reached, is silent, refuses the key, or answers what makes no sense. Routes \
+         with `appsec` answer 503, and those with `appsec` `open` let requests in that nobody has looked at.";
 }

@@ -75,6 +75,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
     let stays = |middleware: &&Middleware| match middleware {
         Middleware::AddressFilter(_)
         | Middleware::Crowdsec(_)
+        | Middleware::Appsec(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Hsts(_)
         | Middleware::SecureHeaders { .. }

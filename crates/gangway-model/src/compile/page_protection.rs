@@ -36,7 +36,10 @@ pub(super) fn settle(groups: &mut [RouteGroup<'_>], found: &mut Vec<Diagnostic>)
 
 fn is_protected(group: &RouteGroup<'_>) -> bool {
     let protects = |middleware: &Middleware| match middleware {
-        Middleware::AddressFilter(_) | Middleware::Crowdsec(_) | Middleware::Authentication(_) => true,
+        Middleware::AddressFilter(_)
+        | Middleware::Crowdsec(_)
+        | Middleware::Appsec(_)
+        | Middleware::Authentication(_) => true,
         Middleware::StripPrefix(_)
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }

@@ -18,7 +18,7 @@
 //! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. `network lan, macvlan`
 //! says by which driver a network is made, `unreadable shop-web-1, Ports` what makes no sense,
 //! `stranded shop-web-1` who is in a network that is gone. Settings
-//! are `settings, domain example.org, network edge, expose all`, `settings, public [::]:443, admin 127.0.0.1:8420`, `settings, default-use sso`, `settings, geoip given`, `settings, crowdsec given`,
+//! are `settings, domain example.org, network edge, expose all`, `settings, public [::]:443, admin 127.0.0.1:8420`, `settings, default-use sso`, `settings, geoip given`, `settings, crowdsec given, appsec given`,
 //! a route of the file is `route nas`, and a shared definition `middlewares lan-only`.
 //!
 //! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
@@ -281,6 +281,7 @@ fn set(line: &str, settings: &mut Settings) {
             Some(("default-use", name)) => settings.default_use.push(name.into()),
             Some(("geoip", "given")) => settings.has_geoip = true,
             Some(("crowdsec", "given")) => settings.has_crowdsec = true,
+            Some(("appsec", "given")) => settings.has_appsec = true,
             Some(("expose", "all")) => settings.expose = Expose::All,
             Some(("public", at)) => settings.own_listeners.public.push(at.parse().expect(fact)),
             Some(("admin", at)) => settings.own_listeners.admin = at.parse().ok(),

@@ -143,6 +143,7 @@ fn middleware_text(middleware: &Middleware) -> String {
             )
         }
         Middleware::Crowdsec(on_doubt) => format!("crowdsec {}", on_doubt.word()),
+        Middleware::Appsec(on_doubt) => format!("appsec {}", on_doubt.word()),
         Middleware::RateLimit(limit) => format!("rate {limit}"),
         Middleware::ConcurrencyLimit(requests) => format!("at most {requests} requests under way"),
         Middleware::Authentication(authentication) => authentication.to_string(),

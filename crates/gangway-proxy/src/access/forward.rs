@@ -169,8 +169,10 @@ async fn answered(forward: &ForwardAuth, question: &Question<'_>) -> Result<Resu
         let subrequest = Subrequest {
             connector: question.connector,
             endpoint,
+            method: Method::GET,
             target: &forward.target,
             fields: &question_fields(endpoint, forward, question),
+            body: &[],
             connect_time: CONNECT_TIME,
         };
         match subrequest.send().await {

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_model::{Authentication, BasicAuth, LoginMethod, RateLimit, Route};
+use gangway_model::{Authentication, BasicAuth, LoginMethod, OnDoubt, RateLimit, Route};
 use tokio::time::Instant;
 
+use crate::access::appsec::{self, AppsecService};
 use crate::access::client_key::LimitedClient;
 use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
 use crate::access::credentials::Credentials;
@@ -39,9 +40,14 @@ pub(crate) struct AccessControl {
     requests: Arc<ConcurrencyCounts>,
     logins: Logins,
     oidc: OidcLogins,
+    /// The web application firewall, if there is one.
+    appsec: Option<AppsecService>,
     /// Marks our questions to services.
     question_mark: Box<str>,
 }
+
+/// Bytes of a form that Gangway itself answers: a logout token has a few hundred. What is longer does not count.
+const FORM_LEN_MAX: usize = 16 * 1024;
 
 /// What a request has passed, and what it holds until its end.
 #[derive(Debug, Default)]
@@ -70,8 +76,18 @@ enum Login {
 }
 
 impl Passage {
+    /// Begins anew.
+    pub(crate) fn begin(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes that the request has passed the gate of a route. It is let in again until the protection of the route changes.
+    pub(crate) fn finish(&mut self, route: &Arc<Route>) {
+        self.route = Some(Arc::clone(route));
+    }
+
     /// Whether the request has passed all that the route demands.
-    fn is_for(&self, route: &Arc<Route>) -> bool {
+    pub(crate) fn is_for(&self, route: &Arc<Route>) -> bool {
         self.route.as_ref().is_some_and(|passed| {
             // The counts of clients are those of a route.
             Arc::ptr_eq(passed, route) || passed.id == route.id && guards(passed).eq(guards(route))
@@ -136,12 +152,26 @@ impl Passage {
     }
 }
 
-/// Whether Gangway itself answers a request by what its body says.
-pub(crate) fn is_form(route: &Route, head: &RequestHead, admission: &Admission) -> bool {
-    guards(route).any(|guard| match guard {
-        Guard::Login(Authentication { method: LoginMethod::Oidc(_), .. }) => oidc::is_form(head, admission),
-        Guard::Login(_) | Guard::Limit(_) => false,
-    })
+impl Guard<'_> {
+    /// How much of the body it has to see; none where it decides without.
+    pub(crate) fn wanted_body(self, head: &RequestHead, admission: &Admission) -> Option<usize> {
+        match self {
+            Self::Login(Authentication { method: LoginMethod::Oidc(_), .. }) => {
+                oidc::is_form(head, admission).then_some(FORM_LEN_MAX)
+            }
+            Self::Appsec(_) => Some(appsec::BODY_MAX),
+            Self::Login(_) | Self::Limit(_) => None,
+        }
+    }
+
+    /// Whether it waits for a service, which nobody needs to wait for any more once the client has gone.
+    pub(crate) fn asks_service(self) -> bool {
+        match self {
+            Self::Login(authentication) => matches!(authentication.method, LoginMethod::Forward(_)),
+            Self::Appsec(_) => true,
+            Self::Limit(_) => false,
+        }
+    }
 }
 
 /// A request at the gate of its route.
@@ -150,11 +180,11 @@ pub(crate) struct AtGate<'a> {
     pub(crate) admission: &'a Admission,
     /// When it came.
     pub(crate) started: Instant,
-    /// The body, if [`is_form`] says that it is read.
-    pub(crate) form: &'a [u8],
+    /// The body, as far as it is held: what [`Guard::wanted_body`] asks for, or more.
+    pub(crate) body: &'a [u8],
     pub(crate) connection: &'a ClientConnection,
     pub(crate) active: &'a ActiveRoute,
-    /// The connections by which log-in services are asked.
+    /// The connections by which services are asked.
     pub(crate) connector: &'a Connector,
     /// The public port of https, if one is set.
     pub(crate) public_https_port: Option<u16>,
@@ -167,12 +197,13 @@ impl AtGate<'_> {
 }
 
 impl AccessControl {
-    pub(crate) fn new(sources: LoginSources) -> Self {
+    pub(crate) fn new(sources: LoginSources, appsec: Option<AppsecService>) -> Self {
         Self {
             limiter: OnceLock::new(),
             requests: Arc::new(ConcurrencyCounts::new()),
             logins: Logins::new(sources.user_lists),
             oidc: OidcLogins::new(sources.providers, sources.ended_sessions, sources.session_events),
+            appsec,
             question_mark: format!("gangway-{:016x}", fastrand::u64(..)).into(),
         }
     }
@@ -186,38 +217,45 @@ impl AccessControl {
         self.limiter.get_or_init(|| Arc::new(RateLimiter::new()))
     }
 
-    /// Lets a request in, or says why not. Once let in, it is let in again until the protection of its route changes.
-    pub(crate) async fn pass(&self, request: AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
+    /// Lets a request past the gate of a route that has only limits, or says why not.
+    pub(crate) fn pass_limits(&self, request: &AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
         let route = &request.active.route;
         if passage.is_for(route) {
             return Ok(());
         }
-        *passage = Passage::default();
-        for guard in guards(route) {
-            match guard {
-                Guard::Limit(limit) => self.limit(limit, &request, passage)?,
-                Guard::Login(authentication) => passage.login = self.log_in(authentication, &request).await?,
-            }
-        }
-        passage.route = Some(Arc::clone(route));
-        Ok(())
-    }
-
-    /// The same at a gate of [`GateKind::Limits`](crate::access::guard::GateKind::Limits).
-    pub(crate) fn pass_at_once(&self, request: &AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
-        let route = &request.active.route;
-        if passage.is_for(route) {
-            return Ok(());
-        }
-        *passage = Passage::default();
+        passage.begin();
         for guard in guards(route) {
             match guard {
                 Guard::Limit(limit) => self.limit(limit, request, passage)?,
-                Guard::Login(_) => return Err(FailureReply::new(Reason::Internal).into()),
+                Guard::Appsec(_) | Guard::Login(_) => return Err(FailureReply::new(Reason::Internal).into()),
             }
         }
-        passage.route = Some(Arc::clone(route));
+        passage.finish(route);
         Ok(())
+    }
+
+    /// Lets a request past one guard, or says why not.
+    pub(crate) async fn pass(
+        &self,
+        guard: Guard<'_>,
+        request: AtGate<'_>,
+        passage: &mut Passage,
+    ) -> Result<(), LocalReply> {
+        match guard {
+            Guard::Limit(limit) => self.limit(limit, &request, passage)?,
+            Guard::Appsec(on_doubt) => Box::pin(self.inspect(on_doubt, &request)).await?,
+            Guard::Login(authentication) => passage.login = self.log_in(authentication, &request).await?,
+        }
+        Ok(())
+    }
+
+    /// Asks the web application firewall.
+    async fn inspect(&self, on_doubt: OnDoubt, request: &AtGate<'_>) -> Result<(), LocalReply> {
+        match &self.appsec {
+            Some(service) => service.inspect(on_doubt, request, &self.question_mark).await,
+            // A table closes such a route.
+            None => Err(FailureReply::new(Reason::RouteClosed).into()),
+        }
     }
 
     fn limit(&self, limit: Limit<'_>, request: &AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
@@ -243,7 +281,12 @@ impl AccessControl {
         match &authentication.method {
             LoginMethod::Basic(basic) => self.log_in_by_password(basic, is_skipped, request).await,
             LoginMethod::Oidc(oidc) => {
-                let visit = Visit { head, admission, form: request.form, tls: request.active.route.listener.tls };
+                let visit = Visit {
+                    head,
+                    admission,
+                    form: &request.body[..request.body.len().min(FORM_LEN_MAX)],
+                    tls: request.active.route.listener.tls,
+                };
                 // Nothing is spared these paths, and no application gets them.
                 if visit.is_ours() {
                     return Err(Box::pin(self.oidc.own_page(oidc, &visit)).await);

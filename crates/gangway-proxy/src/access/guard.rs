@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use gangway_model::{Authentication, Middleware, RateLimit, Route};
+use gangway_model::{Authentication, Middleware, OnDoubt, RateLimit, Route};
 
 /// How requests pass the gate of a route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -11,15 +11,15 @@ pub(crate) enum GateKind {
     Open,
     /// Only limits are checked, which takes no time.
     Limits,
-    /// There is a log-in, which may take time.
-    Login,
+    /// There is a log-in or a firewall, which may take time.
+    MayWait,
 }
 
 impl GateKind {
     /// How requests pass the gate of this route.
     pub(crate) fn of(route: &Route) -> Self {
         guards(route).fold(Self::Open, |kind, guard| match (kind, guard) {
-            (Self::Login, _) | (_, Guard::Login(_)) => Self::Login,
+            (Self::MayWait, _) | (_, Guard::Appsec(_) | Guard::Login(_)) => Self::MayWait,
             (Self::Open | Self::Limits, Guard::Limit(_)) => Self::Limits,
         })
     }
@@ -27,14 +27,16 @@ impl GateKind {
 
 /// A middleware that acts at the gate: it needs a state, or takes time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Guard<'m> {
+pub(crate) enum Guard<'m> {
     Limit(Limit<'m>),
+    /// Asks the web application firewall.
+    Appsec(OnDoubt),
     Login(&'m Authentication),
 }
 
 /// A guard that takes no time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Limit<'m> {
+pub(crate) enum Limit<'m> {
     Rate(&'m RateLimit),
     Concurrency(NonZeroU32),
 }
@@ -44,6 +46,7 @@ impl<'m> Guard<'m> {
         match middleware {
             Middleware::RateLimit(limit) => Some(Self::Limit(Limit::Rate(limit))),
             Middleware::ConcurrencyLimit(max) => Some(Self::Limit(Limit::Concurrency(*max))),
+            Middleware::Appsec(on_doubt) => Some(Self::Appsec(*on_doubt)),
             Middleware::Authentication(authentication) => Some(Self::Login(authentication)),
             Middleware::AddressFilter(_)
             | Middleware::Crowdsec(_)
@@ -64,6 +67,6 @@ impl<'m> Guard<'m> {
 }
 
 /// The guards of a route, in the order in which a request meets them.
-pub(super) fn guards(route: &Route) -> impl Iterator<Item = Guard<'_>> {
+pub(crate) fn guards(route: &Route) -> impl Iterator<Item = Guard<'_>> {
     route.middlewares.iter().filter_map(Guard::of)
 }

@@ -1,5 +1,6 @@
 //! Who may come in, and how much: the checks of a request that need a state or take time.
 
+pub(crate) mod appsec;
 mod client_key;
 mod concurrency;
 mod credentials;

@@ -6,6 +6,7 @@ mod attempt;
 mod cached;
 mod client_wait;
 pub(crate) mod exchange_pool;
+mod hold_body;
 mod refresh;
 mod replay;
 mod send;

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use tokio::time::timeout;
 
 use crate::cache::recorder::Recorder;
@@ -75,8 +76,10 @@ impl Refreshment {
         let asked = Subrequest {
             connector: &self.connector,
             endpoint,
+            method: Method::GET,
             target: &self.target,
             fields: &self.fields,
+            body: &[],
             connect_time,
         };
         let Ok((mut stream, head)) = asked.send().await else { return };

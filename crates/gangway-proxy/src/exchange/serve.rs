@@ -1,20 +1,20 @@
 //! Serves one request.
 
 use std::borrow::Cow;
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::Version;
 
-use crate::access::gate::{AtGate, Passage};
-use crate::access::guard::GateKind;
+use crate::access::gate::AtGate;
+use crate::access::guard::{GateKind, guards};
 use crate::cache::run::Replacement;
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
 use crate::exchange::cached::{self, LookedUp};
 use crate::exchange::client_wait::unless_client_goes;
+use crate::exchange::hold_body::{HoldBounds, HoldError, hold_body};
 use crate::exchange::send::send;
 use crate::exchange::state::Exchange;
 use crate::exchange::transfer::TransferError;
@@ -35,7 +35,6 @@ use crate::reply::rejection::Rejection;
 use crate::reply::render::{pass_middlewares, render_for};
 use crate::request::context::{Received, RequestContext};
 use crate::request::routing::{NextStep, receive};
-use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::stream::upstream_error::UpstreamErrorKind;
 use crate::upstream::error;
@@ -43,8 +42,7 @@ use crate::upstream::error;
 /// Memory that a stream of HTTP/2 takes beside its head: its state and a buffer.
 const STREAM_BYTES: usize = 24 * 1024;
 
-/// Bytes of a form that Gangway itself answers: a logout token has a few hundred.
-const FORM_LEN_MAX: usize = 16 * 1024;
+const BODY_TOO_LARGE: &str = "the body is larger than the route allows";
 
 /// How a request ended, for the record.
 struct Ending {
@@ -105,9 +103,10 @@ impl<'r, D: Downstream> Recorded<'r, D> {
             error: ending.error.as_deref(),
             cut: ending.cut,
         };
-        let Exchange { head, context, .. } = &mut *self.exchange;
+        let Exchange { head, context, replay, .. } = &mut *self.exchange;
         let ended = request_log::record(&self.worker.shared, head, self.connection, context, outcome);
         context.end();
+        replay.reset();
         self.exchange.ended = Some(ended);
     }
 
@@ -254,74 +253,83 @@ enum AtGateEnd {
     Client(DownstreamError),
 }
 
-/// Lets the request past the gate of its route, or says why not. A client that goes while a log-in service is asked is
-/// not waited for. The check of a password goes on without its client: otherwise a wrong one would not be counted.
+/// Lets the request past the gate of its route, or says why not. A client that goes while a service is asked is not waited
+/// for. The check of a password goes on without its client: otherwise a wrong one would not be counted.
 async fn pass_gate<D: Downstream>(
     worker: &Worker,
     connection: &ClientConnection,
     exchange: &mut Exchange,
     client: &mut D,
 ) -> Result<(), AtGateEnd> {
-    let form = match exchange.context.is_form(&exchange.head) {
-        true => read_form(client).await.map_err(AtGateEnd::Client)?,
-        false => Vec::new(),
+    let Exchange { head, context, replay, .. } = exchange;
+    let RequestContext { started, received, routed, passage, .. } = context;
+    let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
+        return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
     };
-    let (request, passage) = at_gate(worker, connection, exchange, &form).map_err(AtGateEnd::Reply)?;
-    let asks_service = !request.active.auth_service.is_empty();
-    let passing = pin!(worker.shared.access.pass(request, passage));
-    let outcome = match asks_service {
-        true => unless_client_goes(client, passing).await.map_err(AtGateEnd::Client)?,
-        false => passing.await,
-    };
-    outcome.map_err(AtGateEnd::Reply)
+    let shared = &worker.shared;
+    let route = &routed.active.route;
+    if passage.is_for(route) {
+        return Ok(());
+    }
+    passage.begin();
+    for guard in guards(route) {
+        if let Some(held) = guard.wanted_body(head, admission) {
+            let (memory, account) = (&shared.overload.memory, connection.account.as_ref());
+            let bounds = HoldBounds { held, allowed: routed.body_limit, memory, account };
+            hold_body(client, head, replay, bounds).await.map_err(not_held)?;
+        }
+        let request = AtGate {
+            head,
+            admission,
+            started: *started,
+            body: replay.bytes(),
+            connection,
+            active: &routed.active,
+            connector: &worker.connector,
+            public_https_port: shared.settings.public_https_port,
+        };
+        let passing = pin!(shared.access.pass(guard, request, passage));
+        let outcome = match guard.asks_service() {
+            true => unless_client_goes(client, passing).await.map_err(AtGateEnd::Client)?,
+            false => passing.await,
+        };
+        outcome.map_err(AtGateEnd::Reply)?;
+    }
+    passage.finish(route);
+    Ok(())
 }
 
-/// Lets the request past the gate of its route, where that takes no time.
-fn pass_gate_at_once(worker: &Worker, connection: &ClientConnection, exchange: &mut Exchange) -> Result<(), AtGateEnd> {
-    let passed = at_gate(worker, connection, exchange, &[])
-        .and_then(|(request, passage)| worker.shared.access.pass_at_once(&request, passage));
-    passed.map_err(AtGateEnd::Reply)
-}
-
-fn at_gate<'a>(
-    worker: &'a Worker,
-    connection: &'a ClientConnection,
-    exchange: &'a mut Exchange,
-    form: &'a [u8],
-) -> Result<(AtGate<'a>, &'a mut Passage), LocalReply> {
+/// Lets the request past the gate of a route that has only limits.
+fn pass_limits(worker: &Worker, connection: &ClientConnection, exchange: &mut Exchange) -> Result<(), AtGateEnd> {
     let Exchange { head, context, .. } = exchange;
     let RequestContext { started, received, routed, passage, .. } = context;
     let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
-        return Err(FailureReply::new(Reason::Internal).into());
+        return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
     };
     let request = AtGate {
         head,
         admission,
         started: *started,
-        form,
+        body: &[],
         connection,
         active: &routed.active,
         connector: &worker.connector,
         public_https_port: worker.shared.settings.public_https_port,
     };
-    Ok((request, passage))
+    worker.shared.access.pass_limits(&request, passage).map_err(AtGateEnd::Reply)
 }
 
-/// Reads the body of a request that Gangway itself answers. What is longer than any such form is cut, and does not count.
-async fn read_form<D: Downstream>(client: &mut D) -> Result<Vec<u8>, DownstreamError> {
-    let mut form = Vec::new();
-    poll_fn(|cx| {
-        while form.len() < FORM_LEN_MAX {
-            let BodyFrame::Data(bytes) = ready!(client.poll_body(cx))? else { break };
-            bytes.slices().for_each(|slice| form.extend_from_slice(slice));
-            let len = bytes.len();
-            client.consume(len);
-        }
-        form.truncate(FORM_LEN_MAX);
-        Poll::Ready(Ok(()))
-    })
-    .await?;
-    Ok(form)
+/// How a request ends whose body cannot be held.
+fn not_held(error: HoldError) -> AtGateEnd {
+    let reply = match error {
+        HoldError::Client(error) => return AtGateEnd::Client(error),
+        HoldError::TooLarge => FailureReply::new(Reason::BodyTooLarge).with_detail(BODY_TOO_LARGE),
+        HoldError::NoMemory => FailureReply::new(Reason::Overloaded)
+            .with_retry_after(RETRY_AFTER)
+            .with_detail("the memory of Gangway is nearly used up"),
+        HoldError::Gone => FailureReply::new(Reason::Internal),
+    };
+    AtGateEnd::Reply(reply.into())
 }
 
 async fn end_at_gate<D: Downstream>(
@@ -376,13 +384,13 @@ async fn proxy<D: Downstream>(
     client: &mut D,
 ) -> Ending {
     worker.retry_budget.pay();
-    exchange.replay.reset(exchange.head.method.is_idempotent());
+    exchange.replay.keep(exchange.head.method.is_idempotent());
     loop {
         // Each time: the route may be another one now.
         let passed = match exchange.context.gate() {
             GateKind::Open => Ok(()),
-            GateKind::Limits => pass_gate_at_once(worker, connection, exchange),
-            GateKind::Login => Box::pin(pass_gate(worker, connection, exchange, client)).await,
+            GateKind::Limits => pass_limits(worker, connection, exchange),
+            GateKind::MayWait => Box::pin(pass_gate(worker, connection, exchange, client)).await,
         };
         if let Err(end) = passed {
             return Box::pin(end_at_gate(worker, exchange, client, end)).await;
@@ -451,8 +459,7 @@ async fn fail<D: Downstream>(
             (error.to_string().into(), error::reply_for_client(error))
         }
         TransferError::BodyTooLarge => {
-            let detail = "the body is larger than the route allows";
-            (detail.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(detail).into()))
+            (BODY_TOO_LARGE.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(BODY_TOO_LARGE).into()))
         }
         // It was handled where it arose.
         TransferError::PageWanted | TransferError::KeptAnswer(_) | TransferError::Internal => {

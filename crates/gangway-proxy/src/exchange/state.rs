@@ -33,7 +33,7 @@ impl Exchange {
         self.head.fields.release();
         self.response.fields.release();
         self.upstream_fields.release();
-        self.replay.reset(false);
+        self.replay.reset();
         self.ended = None;
     }
 }

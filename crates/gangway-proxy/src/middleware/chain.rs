@@ -55,6 +55,7 @@ pub(crate) fn on_request(
             | Middleware::SecureHeaders { .. }
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
+            | Middleware::Appsec(_)
             | Middleware::Authentication(_)
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
@@ -88,6 +89,7 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::SecureHeaders { .. }
             | Middleware::AddressFilter(_)
             | Middleware::Crowdsec(_)
+            | Middleware::Appsec(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)
@@ -115,6 +117,7 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::SecureHeaders { .. }
             | Middleware::AddressFilter(_)
             | Middleware::Crowdsec(_)
+            | Middleware::Appsec(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)
@@ -140,6 +143,7 @@ pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields:
             | Middleware::BodyLimit(_)
             | Middleware::AddressFilter(_)
             | Middleware::Crowdsec(_)
+            | Middleware::Appsec(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)

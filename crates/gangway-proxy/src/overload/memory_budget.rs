@@ -150,6 +150,13 @@ impl MemoryBudget {
 }
 
 impl MemoryLease {
+    /// Takes more bytes.
+    pub(crate) fn grow(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        let leased = self.budget.0.leased.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.budget.judge(leased);
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gangway_model::secret::masked_target;
 use gangway_model::{Address, Readiness};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use tokio::time::timeout;
 
 use crate::message::field_kind::FieldKind;
@@ -81,7 +81,9 @@ async fn answered(endpoints: &[ActiveEndpoint], question: &PageQuestion<'_>) -> 
         let _in_flight = endpoint.state.begin();
         let fields = fields(endpoint, question);
         let PageQuestion { connector, target, .. } = question;
-        let subrequest = Subrequest { connector, endpoint, target, fields: &fields, connect_time: CONNECT_TIME };
+        let (method, fields) = (Method::GET, &fields);
+        let subrequest =
+            Subrequest { connector, endpoint, method, target, fields, body: &[], connect_time: CONNECT_TIME };
         match subrequest.send().await {
             Ok((stream, head)) => return page(stream, &head, question).await,
             Err(SubrequestError::NotReached(trouble)) => error = NoPage::Silent(trouble.to_string()),

@@ -31,7 +31,7 @@ pub(crate) enum LocalReply {
     Challenge { key_authorization: String },
     /// The client is redirected.
     Redirect { status: StatusCode, location: String },
-    /// A log-in service does not let the client in.
+    /// A service that was asked about the request answers in place of the application.
     OfAuthService(Box<AuthReply>),
 }
 
@@ -39,6 +39,8 @@ pub(crate) enum LocalReply {
 #[derive(Clone, Debug)]
 pub(crate) struct FailureReply {
     reason: Reason,
+    /// In place of the one of the reason.
+    status: Option<StatusCode>,
     retry_after: Option<Duration>,
     /// For clients on the local network only.
     detail: Option<String>,
@@ -49,7 +51,12 @@ pub(crate) struct FailureReply {
 
 impl FailureReply {
     pub(crate) fn new(reason: Reason) -> Self {
-        Self { reason, retry_after: None, detail: None, fields: Vec::new(), has_body: true }
+        Self { reason, status: None, retry_after: None, detail: None, fields: Vec::new(), has_body: true }
+    }
+
+    /// Answers by another status than the one of the reason.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status: Some(status), ..self }
     }
 
     pub(crate) fn with_retry_after(self, pause: Duration) -> Self {
@@ -172,15 +179,17 @@ fn with_body(mut head: ResponseHead, body: String, request: &RequestHead) -> (Re
 
 impl FailureReply {
     fn page(&self, request: &RequestHead, audience: Audience<'_>) -> (ResponseHead, Bytes) {
-        let Self { reason, retry_after, detail, fields: own, has_body } = self;
+        let Self { reason, status, retry_after, detail, fields: own, has_body } = self;
         let detail = detail.as_deref().filter(|_| audience.local);
         let json = wants_json(request);
+        let usual = || StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = status.unwrap_or_else(usual);
         let body = match (has_body, json) {
             (false, _) => String::new(),
-            (true, true) => json_body(*reason, detail, audience),
-            (true, false) => html_body(*reason, *retry_after, detail, audience),
+            (true, true) => json_body(*reason, status.as_u16(), detail, audience),
+            (true, false) => html_body(*reason, status.as_u16(), *retry_after, detail, audience),
         };
-        let mut head = head(StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+        let mut head = head(status);
         let fields = &mut head.fields;
         if *has_body {
             fields.push(b"content-type", if json { b"application/json" } else { b"text/html; charset=utf-8" });

@@ -16,9 +16,9 @@ pub(crate) struct Audience<'a> {
     pub(crate) own: Option<&'a str>,
 }
 
-pub(crate) fn json_body(reason: Reason, detail: Option<&str>, audience: Audience<'_>) -> String {
+pub(crate) fn json_body(reason: Reason, status: u16, detail: Option<&str>, audience: Audience<'_>) -> String {
     let mut object = serde_json::json!({
-        "status": reason.status(),
+        "status": status,
         "reason": reason.token(),
         "message": reason.text(),
         "request_id": audience.request_id,
@@ -34,12 +34,12 @@ pub(crate) fn json_body(reason: Reason, detail: Option<&str>, audience: Audience
 
 pub(crate) fn html_body(
     reason: Reason,
+    status: u16,
     retry_after: Option<Duration>,
     detail: Option<&str>,
     audience: Audience<'_>,
 ) -> String {
-    let (status, token, text) = reason.parts();
-    let heading = reason.heading();
+    let (token, text, heading) = (reason.token(), reason.text(), reason.heading());
     // A browser that shows the page sees the application as soon as it is there.
     let refresh = retry_after.map_or_else(String::new, |pause| {
         format!("<meta http-equiv=\"refresh\" content=\"{}\">", pause.as_secs().max(1))

@@ -31,6 +31,10 @@ pub(crate) enum Reason {
     Forbidden,
     /// CrowdSec has banned the client.
     Banned,
+    /// The web application firewall takes the request for an attack.
+    AppsecBlocked,
+    /// The web application firewall cannot be asked about the request.
+    AppsecUnavailable,
     /// The client has not logged in.
     Unauthorized,
     /// The client has to log in at a provider.
@@ -79,6 +83,10 @@ impl Reason {
             Self::Overloaded => (503, "overloaded", "This server is busy. Please try again in a moment."),
             Self::Forbidden => (403, "forbidden", "This address may not come in here."),
             Self::Banned => (403, "banned", "This address is banned here."),
+            Self::AppsecBlocked => (403, "appsec-blocked", "This request looks like an attack, and was not let in."),
+            Self::AppsecUnavailable => {
+                (503, "appsec-unavailable", "This request cannot be checked. Please try again in a moment.")
+            }
             Self::Unauthorized => (401, "unauthorized", "A name and a password are needed here."),
             Self::NotLoggedIn => (401, "unauthorized", "A log-in is needed here."),
             Self::UserNotAdmitted => (403, "user-not-admitted", "This user may not come in here."),
@@ -134,6 +142,8 @@ impl Reason {
             Self::Overloaded => "busy",
             Self::Forbidden => "not let in",
             Self::Banned => "banned",
+            Self::AppsecBlocked => "blocked",
+            Self::AppsecUnavailable => "not checked",
             Self::Unauthorized | Self::NotLoggedIn => "log-in needed",
             Self::UserNotAdmitted => "not let in",
             Self::LoginNotBegun => "log-in not finished",

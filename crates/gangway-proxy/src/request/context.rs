@@ -3,7 +3,7 @@
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::access::gate::{self, Passage};
+use crate::access::gate::Passage;
 use crate::access::guard::GateKind;
 use crate::cache::run::CacheRun;
 use crate::downstream::connection::ClientConnection;
@@ -152,11 +152,6 @@ impl RequestContext {
     /// Whether the route found has a gate, and the request has come to it.
     pub(crate) fn is_at_gate(&self) -> bool {
         self.gate() != GateKind::Open
-    }
-
-    /// Whether Gangway itself answers the request by what its body says. `head` is the head that was admitted.
-    pub(crate) fn is_form(&self, head: &RequestHead) -> bool {
-        self.routing().is_some_and(|routing| gate::is_form(&routing.routed.active.route, head, routing.admission))
     }
 
     /// The endpoint that has the request now.

@@ -1,7 +1,7 @@
-//! Requests of our own to an endpoint, on behalf of a client's request: by GET and without a body.
+//! Requests of our own to an endpoint, on behalf of a client's request. Each may be sent more than once.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -36,8 +36,11 @@ pub(crate) const LOOP_FIELD: &[u8] = b"CDN-Loop";
 pub(crate) struct Subrequest<'a> {
     pub(crate) connector: &'a Connector,
     pub(crate) endpoint: &'a ActiveEndpoint,
+    pub(crate) method: Method,
     pub(crate) target: &'a str,
+    /// With the length of the body, if there is one.
     pub(crate) fields: &'a Fields,
+    pub(crate) body: &'a [u8],
     /// How long a connection may take, so that another endpoint can be asked.
     pub(crate) connect_time: Duration,
 }
@@ -92,23 +95,79 @@ impl Subrequest<'_> {
 
     async fn head(&self, stream: &mut UpstreamStream) -> Result<ResponseHead, SubrequestError> {
         let started = stream.start_request(&UpstreamRequest {
-            method: &Method::GET,
+            method: &self.method,
             target: self.target,
             fields: self.fields,
-            body: BodyLength::Empty,
+            body: match self.body.len() {
+                0 => BodyLength::Empty,
+                len => BodyLength::Sized(len as u64),
+            },
             is_upgrade: false,
             is_last: false,
         });
         started.map_err(SubrequestError::Failed)?;
-        poll_fn(|cx| stream.poll_finish_request(cx, None)).await.map_err(SubrequestError::Failed)?;
-        let mut head = ResponseHead::default();
-        for _ in 0..=INTERIM_MAX {
-            poll_fn(|cx| stream.poll_response_head(cx, &mut head)).await.map_err(SubrequestError::Failed)?;
-            if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Ok(head);
+        let (mut head, mut interim) = (ResponseHead::default(), 0);
+        let mut sending = Sending { rest: self.body, state: SendingState::Body };
+        poll_fn(|cx| {
+            sending.poll(stream, cx);
+            loop {
+                // It may answer before it has read the body.
+                match ready!(stream.poll_response_head(cx, &mut head)) {
+                    Ok(()) if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS => {
+                        interim += 1;
+                        if interim > INTERIM_MAX {
+                            return Poll::Ready(Err(SubrequestError::TooManyInterim));
+                        }
+                    }
+                    Ok(()) => return Poll::Ready(Ok(())),
+                    Err(error) => return Poll::Ready(Err(SubrequestError::Failed(sending.first_failure(error)))),
+                }
+            }
+        })
+        .await?;
+        Ok(head)
+    }
+}
+
+/// How far a request was sent.
+struct Sending<'a> {
+    rest: &'a [u8],
+    state: SendingState,
+}
+
+enum SendingState {
+    Body,
+    Done,
+    /// The endpoint takes no more. It may have answered all the same.
+    Failed(UpstreamError),
+}
+
+impl Sending<'_> {
+    /// Sends as far as the endpoint takes it.
+    fn poll(&mut self, stream: &mut UpstreamStream, cx: &mut Context<'_>) {
+        while let SendingState::Body = self.state {
+            let sent = match self.rest {
+                [] => match stream.poll_finish_request(cx, None) {
+                    Poll::Ready(finished) => finished.map(|()| self.state = SendingState::Done),
+                    Poll::Pending => return,
+                },
+                rest => match stream.poll_send(cx, rest.into()) {
+                    Poll::Ready(taken) => taken.map(|taken| self.rest = &rest[taken..]),
+                    Poll::Pending => return,
+                },
+            };
+            if let Err(error) = sent {
+                self.state = SendingState::Failed(error);
             }
         }
-        Err(SubrequestError::TooManyInterim)
+    }
+
+    /// The failure to report when no answer came: the one that was met first.
+    fn first_failure(&mut self, error: UpstreamError) -> UpstreamError {
+        match std::mem::replace(&mut self.state, SendingState::Done) {
+            SendingState::Failed(first) if error.kind == UpstreamErrorKind::ClosedUnanswered => first,
+            SendingState::Failed(_) | SendingState::Body | SendingState::Done => error,
+        }
     }
 }
 

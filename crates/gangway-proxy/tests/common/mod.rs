@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_crowdsec::{Bouncer, Decisions};
+use gangway_crowdsec::{Appsec, AppsecKey, Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
@@ -23,7 +23,9 @@ use gangway_proxy::{
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
+use gangway_testkit::crowdsec::BOUNCER_KEY;
 use gangway_tls::{CertificateResolver, Demand, InternalCa, Mint, Scope, Store, UnixTime};
+use http::HeaderValue;
 use tokio::sync::mpsc;
 
 /// A running data plane and the ends to feed it.
@@ -39,6 +41,7 @@ pub(crate) struct Plane {
     pub(crate) session_events: mpsc::Receiver<SessionEvent>,
     pub(crate) geography: Publisher<GeoDatabases>,
     pub(crate) decisions: Publisher<Decisions>,
+    pub(crate) appsec_key: Publisher<AppsecKey>,
     pub(crate) pages: Publisher<PageLibrary>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
@@ -47,10 +50,15 @@ pub(crate) struct Plane {
 impl Plane {
     /// Starts one with these settings changed.
     pub(crate) fn start_with(change: impl FnOnce(&mut ProxySettings)) -> Self {
-        Self::start(change, None)
+        Self::start(change, None, None)
     }
 
-    fn start(change: impl FnOnce(&mut ProxySettings), demand: Option<Arc<Demand>>) -> Self {
+    /// Starts one that asks a web application firewall, with these settings changed.
+    pub(crate) fn start_with_appsec(url: &str, change: impl FnOnce(&mut ProxySettings)) -> Self {
+        Self::start(change, None, Some(url))
+    }
+
+    fn start(change: impl FnOnce(&mut ProxySettings), demand: Option<Arc<Demand>>, appsec: Option<&str>) -> Self {
         gangway_tls::install_crypto_provider();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut settings = ProxySettings {
@@ -79,6 +87,8 @@ impl Plane {
         let (event_tx, session_events) = mpsc::channel(64);
         let (geography, databases) = channel(GeoDatabases::default());
         let (decisions, of_decisions) = channel(Decisions::default());
+        let (mut appsec_key, of_key) = channel(AppsecKey::default());
+        appsec_key.publish(Ok(HeaderValue::from_static(BOUNCER_KEY)).into());
         let (pages, library) = channel(PageLibrary::default());
         let mint = Arc::new(Mint::new());
         let certificates = CertificateResolver::new(stores, Arc::clone(&mint), demand);
@@ -93,6 +103,12 @@ impl Plane {
                 session_events: event_tx,
             },
             geography: databases,
+            appsec: appsec.map(|url| {
+                let bouncer = Bouncer::new(of_decisions.clone()).expect("good names");
+                let appsec = Appsec::new(of_key, bouncer).expect("good names");
+                appsec.register(&registry).expect("fresh registry");
+                (appsec, url.into())
+            }),
             bouncer: Some(Bouncer::new(of_decisions).expect("good names")),
             pages: library,
         };
@@ -116,6 +132,7 @@ impl Plane {
             session_events,
             geography,
             decisions,
+            appsec_key,
             pages,
             ca,
             registry,
@@ -131,7 +148,7 @@ impl Plane {
 
     /// Starts one that has neither routes nor certificates yet.
     pub(crate) fn starting_on_demand(demand: Arc<Demand>) -> Self {
-        Self::start(|_| {}, Some(demand))
+        Self::start(|_| {}, Some(demand), None)
     }
 
     /// Starts one that serves these routes.

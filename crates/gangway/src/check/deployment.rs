@@ -54,6 +54,7 @@ impl Deployment {
         // Where Gangway is started may say what is not in these files.
         settings.has_geoip |= !are_all_settings_known;
         settings.has_crowdsec |= !are_all_settings_known;
+        settings.has_appsec |= !are_all_settings_known;
         found.extend(other_proxies::notes(loader.sources(), project));
         let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings };
         let Some(ComposeProject { project, environment, .. }) = &self.project else {

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
-use crate::settings::schema::{Count, FLAGS, Flag, FlagStatus};
+use crate::settings::schema::{Count, FLAGS, Flag};
 use crate::settings::{Layer, SettingValue};
 
 /// The flags of `serve` that are given.
@@ -37,9 +37,6 @@ impl clap::FromArgMatches for ServeFlags {
 /// The clap argument for a setting.
 fn argument(flag: &'static Flag) -> Arg {
     let mut help = flag.help.to_owned();
-    if flag.status != FlagStatus::InForce {
-        help += " (not in this version)";
-    }
     if !flag.default.is_empty() {
         help += &format!(" [default: {}]", flag.default);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gangway_certs::{CertificateReport, WantedCertificates};
-use gangway_crowdsec::{Decisions, Status};
+use gangway_crowdsec::{AppsecKey, AppsecStatus, Decisions, Status};
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{Compiled, Holdings, HostCondition};
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
@@ -105,6 +105,8 @@ pub(super) struct Channels {
     /// The decisions of the CrowdSec engine, how it is, and what is wrong with either.
     pub(super) decisions: Channel<Decisions>,
     pub(super) crowdsec: Channel<Status>,
+    pub(super) appsec_key: Channel<AppsecKey>,
+    pub(super) appsec: Channel<AppsecStatus>,
     pub(super) crowdsec_findings: Channel<Vec<Diagnostic>>,
     /// The pages for errors on the volume, and what is wrong with them.
     pub(super) pages: Channel<PageLibrary>,
@@ -139,6 +141,8 @@ impl Channels {
             geoip_findings: Channel::new(Vec::new()),
             decisions: Channel::new(Decisions::default()),
             crowdsec: Channel::new(Status::default()),
+            appsec_key: Channel::new(AppsecKey::default()),
+            appsec: Channel::new(AppsecStatus::default()),
             crowdsec_findings: Channel::new(Vec::new()),
             pages: Channel::new(PageLibrary::default()),
             page_findings: Channel::new(Vec::new()),

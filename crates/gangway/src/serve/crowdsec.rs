@@ -2,8 +2,11 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::path::Path;
 
-use gangway_crowdsec::{Bouncer, DECISIONS_MAX, LapiError, LapiSettings, Outputs, Skipped, Status};
+use gangway_crowdsec::{
+    AppsecSettings, AppsecStatus, Bouncer, DECISIONS_MAX, EngineError, LapiSettings, Outputs, Skipped, Status,
+};
 use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_proxy::GeoDatabases;
 use gangway_publish::{Publisher, Reader};
@@ -21,23 +24,34 @@ pub(super) async fn follow(settings: Option<LapiSettings>, bouncer: Bouncer, mut
     }
 }
 
+/// What is known of CrowdSec.
+pub(super) struct States {
+    pub(super) engine: Reader<Status>,
+    pub(super) appsec: Reader<AppsecStatus>,
+    pub(super) geography: Reader<GeoDatabases>,
+}
+
 /// Publishes what is wrong, for ever.
 pub(super) async fn judge(
     settings: Option<LapiSettings>,
-    mut status: Reader<Status>,
-    mut geography: Reader<GeoDatabases>,
+    appsec: Option<AppsecSettings>,
+    mut states: States,
     mut output: Publisher<Vec<Diagnostic>>,
 ) -> Infallible {
     let Some(settings) = settings else { return pending().await };
     let mut log = FindingLog::default();
     loop {
-        let findings = findings(&settings, &status.load(), &geography.load());
+        let mut findings = findings(&settings, &states.engine.load(), &states.geography.load());
+        if let Some(appsec) = &appsec {
+            findings.extend(of_appsec(appsec, &states.appsec.load()));
+        }
         if log.tell(&findings) {
             output.publish(findings);
         }
         let changed = tokio::select! {
-            changed = status.changed() => changed,
-            changed = geography.changed() => changed,
+            changed = states.engine.changed() => changed,
+            changed = states.appsec.changed() => changed,
+            changed = states.geography.changed() => changed,
         };
         if changed.is_err() {
             return pending().await;
@@ -53,27 +67,55 @@ fn findings(settings: &LapiSettings, status: &Status, geography: &GeoDatabases) 
     unavailable.into_iter().chain(places).chain(skipped(&status.skipped)).collect()
 }
 
+/// What is wrong with the web application firewall.
+fn of_appsec(settings: &AppsecSettings, status: &AppsecStatus) -> Option<Diagnostic> {
+    let trouble = status.trouble.as_ref()?;
+    let (flag, help) = match trouble {
+        EngineError::Key(_) | EngineError::Refused(_) => ("--crowdsec-key-file", key_help(&settings.key_file, trouble)),
+        EngineError::Unreachable(_) => (
+            "--crowdsec-appsec-url",
+            "look whether AppSec is set up in the engine, and whether Gangway shares a network with it; it must listen on \
+             more than loopback: `listen_addr: 0.0.0.0:7422`"
+                .to_owned(),
+        ),
+        EngineError::Invalid(_) => (
+            "--crowdsec-appsec-url",
+            "look whether the URL is that of AppSec, usually at port 7422, and what its log says".to_owned(),
+        ),
+    };
+    let message = format!("CrowdSec AppSec at `{}` cannot be asked: {trouble}", settings.url);
+    let effect =
+        "routes with `appsec` answer 503; those with `appsec` `open` let requests in that nobody has looked at";
+    Some(Diagnostic::error(codes::APPSEC_UNAVAILABLE, place(flag), message).with_help(help).with_effect(effect))
+}
+
+/// What to do about a key that cannot be used, or is refused.
+fn key_help(file: &Path, trouble: &EngineError) -> String {
+    let file = file.display();
+    match trouble {
+        EngineError::Refused(_) => format!(
+            "make a key by `cscli bouncers add gangway`, and put it into `{file}`; `cscli bouncers list` shows those that count"
+        ),
+        EngineError::Key(_) | EngineError::Unreachable(_) | EngineError::Invalid(_) => {
+            format!("put the key that `cscli bouncers add gangway` prints into `{file}`")
+        }
+    }
+}
+
 fn place(flag: &str) -> Place {
     Place::Flag(flag.into())
 }
 
-fn unavailable(settings: &LapiSettings, trouble: &LapiError, is_known: bool) -> Diagnostic {
-    let file = settings.key_file.display();
+fn unavailable(settings: &LapiSettings, trouble: &EngineError, is_known: bool) -> Diagnostic {
     let (flag, help) = match trouble {
-        LapiError::Key(_) => {
-            ("--crowdsec-key-file", format!("put the key that `cscli bouncers add gangway` prints into `{file}`"))
-        }
-        LapiError::Refused(_) => (
-            "--crowdsec-key-file",
-            format!("make a key by `cscli bouncers add gangway`, and put it into `{file}`; `cscli bouncers list` shows those that count"),
-        ),
-        LapiError::Unreachable(_) => (
+        EngineError::Key(_) | EngineError::Refused(_) => ("--crowdsec-key-file", key_help(&settings.key_file, trouble)),
+        EngineError::Unreachable(_) => (
             "--crowdsec-url",
             "look whether the engine is up, and whether Gangway shares a network with it; its local API must listen on more \
              than loopback"
                 .to_owned(),
         ),
-        LapiError::Invalid(_) => {
+        EngineError::Invalid(_) => {
             ("--crowdsec-url", "look whether the URL is that of the engine's local API, usually at port 8080".to_owned())
         }
     };
@@ -137,10 +179,10 @@ mod tests {
     #[test]
     fn every_trouble_names_a_place_a_fix_and_what_stays_in_force() {
         for (trouble, flag, help) in [
-            (LapiError::Key("it is empty".into()), "--crowdsec-key-file", "/run/secrets/crowdsec"),
-            (LapiError::Refused(403), "--crowdsec-key-file", "cscli bouncers add"),
-            (LapiError::Unreachable("connection refused".into()), "--crowdsec-url", "shares a network"),
-            (LapiError::Invalid("500".into()), "--crowdsec-url", "local API"),
+            (EngineError::Key("it is empty".into()), "--crowdsec-key-file", "/run/secrets/crowdsec"),
+            (EngineError::Refused(403), "--crowdsec-key-file", "cscli bouncers add"),
+            (EngineError::Unreachable("connection refused".into()), "--crowdsec-url", "shares a network"),
+            (EngineError::Invalid("500".into()), "--crowdsec-url", "local API"),
         ] {
             for (is_known, effect) in [(true, "stay in force"), (false, "answer 503")] {
                 let found = found(&Status { trouble: Some(trouble.clone()), is_known, ..Status::default() });
@@ -150,6 +192,22 @@ mod tests {
             }
         }
         assert!(found(&Status { is_known: true, ..Status::default() }).is_empty());
+    }
+
+    #[test]
+    fn every_trouble_of_the_firewall_names_a_place_a_fix_and_what_becomes_of_requests() {
+        let settings = AppsecSettings { url: "http://crowdsec:7422".into(), key_file: "/run/secrets/crowdsec".into() };
+        for (trouble, flag, help) in [
+            (EngineError::Key("it is empty".into()), "--crowdsec-key-file", "/run/secrets/crowdsec"),
+            (EngineError::Refused(401), "--crowdsec-key-file", "cscli bouncers add"),
+            (EngineError::Unreachable("connection refused".into()), "--crowdsec-appsec-url", "listen_addr"),
+            (EngineError::Invalid("500".into()), "--crowdsec-appsec-url", "7422"),
+        ] {
+            let found = of_appsec(&settings, &AppsecStatus { trouble: Some(trouble) }).expect("a finding");
+            assert_eq!((found.code, &found.place), (codes::APPSEC_UNAVAILABLE, &place(flag)));
+            assert!(found.help.contains(help) && found.effect.contains("503"), "{found:?}");
+        }
+        assert!(of_appsec(&settings, &AppsecStatus::default()).is_none());
     }
 
     #[test]

@@ -353,6 +353,7 @@ fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static
         | Middleware::SecureHeaders { .. }
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
+        | Middleware::Appsec(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
         | Middleware::Cache(_) => None,

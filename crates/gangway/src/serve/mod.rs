@@ -41,7 +41,7 @@ use std::sync::Arc;
 use gangway_acme::storage::FolderStorage;
 use gangway_admin::{Admin, Sources};
 use gangway_certs::PlainHttp;
-use gangway_crowdsec::Bouncer;
+use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::OwnListeners;
 use gangway_proxy::{BackgroundTasks, ListenAddresses, LoginSources, Whereabouts};
 use gangway_tls::UnixTime;
@@ -127,8 +127,17 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
     if settings.crowdsec.is_some() {
         bouncer.register(&registry)?;
     }
+    let appsec = match &settings.appsec {
+        Some(of_appsec) => {
+            let appsec = Appsec::new(channels.appsec_key.reader(), bouncer.clone())?;
+            appsec.register(&registry)?;
+            Some((of_appsec.clone(), appsec))
+        }
+        None => None,
+    };
+    let asked = appsec.as_ref().map(|(settings, appsec)| (appsec.clone(), settings.url.clone()));
     let BoundParts { instance, admin, proxy_tasks, listening, sockets, predecessor } =
-        bind(&start, &channels, passed, (&supervisor, registry), &bouncer).await?;
+        bind(&start, &channels, passed, (&supervisor, registry), (&bouncer, asked)).await?;
 
     let look = Arc::new(Notify::new());
     let inputs = TaskInputs {
@@ -143,6 +152,7 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         data: settings.data.clone(),
         geoip: settings.geoip.clone(),
         crowdsec: (settings.crowdsec.clone(), bouncer),
+        appsec,
         public_ports: public_ports(settings, &listening),
     };
     tasks::spawn(&supervisor, &channels, inputs);
@@ -215,7 +225,7 @@ async fn bind(
     channels: &Channels,
     passed: PassedSockets,
     (supervisor, registry): (&Supervisor, Registry),
-    bouncer: &Bouncer,
+    (bouncer, appsec): (&Bouncer, Option<(Appsec, Box<str>)>),
 ) -> Result<BoundParts, ServeError> {
     let settings = &start.settings;
     let admin_settings = part_settings::admin(settings, passed.socket(settings.admin));
@@ -232,6 +242,7 @@ async fn bind(
         },
         geography: channels.geography.reader(),
         bouncer: settings.crowdsec.is_some().then(|| bouncer.clone()),
+        appsec,
         pages: channels.pages.reader(),
     };
     let proxy_settings = part_settings::proxy(settings, passed.sockets);

@@ -310,6 +310,7 @@ impl ServedRoute {
             | Middleware::SecureHeaders { .. }
             | Middleware::AddressFilter(_)
             | Middleware::Crowdsec(_)
+            | Middleware::Appsec(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use gangway_admin::Admin;
 use gangway_certs::{KeepSettings, KeeperOutputs};
-use gangway_crowdsec::{Bouncer, LapiSettings, Outputs};
+use gangway_crowdsec::{Appsec, AppsecOutputs, AppsecSettings, Bouncer, LapiSettings, Outputs};
 use gangway_proxy::{BackgroundTasks, Whereabouts};
 use gangway_watcher::Engine;
 use tokio::sync::{Notify, watch};
@@ -46,6 +46,8 @@ pub(super) struct TaskInputs<P> {
     pub(super) geoip: Vec<std::path::PathBuf>,
     /// The CrowdSec engine, and what looks clients up in its decisions.
     pub(super) crowdsec: (Option<LapiSettings>, Bouncer),
+    /// Its web application firewall.
+    pub(super) appsec: Option<(AppsecSettings, Appsec)>,
     /// The ports that clients use, derived from the place of this process.
     pub(super) public_ports: P,
 }
@@ -67,6 +69,7 @@ where
         data,
         geoip,
         crowdsec,
+        appsec,
         public_ports,
     } = inputs;
     let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = proxy;
@@ -135,10 +138,21 @@ where
         let outputs = Outputs { decisions: c.decisions.publisher(), status: c.crowdsec.publisher() };
         crowdsec::follow(settings.clone(), bouncer.clone(), outputs)
     });
-    supervisor.run_with("crowdsec-check", (channels.clone(), crowdsec.clone()), |(c, (settings, _))| {
-        let (status, geography) = (c.crowdsec.reader(), c.geography.reader());
-        crowdsec::judge(settings.clone(), status, geography, c.crowdsec_findings.publisher())
+    let checked = (crowdsec.0.clone(), appsec.as_ref().map(|(settings, _)| settings.clone()));
+    supervisor.run_with("crowdsec-check", (channels.clone(), checked), |(c, (engine, appsec))| {
+        let states = crowdsec::States {
+            engine: c.crowdsec.reader(),
+            appsec: c.appsec.reader(),
+            geography: c.geography.reader(),
+        };
+        crowdsec::judge(engine.clone(), appsec.clone(), states, c.crowdsec_findings.publisher())
     });
+    if let Some((settings, appsec)) = appsec {
+        supervisor.run_with("appsec", (channels.clone(), settings, appsec), |(c, settings, appsec)| {
+            let outputs = AppsecOutputs { key: c.appsec_key.publisher(), status: c.appsec.publisher() };
+            gangway_crowdsec::follow_appsec(settings.clone(), appsec.clone(), outputs)
+        });
+    }
     if let (Some(settings), bouncer) = crowdsec {
         let started = SystemTime::now();
         supervisor.run_with("crowdsec-report", (channels.clone(), settings, bouncer), move |(c, settings, bouncer)| {

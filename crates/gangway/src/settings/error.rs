@@ -18,8 +18,6 @@ pub(crate) struct SettingError {
 pub(crate) enum SettingProblem {
     /// The value cannot be used.
     Unusable(ValueError),
-    /// This version does not implement the setting and refuses to start with it.
-    Refused { why: &'static str },
     /// `--acme-wildcard` needs `--acme-dns`. Each name below gets a certificate of its own instead.
     WildcardWithoutDns,
 }
@@ -75,7 +73,7 @@ impl SettingError {
     /// Whether Gangway cannot run with these settings.
     pub(crate) fn is_fatal(&self) -> bool {
         match self.problem {
-            SettingProblem::Unusable(_) | SettingProblem::Refused { .. } => true,
+            SettingProblem::Unusable(_) => true,
             SettingProblem::WildcardWithoutDns => false,
         }
     }
@@ -84,7 +82,7 @@ impl SettingError {
     pub(crate) fn holds_everywhere(&self) -> bool {
         match &self.problem {
             SettingProblem::Unusable(error) => error.scope == ErrorScope::Everywhere,
-            SettingProblem::Refused { .. } | SettingProblem::WildcardWithoutDns => true,
+            SettingProblem::WildcardWithoutDns => true,
         }
     }
 
@@ -95,13 +93,6 @@ impl SettingError {
             SettingProblem::Unusable(ValueError { note, help, scope: _ }) => {
                 (codes::SETTING_UNUSABLE, format!("unusable value of `{name}`"), note.as_str(), help.as_str(), effect)
             }
-            SettingProblem::Refused { why } => (
-                codes::SETTING_LATER,
-                format!("`{name}` does nothing yet"),
-                *why,
-                "take it out to go on without it",
-                effect,
-            ),
             SettingProblem::WildcardWithoutDns => (
                 codes::SETTING_UNUSABLE,
                 format!("`{name}` does nothing without `--acme-dns`"),

@@ -18,7 +18,6 @@ pub(crate) struct Flag {
     /// The value that applies if none is given, as a user would write it. Empty if there is none.
     pub(crate) default: &'static str,
     pub(crate) count: Count,
-    pub(crate) status: FlagStatus,
     /// One line for `--help`, without a full stop.
     pub(crate) help: &'static str,
     /// Further sentences for the reference; may be empty.
@@ -33,16 +32,6 @@ pub(crate) enum Count {
     Many,
     /// The value may be left out: the flag alone means `true`.
     Switch,
-}
-
-/// Whether this version implements a setting.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum FlagStatus {
-    InForce,
-    /// Gangway refuses the setting: to go on without it would leave open what the user meant to close.
-    Refused {
-        why: &'static str,
-    },
 }
 
 /// The prefix of all environment variables that Gangway reads as settings.
@@ -97,8 +86,7 @@ const ON_DEMAND_MORE: &str = "\
     Gangway ask `GET URL?domain=HOST`: 2xx permits a certificate, anything else, or no answer within five seconds, refuses it. The \
     handshake waits up to eight seconds for the certificate. See the guide [certificates on demand](../guides/on-demand.md).";
 
-const PLAIN: Flag =
-    Flag { name: "", value: "", default: "", count: Count::One, status: FlagStatus::InForce, help: "", more: "" };
+const PLAIN: Flag = Flag { name: "", value: "", default: "", count: Count::One, help: "", more: "" };
 
 pub(crate) static HTTP: Flag = Flag {
     name: "http",
@@ -354,8 +342,9 @@ pub(crate) static CROWDSEC_URL: Flag = Flag {
 pub(crate) static CROWDSEC_APPSEC_URL: Flag = Flag {
     name: "crowdsec-appsec-url",
     value: "URL",
-    help: "ask this CrowdSec web application firewall about requests",
-    status: FlagStatus::Refused { why: "it would look at no request" },
+    help: "ask this CrowdSec web application firewall (AppSec) about requests",
+    more: "The URL of its AppSec component, such as `http://crowdsec:7422`. Needs `--crowdsec-url`, and goes by the same key. It is \
+           asked about the requests of routes with the label `appsec`.",
     ..PLAIN
 };
 

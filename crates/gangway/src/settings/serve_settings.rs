@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gangway_acme::{AcmeSettings, ChallengeKind};
 use gangway_certs::PlainHttp;
-use gangway_crowdsec::LapiSettings;
+use gangway_crowdsec::{AppsecSettings, LapiSettings};
 use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Selector};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, TrustedProxies};
 use gangway_watcher::{DockerEnvironment, Engine};
@@ -19,8 +19,8 @@ use super::raw::RawSettings;
 use super::schema::{
     ACCESS_LOG, ACCESS_LOG_FORMAT, ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, ADMIN,
     CROWDSEC_APPSEC_URL, CROWDSEC_KEY_FILE, CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DEFAULT_USE, DOCKER, DOMAIN,
-    EXPOSE, FLAGS, Flag, FlagStatus, GEOIP, HTTP, HTTPS, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK,
-    NO_PLAIN_FALLBACK, ON_DEMAND, PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
+    EXPOSE, Flag, GEOIP, HTTP, HTTPS, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND,
+    PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
 };
 use super::value::{Layer, SettingOrigin, SettingValue};
 
@@ -54,6 +54,8 @@ pub(crate) struct ServeSettings {
     pub(crate) geoip: Vec<PathBuf>,
     /// The CrowdSec engine that says who is banned.
     pub(crate) crowdsec: Option<LapiSettings>,
+    /// Its web application firewall.
+    pub(crate) appsec: Option<AppsecSettings>,
     /// Whether plain HTTP is served for a host without a certificate.
     pub(crate) plain_http: PlainHttp,
     pub(crate) log_level: LogLevel,
@@ -71,9 +73,6 @@ impl ServeSettings {
     pub(crate) fn parse(raw: &RawSettings, docker: &DockerEnvironment) -> (Option<Self>, Vec<SettingError>) {
         let mut reader = SettingsReader { raw, errors: Vec::new() };
         let settings = reader.settings(docker);
-        // Checked although this version does not use it: a mistake in it should be found now.
-        reader.one(&CROWDSEC_APPSEC_URL, network::web_url);
-        reader.report_not_in_force();
         reader.report_wildcards_without_dns();
         let is_usable = !reader.errors.iter().any(SettingError::is_fatal);
         (is_usable.then_some(settings), reader.errors)
@@ -97,6 +96,7 @@ impl ServeSettings {
             keep_hosts: self.keep_hosts,
             has_geoip: !self.geoip.is_empty(),
             has_crowdsec: self.crowdsec.is_some(),
+            has_appsec: self.appsec.is_some(),
             // Known only after they are bound.
             own_listeners: OwnListeners::default(),
         }
@@ -112,6 +112,7 @@ struct SettingsReader<'a> {
 impl SettingsReader<'_> {
     fn settings(&mut self, docker: &DockerEnvironment) -> ServeSettings {
         let log_format = self.one(&LOG_FORMAT, words::log_format).unwrap_or_default();
+        let (crowdsec, appsec) = self.crowdsec();
         ServeSettings {
             http: self.many(&HTTP, network::address),
             https: self.many(&HTTPS, network::address),
@@ -132,7 +133,8 @@ impl SettingsReader<'_> {
             acme: self.acme(),
             on_demand: self.one(&ON_DEMAND, network::ask_url),
             geoip: self.many(&GEOIP, words::path),
-            crowdsec: self.crowdsec(),
+            crowdsec,
+            appsec,
             plain_http: match self.one(&NO_PLAIN_FALLBACK, words::switch).unwrap_or_default() {
                 true => PlainHttp::Refused,
                 false => PlainHttp::Served,
@@ -160,17 +162,25 @@ impl SettingsReader<'_> {
         }
     }
 
-    /// One without the other would keep nobody out.
-    fn crowdsec(&mut self) -> Option<LapiSettings> {
+    /// Neither the URL nor the key would keep anybody out alone. Whom the firewall finds out is banned by the engine.
+    fn crowdsec(&mut self) -> (Option<LapiSettings>, Option<AppsecSettings>) {
         let url = self.one(&CROWDSEC_URL, network::service_url);
+        let appsec_url = self.one(&CROWDSEC_APPSEC_URL, network::service_url);
         let key_file = self.one(&CROWDSEC_KEY_FILE, words::path);
-        for (flag, other) in [(&CROWDSEC_URL, &CROWDSEC_KEY_FILE), (&CROWDSEC_KEY_FILE, &CROWDSEC_URL)] {
-            if let Some(value) = self.raw.values(flag).last().filter(|_| self.raw.values(other).is_empty()) {
-                let (note, help) = (format!("it needs `--{}`", other.name), format!("give `--{}` as well", other.name));
-                self.unusable(flag, value, ValueError::new(note, help));
-            }
+        self.needs(&CROWDSEC_URL, &CROWDSEC_KEY_FILE);
+        self.needs(&CROWDSEC_KEY_FILE, &CROWDSEC_URL);
+        self.needs(&CROWDSEC_APPSEC_URL, &CROWDSEC_URL);
+        let Some(key_file) = key_file else { return (None, None) };
+        let appsec = appsec_url.map(|url| AppsecSettings { url, key_file: key_file.clone() });
+        (url.map(|url| LapiSettings { url, key_file }), appsec)
+    }
+
+    /// Reports a flag that is given without another one.
+    fn needs(&mut self, flag: &'static Flag, other: &'static Flag) {
+        if let Some(value) = self.raw.values(flag).last().filter(|_| self.raw.values(other).is_empty()) {
+            let (note, help) = (format!("it needs `--{}`", other.name), format!("give `--{}` as well", other.name));
+            self.unusable(flag, value, ValueError::new(note, help));
         }
-        Some(LapiSettings { url: url?, key_file: key_file? })
     }
 
     fn engines(&mut self, environment: &DockerEnvironment) -> Vec<Engine> {
@@ -260,16 +270,6 @@ impl SettingsReader<'_> {
 
     fn report(&mut self, flag: &'static Flag, value: &SettingValue, problem: SettingProblem) {
         self.errors.push(SettingError { flag, value: value.clone(), problem });
-    }
-
-    fn report_not_in_force(&mut self) {
-        for flag in FLAGS {
-            let Some(value) = self.raw.layer.get(flag).last() else { continue };
-            match flag.status {
-                FlagStatus::InForce => {}
-                FlagStatus::Refused { why } => self.report(flag, value, SettingProblem::Refused { why }),
-            }
-        }
     }
 
     /// A DNS provider that is given and cannot be used is an error of its own.

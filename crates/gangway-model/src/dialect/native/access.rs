@@ -148,6 +148,18 @@ pub(super) fn crowdsec<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, foun
     fields.crowdsec = [fields.crowdsec, on_doubt].into_iter().flatten().min();
 }
 
+pub(super) fn appsec<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let Some(on_doubt) = fields.accept(label, on_doubt(label.value()), found) else { return };
+    if on_doubt.is_some() && !fields.has_appsec {
+        let help = "give Gangway the firewall by the flag `--crowdsec-appsec-url`, beside `--crowdsec-url`";
+        let (span, note) = (0..label.value().len(), "`--crowdsec-appsec-url` is not given");
+        let message = "no web application firewall to ask";
+        fields.found(label, Finding::error(codes::APPSEC_MISSING, span, message, note, help), found);
+    }
+    // Of several definitions the strictest counts.
+    fields.appsec = [fields.appsec, on_doubt].into_iter().flatten().min();
+}
+
 fn on_doubt(text: &str) -> value::Parsed<Option<OnDoubt>> {
     const CHOICES: [(&str, Option<OnDoubt>); 8] = [
         ("closed", Some(OnDoubt::Close)),
@@ -458,6 +470,8 @@ pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diag
         }
     }
     chain.extend(limit);
+    // After the limits, which it would otherwise be asked to keep by itself, and before a log-in, which it protects as well.
+    chain.extend(fields.appsec.map(Middleware::Appsec));
     chain.extend(authentication.map(|authentication| Middleware::Authentication(Arc::new(authentication))));
     chain.extend(limit_by_user);
     chain

@@ -309,16 +309,11 @@ fn read_label<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut V
 }
 
 /// Rejects a label that another version will bring.
-fn later<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn later<'a>(label: &Label<'a>, fields: &RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let what = quoted(&format!("{}{}", label.key.stem(), label.tail));
-    let (code, effect) = if label.key.protects() {
-        fields.closed = true;
-        (codes::LABEL_LATER_PROTECTS, fields.closed_effect())
-    } else {
-        (codes::LABEL_LATER, format!("{}; the rest of {} is in force", label.key.without, fields.called()))
-    };
+    let effect = format!("{}; the rest of {} is in force", label.key.without, fields.called());
     let help = "remove the label; this version cannot do what it asks for";
-    let finding = whole(code, format!("{what} is not in force yet"), "planned", help);
+    let finding = whole(codes::LABEL_LATER, format!("{what} is not in force yet"), "planned", help);
     found.push(label.source.about_key(label.mark, finding, effect));
 }
 

@@ -118,6 +118,7 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::CertExport
             | KeyId::Concurrency
             | KeyId::Crowdsec
+            | KeyId::Appsec
             | KeyId::RateLimit
             | KeyId::AuthForward
             | KeyId::AuthKeep

@@ -98,6 +98,7 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::RateLimit => access::rate_limit(label, fields, found),
         KeyId::Concurrency => access::concurrency(label, fields, found),
         KeyId::Crowdsec => access::crowdsec(label, fields, found),
+        KeyId::Appsec => access::appsec(label, fields, found),
         KeyId::AuthBasic => access::auth_basic(label, fields, found),
         KeyId::Cache => cache(label, fields, found),
         KeyId::Errors => error_pages::errors(label, fields, found),

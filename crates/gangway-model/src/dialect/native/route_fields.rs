@@ -35,6 +35,8 @@ pub(crate) struct RouteFields<'a> {
     pub has_geoip: bool,
     /// Whether there is a CrowdSec engine that tells who is banned.
     pub has_crowdsec: bool,
+    /// Whether there is a web application firewall that can be asked about requests.
+    pub has_appsec: bool,
     pub enabled: bool,
     /// A label that selects requests could not be applied.
     pub lost: bool,
@@ -68,6 +70,7 @@ pub(crate) struct RouteFields<'a> {
     pub rate_limit: Option<(RateLimit, Label<'a>)>,
     pub concurrency: Option<NonZeroU32>,
     pub crowdsec: Option<OnDoubt>,
+    pub appsec: Option<OnDoubt>,
     pub auth: AuthFields<'a>,
     pub compress: Box<[ContentCoding]>,
     /// The service that clients' requests are asked about, once the labels of `auth.*` are put together.
@@ -144,8 +147,8 @@ pub(crate) struct ForwardFields<'a> {
 
 impl<'a> RouteFields<'a> {
     pub(crate) fn new(name: &str, settings: &Settings) -> Self {
-        let (has_geoip, has_crowdsec) = (settings.has_geoip, settings.has_crowdsec);
-        Self { name: name.into(), has_geoip, has_crowdsec, enabled: true, ..Self::default() }
+        let Settings { has_geoip, has_crowdsec, has_appsec, .. } = *settings;
+        Self { name: name.into(), has_geoip, has_crowdsec, has_appsec, enabled: true, ..Self::default() }
     }
 
     /// A value, if it is one; else the finding is reported with what follows from it.

@@ -11,7 +11,9 @@ use gangway_model::Expose;
 
 use super::context::GangwayService;
 use crate::cli::Cli;
-use crate::settings::schema::{CONFIG, CROWDSEC_URL, Count, DEFAULT_USE, DOMAIN, EXPOSE, Flag, GEOIP, NETWORK, flag};
+use crate::settings::schema::{
+    CONFIG, CROWDSEC_APPSEC_URL, CROWDSEC_URL, Count, DEFAULT_USE, DOMAIN, EXPOSE, Flag, GEOIP, NETWORK, flag,
+};
 use crate::settings::{Layer, NOT_STARTED, RawSettings, SettingValue, read_environment};
 
 /// The settings that a service gives Gangway.
@@ -67,6 +69,9 @@ impl ServiceSettings {
         }
         if self.raw.layer.contains(&CROWDSEC_URL) {
             settings.has_crowdsec = true;
+        }
+        if self.raw.layer.contains(&CROWDSEC_APPSEC_URL) {
+            settings.has_appsec = true;
         }
         settings
     }

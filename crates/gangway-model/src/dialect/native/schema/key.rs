@@ -81,6 +81,7 @@ pub(crate) enum KeyId {
     RateLimit,
     Concurrency,
     Crowdsec,
+    Appsec,
     AuthBasic,
     Errors,
     Cache,
@@ -226,9 +227,13 @@ impl KeyId {
             | Self::Compress
             | Self::Errors
             | Self::Cache => Sharing::LaterCounts,
-            Self::Allow | Self::Deny | Self::Concurrency | Self::Crowdsec | Self::BodyLimit | Self::TlsMin => {
-                Sharing::AllHold
-            }
+            Self::Allow
+            | Self::Deny
+            | Self::Concurrency
+            | Self::Crowdsec
+            | Self::Appsec
+            | Self::BodyLimit
+            | Self::TlsMin => Sharing::AllHold,
             Self::RateLimit | Self::ClientCa => Sharing::Agreed,
             Self::AuthBasic
             | Self::AuthForward

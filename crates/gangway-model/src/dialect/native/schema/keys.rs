@@ -533,6 +533,18 @@ pub(crate) const KEYS: &[Key] = &[
         ..PROTECTS
     },
     Key {
+        name: "appsec",
+        value: Form::Line("boolean, `closed` or `open`"),
+        default: "off",
+        example: "closed",
+        doc: "Asks CrowdSec's web application firewall (AppSec), at `--crowdsec-appsec-url`, about each request, before a log-in \
+              and before the application get it. It sees the head and the first 1 MiB of the body, which Gangway holds until \
+              the answer has come. What it blocks is answered 403. Where it cannot be asked, since it is away, is silent for a \
+              second, or refuses the key, a route with `closed` or `true` answers 503, and one with `open` lets the request in.",
+        status: KeyStatus::InForce(KeyId::Appsec),
+        ..PROTECTS
+    },
+    Key {
         name: "client-ca",
         value: Form::Line("name of a CA file in `certs/clients/` on the volume"),
         example: "family",
@@ -738,12 +750,6 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "Tells the application the client's address by the PROXY protocol.",
         without: "no PROXY header is sent",
         ..SHAPES
-    },
-    Key {
-        name: "appsec",
-        value: Form::Unsettled,
-        doc: "Asks CrowdSec's web application firewall about requests.",
-        ..PROTECTS
     },
     Key {
         name: "sleep.*",
