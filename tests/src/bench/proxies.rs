@@ -71,6 +71,7 @@ pub struct Stage {
     certificate_pem: String,
     backend: SocketAddr,
     backend_tls: SocketAddr,
+    auth: SocketAddr,
     app: SocketAddr,
     _processes: [Process; 2],
 }
@@ -114,8 +115,8 @@ impl Stage {
         let above = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let folder = tempfile::Builder::new().prefix("gangway-bench-").tempdir_in(above).expect("a folder");
         let certificate_pem = make_files(folder.path());
-        let [backend, backend_tls, app] = free_addresses();
-        let places = [("BACKEND", backend), ("BACKEND_TLS", backend_tls)];
+        let [backend, backend_tls, auth, app] = free_addresses();
+        let places = [("BACKEND", backend), ("BACKEND_TLS", backend_tls), ("AUTH", auth)];
         let config = configure("backend.conf", folder.path(), &places);
         let log = folder.path().join("backend.log");
         let files = Process::start(Command::new("nginx").args(["-e", "stderr", "-c", &config]), &log);
@@ -124,7 +125,7 @@ impl Stage {
         let answering = Process::start(&mut command, &folder.path().join("app.log"));
         answers(backend, "localhost", "/1k").await;
         answers(app, "localhost", "/").await;
-        Self { folder, certificate_pem, backend, backend_tls, app, _processes: [files, answering] }
+        Self { folder, certificate_pem, backend, backend_tls, auth, app, _processes: [files, answering] }
     }
 
     /// A file that requests can upload.
@@ -143,6 +144,7 @@ impl Stage {
         let places = [
             ("BACKEND", self.backend),
             ("BACKEND_TLS", self.backend_tls),
+            ("AUTH", self.auth),
             ("APP", self.app),
             ("PLAIN", plain),
             ("SECURE", secure),
