@@ -532,7 +532,9 @@ async fn a_firewall_that_leads_back_to_us_is_none() {
     plane.serve_table(vec![inspected(route(host, address), OnDoubt::Close)]).await;
     let answer = ask(&plane.http(), host, "GET", "/", &[], "").await;
     assert_eq!(answer.status.as_u16(), 503, "{}", answer.text());
-    // The request, and one question about it.
+    // The request, and one question about it. Each is counted when it has ended.
+    let are_counted = async || (plane.metric("gangway_requests_total") >= 2.0).then_some(());
+    eventually("both are counted", STUCK, are_counted).await;
     assert_eq!((application.served(), plane.metric("gangway_requests_total")), (0, 2.0));
 }
 
