@@ -49,9 +49,9 @@ pub(crate) enum Refuted {
 pub(super) enum Asked {
     /// It asks for a page: a wrong request of another kind may get the same answer.
     Page,
-    /// The route is for certain hosts. Otherwise anybody can ask for any host.
+    /// The route is for certain hosts. Otherwise every client can ask for any host.
     NamedHost,
-    /// It is a form from the host that it is for, by a browser that has a CSRF cookie. Anybody can send another one.
+    /// It is a form from the host that it is for, by a browser that has a CSRF cookie. Every client can send another one.
     OwnForm,
     /// It names an origin, which is what is refused. Only for what a browser is refused that has logged in: nobody else
     /// can make it send its cookies.

@@ -56,7 +56,7 @@ impl Seen {
 
 impl Sightings {
     /// Notes one more, where `well` requests of the route have been answered well so far. Returns whether it holds and did
-    /// not hold before. What was refused is told as it was at first, as long as it holds.
+    /// not hold before. The first sighting is kept as long as the refusal holds.
     pub(crate) fn note(
         &self,
         (refusal, refuted): (Refusal, Refuted),

@@ -370,7 +370,7 @@ impl Rules<'_> {
 }
 
 impl Onlookers {
-    /// Shows them a piece of the body. Returns whether anybody looks on.
+    /// Shows them a piece of the body. Returns whether one of them looks on.
     fn push(&mut self, data: &[u8]) -> bool {
         if self.recorder.as_mut().is_some_and(|recorder| !recorder.push(data)) {
             self.recorder = None;

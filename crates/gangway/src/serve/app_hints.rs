@@ -287,7 +287,7 @@ mod tests {
         compile(&snapshot, &Settings { file_routes: vec![file_route], ..Settings::default() })
     }
 
-    /// What is told of a refusal by a container with this image, reached at this port.
+    /// The diagnostic for a refusal by a container with this image, reached at this port.
     fn told(refusal: Refusal, image: &str, port: u16, keys: &[(&str, &str)]) -> Option<Diagnostic> {
         let compiled = compiled(image, keys);
         let route = Arc::clone(&compiled.table.routes()[0]);
