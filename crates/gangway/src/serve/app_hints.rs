@@ -58,8 +58,8 @@ fn findings(hints: &[AppHint], compiled: &Compiled, our_address: OurAddress<'_>)
         let image = images.get(&*hint.endpoint.container).copied().unwrap_or_default();
         let Lack { message, help, effect } = lack(hint, image_name(image), our_address)?;
         // A route of the config file is of no container.
-        let is_container = |origin: &&Box<str>| compiled.containers.iter().any(|container| container.name == **origin);
-        let place = hint.route.origin.first().filter(is_container).cloned().map(Place::container_named);
+        let is_container = |name: &str| compiled.containers.iter().any(|container| *container.name == *name);
+        let place = hint.route.origin.first().filter(|name| is_container(name)).cloned().map(Place::container_named);
         let message = format!("{message} (route `{}`)", hint.route.name);
         let found = Diagnostic::warning(codes::APP_SETTING_MISSING, place.unwrap_or_default(), message);
         Some(found.with_help(help).with_effect(format!("{effect}; {PASSED_ON}")))
