@@ -13,6 +13,7 @@ fn is_of_others(code: Code) -> bool {
     let elsewhere = [
         codes::CLIENTS_OF_GATEWAY,
         codes::ADDRESSES_OF_GATEWAY,
+        codes::APP_SETTING_MISSING,
         codes::ALTERNATIVES_IN_ALL_TOO_MANY,
         codes::USER_LIST,
         codes::ERROR_PAGE_MISSING,

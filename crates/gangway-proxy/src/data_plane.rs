@@ -20,6 +20,7 @@ use crate::access::appsec::AppsecService;
 use crate::access::gate::AccessControl;
 use crate::access::{GeoDatabases, LoginSources};
 use crate::activation::Activator;
+use crate::app_hints::AppHints;
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
 use crate::downstream::deferred_accept;
@@ -94,6 +95,8 @@ pub struct BackgroundTasks {
     pub unclaimed_log: UnclaimedLog,
     /// Keeps the process within its memory.
     pub overload_manager: OverloadManager,
+    /// What applications refuse because of settings of their own, for the caller to tell.
+    pub app_hints: AppHints,
 }
 
 /// At shutdown, the time for the first requests of clients that have just connected; a part of the whole grace.
@@ -118,6 +121,7 @@ pub fn start(
     let connector = ConnectorSettings::new(&settings.limits, overload.open.clone());
     let failures = Arc::new(Notify::new());
     let unclaimed = Arc::new(UnclaimedCounts::default());
+    let refused = Arc::<Notify>::default();
     let activator = Activator {
         compiled: compiled.clone(),
         tables: table_seat,
@@ -159,6 +163,7 @@ pub fn start(
             overload.caches.clone(),
             Arc::clone(&metrics),
         ),
+        app_hints: AppHints { tables: tables.clone(), news: Arc::clone(&refused) },
     };
     let gateway_seen = Arc::default();
     let shared = Shared {
@@ -183,6 +188,7 @@ pub fn start(
         suspects,
         compiled,
         failures,
+        refused,
         unclaimed,
     };
     let parts = WorkerParts {

@@ -8,6 +8,7 @@
 mod access;
 mod activation;
 mod address_key;
+mod app_hints;
 mod buffer_pool;
 mod cache;
 mod compression;
@@ -55,6 +56,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use access::{GeoDatabase, GeoDatabaseError, GeoDatabases, LoginSources, UserLists};
 pub use activation::Activator;
+pub use app_hints::{AppHint, AppHints, Refusal};
 pub use data_plane::{BackgroundTasks, DataPlane, Sources, start};
 pub use limits::Limits;
 pub use listen_addresses::ListenAddresses;

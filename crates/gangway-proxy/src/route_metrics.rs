@@ -54,6 +54,11 @@ impl RouteMetrics {
         counter.map_or(&self.longer, |(_, counter)| counter).fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The number of requests that were answered by 2xx.
+    pub(crate) fn well_answered(&self) -> u64 {
+        self.by_class[1].load(Ordering::Relaxed)
+    }
+
     fn durations(&self) -> Histogram {
         let (mut buckets, mut count) = (Vec::with_capacity(BOUNDS.len()), 0);
         for (bound, counter) in BOUNDS.iter().zip(&self.by_duration) {

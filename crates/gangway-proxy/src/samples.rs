@@ -178,6 +178,7 @@ impl SampleState {
             suspects: Arc::default(),
             compiled: last_compiled,
             failures: Arc::new(Notify::new()),
+            refused: Arc::default(),
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(&Limits::default()),
             access: Arc::new(AccessControl::new(

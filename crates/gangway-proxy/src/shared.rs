@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) compiled: Reader<Compiled>,
     /// Wakes the failure log after a request failed.
     pub(crate) failures: Arc<Notify>,
+    /// Notified when an application refuses something because of a setting of its own.
+    pub(crate) refused: Arc<Notify>,
     /// Hosts that are asked for by https and that no route claims.
     pub(crate) unclaimed: Arc<UnclaimedCounts>,
 }

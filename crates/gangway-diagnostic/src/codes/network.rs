@@ -53,4 +53,9 @@ codes! {
         "A route's `allow`, `deny` or `auth.skip` names addresses, while clients come with the address of a gateway (G420). \
          Gangway cannot know who such a client is: `allow` and `deny` keep it out, and no address in `auth.skip` spares it \
          the log-in.";
+    APP_SETTING_MISSING = 422, Warning, "setting that an application lacks",
+        "An answer of the application shows that it lacks a setting: it does not know its public name, or does not trust \
+         Gangway as a proxy. Gangway recognises such answers of Home Assistant, Nextcloud, Paperless-ngx and other Django \
+         applications, Grafana, n8n, Rails and Vite, and names the line to add. It goes away when the application answers \
+         well again, or is started anew.";
 }

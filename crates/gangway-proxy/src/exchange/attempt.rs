@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{StatusCode, Version};
 use tokio::time::Instant;
 
+use crate::app_hints::search::{Answered, Search};
 use crate::cache::recorder::Recorder;
 use crate::cache::run::Verdict;
 use crate::compression::{self, body_encoder::BodyEncoder};
@@ -144,7 +145,7 @@ pub(super) async fn attempt<D: Downstream>(
         is_upgrade,
         may_wait,
         may_have_page,
-        recorder: None,
+        onlookers: None,
     };
     let parts = TransferParts { client, endpoint: &mut stream, response, replay, timer, rules };
     let mut transfer = Transfer::new(parts, has_body);
@@ -287,31 +288,40 @@ struct Rules<'r> {
     may_wait: bool,
     /// Whether the route has pages for errors, and none was looked for.
     may_have_page: bool,
-    /// Keeps the response on its way.
+    /// Look at the response on its way; few responses have any.
+    onlookers: Option<Box<Onlookers>>,
+}
+
+/// What looks at a response while it passes.
+#[derive(Default)]
+struct Onlookers {
+    /// Keeps it.
     recorder: Option<Box<Recorder>>,
+    /// Looks for what an application refuses because of its own settings.
+    search: Option<Search>,
 }
 
 impl Rules<'_> {
     fn prepare_response(&mut self, response: &mut ResponseHead) -> Result<Option<BodyEncoder>, TransferError> {
         if let Some(run) = &mut self.context.cache {
             match run.on_response(response, lookup::has_rule(self.active, response.status.as_u16())) {
-                Verdict::Relay(recorder) => self.recorder = recorder,
+                Verdict::Relay(None) => {}
+                Verdict::Relay(recorder) => self.onlookers.get_or_insert_default().recorder = recorder,
                 Verdict::Replace(replacement) => return Err(TransferError::KeptAnswer(Box::new(replacement))),
             }
         }
         if self.may_have_page && lookup::is_wanted(self.active, self.head, response) {
             return Err(TransferError::PageWanted);
         }
+        // One comparison sorts out nearly all responses.
+        if !(200..400).contains(&response.status.as_u16()) {
+            self.look_at_unusual(response)?;
+        }
         let (context, state) = (&mut *self.context, &self.endpoint.state);
         if self.worker.shared.access_log.is_on() {
             context.attempt.first_byte = Some(Instant::now());
         }
         context.hold.released = None;
-        let is_switch = response.status == StatusCode::SWITCHING_PROTOCOLS;
-        if is_switch && !(self.is_upgrade && upgrade::accepts(self.head, response)) {
-            let detail = "a 101 that was not asked for";
-            return Err(UpstreamError::new(UpstreamErrorKind::Malformed, detail).into());
-        }
         if self.head.version < Version::HTTP_2
             && dedicated::challenges(response)
             && let Some(admission) = context.admission()
@@ -335,6 +345,41 @@ impl Rules<'_> {
         let coding = compression::response::on_response(offered, self.head, memory.is_plentiful(), response);
         Ok(coding.map(|coding| BodyEncoder::new(coding, memory)))
     }
+
+    /// Refuses a 101 that nobody has asked for, and begins to look at what may be a refusal.
+    #[cold]
+    fn look_at_unusual(&mut self, response: &ResponseHead) -> Result<(), TransferError> {
+        let is_switch = response.status == StatusCode::SWITCHING_PROTOCOLS;
+        if is_switch && !(self.is_upgrade && upgrade::accepts(self.head, response)) {
+            let detail = "a 101 that was not asked for";
+            return Err(UpstreamError::new(UpstreamErrorKind::Malformed, detail).into());
+        }
+        let Some(Routing { admission, routed, .. }) = self.context.routing() else { return Ok(()) };
+        let answered = Answered {
+            head: self.head,
+            admission,
+            active: &routed.active,
+            endpoint: self.endpoint,
+            news: &self.worker.shared.refused,
+        };
+        if let Some(search) = Search::begin(&answered, response) {
+            self.onlookers.get_or_insert_default().search = Some(search);
+        }
+        Ok(())
+    }
+}
+
+impl Onlookers {
+    /// Shows them a piece of the body. Returns whether one of them looks on.
+    fn push(&mut self, data: &[u8]) -> bool {
+        if self.recorder.as_mut().is_some_and(|recorder| !recorder.push(data)) {
+            self.recorder = None;
+        }
+        if self.search.as_mut().is_some_and(|search| !search.push(data)) {
+            self.search = None;
+        }
+        self.recorder.is_some() || self.search.is_some()
+    }
 }
 
 impl TransferRules for Rules<'_> {
@@ -356,16 +401,16 @@ impl TransferRules for Rules<'_> {
     }
 
     fn on_response_data(&mut self, data: &[u8]) {
-        if let Some(recorder) = &mut self.recorder
-            && !recorder.push(data)
+        if let Some(onlookers) = &mut self.onlookers
+            && !onlookers.push(data)
         {
-            self.recorder = None;
+            self.onlookers = None;
         }
     }
 
     fn on_response_end(&mut self, has_trailers: impl FnOnce() -> bool) {
         // Nothing is kept of trailers, so an answer that has some would not be whole.
-        if let Some(recorder) = self.recorder.take()
+        if let Some(recorder) = self.onlookers.take().and_then(|onlookers| onlookers.recorder)
             && !has_trailers()
         {
             recorder.finish();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use ahash::HashMap;
 
+use crate::app_hints::sightings::Sightings;
 use crate::hold::release::ReleaseQueue;
 use crate::upstream::failure_counts::FailureCounts;
 
@@ -21,6 +22,8 @@ pub(crate) struct RouteState {
     pub(crate) turn: AtomicUsize,
     /// Whether the log tells of a protocol that clients want to switch to and that no label allows.
     pub(crate) is_upgrade_reported: AtomicBool,
+    /// What its application refuses because of a setting of its own.
+    pub(crate) refusals: Sightings,
 }
 
 /// The states of all routes, by id.

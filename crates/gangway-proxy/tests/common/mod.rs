@@ -17,8 +17,9 @@ use gangway_model::{
 };
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
 use gangway_proxy::{
-    AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases, Limits, LoginSources,
-    Metrics, PageLibrary, PlainFallback, ProxySettings, Sources, Threading, TrustedProxies, UserLists, Whereabouts,
+    AccessLogFormat, AccessLogTarget, AppHints, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases, Limits,
+    LoginSources, Metrics, PageLibrary, PlainFallback, ProxySettings, Sources, Threading, TrustedProxies, UserLists,
+    Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -45,6 +46,7 @@ pub(crate) struct Plane {
     pub(crate) pages: Publisher<PageLibrary>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
+    pub(crate) app_hints: AppHints,
 }
 
 impl Plane {
@@ -113,7 +115,7 @@ impl Plane {
             pages: library,
         };
         let (plane, tasks) = gangway_proxy::start(settings, sources, metrics).expect("free ports");
-        let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = tasks;
+        let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager, app_hints } = tasks;
         supervise(move || activator.run());
         supervise(move || failure_log.run());
         supervise(move || unclaimed_log.run());
@@ -136,6 +138,7 @@ impl Plane {
             pages,
             ca,
             registry,
+            app_hints,
         }
     }
 

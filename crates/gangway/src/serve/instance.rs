@@ -41,6 +41,7 @@ pub(super) struct Parts {
     pub(super) user_list_findings: Reader<Vec<Diagnostic>>,
     pub(super) provider_findings: [Reader<Vec<Diagnostic>>; 3],
     pub(super) page_findings: Reader<Vec<Diagnostic>>,
+    pub(super) app_findings: Reader<Vec<Diagnostic>>,
     pub(super) geography: Reader<GeoDatabases>,
     pub(super) geoip_findings: Reader<Vec<Diagnostic>>,
     pub(super) bouncer: Bouncer,
@@ -68,6 +69,7 @@ pub(super) struct Running {
     user_list_findings: Reader<Vec<Diagnostic>>,
     provider_findings: [Reader<Vec<Diagnostic>>; 3],
     page_findings: Reader<Vec<Diagnostic>>,
+    app_findings: Reader<Vec<Diagnostic>>,
     geography: Reader<GeoDatabases>,
     geoip_findings: Reader<Vec<Diagnostic>>,
     bouncer: Bouncer,
@@ -96,6 +98,7 @@ impl Running {
             user_list_findings: parts.user_list_findings,
             provider_findings: parts.provider_findings,
             page_findings: parts.page_findings,
+            app_findings: parts.app_findings,
             geography: parts.geography,
             geoip_findings: parts.geoip_findings,
             bouncer: parts.bouncer,
@@ -224,8 +227,16 @@ impl Instance for Running {
         let of_settings = settings.diagnostics.iter().chain(&report.findings);
         let (places, crowdsec) = (self.geoip_findings.load_full(), self.crowdsec_findings.load_full());
         let providers = self.provider_findings.iter().flat_map(|findings| findings.load_full().to_vec());
-        let of_files = users.iter().chain(places.iter()).chain(pages.iter()).chain(crowdsec.iter());
-        of_settings.chain(of_files).cloned().chain(providers).chain(gateway.into_iter().flatten()).collect()
+        let apps = self.app_findings.load_full();
+        let of_files = users.iter().chain(places.iter()).chain(pages.iter());
+        let of_others = crowdsec.iter().chain(apps.iter());
+        of_settings
+            .chain(of_files)
+            .chain(of_others)
+            .cloned()
+            .chain(providers)
+            .chain(gateway.into_iter().flatten())
+            .collect()
     }
 
     fn gateway_seen(&self) -> Option<IpAddr> {

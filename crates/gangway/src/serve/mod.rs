@@ -4,6 +4,7 @@
 //! them. Each part is handed the publishers of what it makes and the readers of what it needs; no part knows another.
 
 mod admin_switch;
+mod app_hints;
 mod channels;
 mod crowdsec;
 mod data_folder;
@@ -261,6 +262,7 @@ async fn bind(
         provider_findings: [&channels.provider_findings, &channels.provider_checks, &channels.session_findings]
             .map(Channel::reader),
         page_findings: channels.page_findings.reader(),
+        app_findings: channels.app_findings.reader(),
         geography: channels.geography.reader(),
         geoip_findings: channels.geoip_findings.reader(),
         bouncer: bouncer.clone(),

@@ -22,7 +22,7 @@ use super::oidc::ProviderOutputs;
 use super::oidc_sessions::{self, SessionOutputs};
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{crowdsec, error_pages, geoip, oidc, route_log, settings_log};
+use super::{app_hints, crowdsec, error_pages, geoip, oidc, route_log, settings_log};
 use super::{user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
@@ -72,7 +72,7 @@ where
         appsec,
         public_ports,
     } = inputs;
-    let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = proxy;
+    let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager, app_hints: hints } = proxy;
 
     // The proxy: the published table → the one that requests use, and its log of what is not logged per request.
     supervisor.run("activator", move || activator.run());
@@ -80,6 +80,11 @@ where
     supervisor.run("unclaimed-log", move || unclaimed_log.run());
     // Memory in use → connections closed, when it runs short.
     supervisor.run("overload-manager", move || overload_manager.run());
+
+    // What applications answer → the settings that they lack.
+    supervisor.run_with("app-hints", (channels.clone(), hints), |(c, hints)| {
+        app_hints::follow(hints.clone(), c.compiled.reader(), c.app_findings.publisher())
+    });
 
     // Global settings. Their log runs even without a config file: flags can have diagnostics too.
     supervisor.run_with("findings", channels.clone(), |c| settings_log::follow(c.config.reader()));

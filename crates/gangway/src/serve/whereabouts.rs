@@ -87,6 +87,20 @@ fn default_gateways(ipv4: &str, ipv6: &str) -> Vec<IpAddr> {
     of_ipv4.chain(of_ipv6).collect()
 }
 
+/// The networks that the kernel reaches without a router, with the lengths of their prefixes, as its table of IPv4 lists
+/// them.
+pub(super) fn connected_networks(ipv4: &str) -> Vec<(Ipv4Addr, u32)> {
+    let of_line = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, network, "00000000", _, _, _, _, mask, ..] = fields[..] else { return None };
+        // The kernel prints the bytes in the order of its memory.
+        let bits = |text: &str| Some(u32::from_be_bytes(u32::from_str_radix(text, 16).ok()?.to_ne_bytes()));
+        let (network, mask) = (bits(network)?, bits(mask)?);
+        (mask != 0).then(|| (Ipv4Addr::from_bits(network), mask.leading_ones()))
+    };
+    ipv4.lines().filter_map(of_line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use gangway_model::EngineName;
@@ -168,5 +182,15 @@ mod tests {
                     00000000000000000000000000000000 00000100 00000001 00000000 00000001 eth0\n";
         let found: Vec<String> = default_gateways(ipv4, ipv6).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["172.18.0.1", "fd00::1"]);
+    }
+
+    #[test]
+    fn connected_networks_are_read_as_the_kernel_writes_them() {
+        let ipv4 = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+                    eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+                    eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+                    eth1\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+        let found = connected_networks(ipv4);
+        assert_eq!(found, [([172, 18, 0, 0].into(), 16), ([192, 168, 1, 0].into(), 24)]);
     }
 }
