@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use schema::{Count, FLAGS, Flag, FlagStatus};
+use schema::{Count, FLAGS, Flag};
 
 /// The text of `docs/reference/flags.md`.
 fn page() -> String {
@@ -48,12 +48,6 @@ fn section(flag: &Flag) -> String {
         let _ = write!(text, " {}", flag.more);
     }
     text += "\n\n";
-    match flag.status {
-        FlagStatus::InForce => {}
-        FlagStatus::Refused { why } => {
-            let _ = write!(text, "**Refused in this version**: {why}.\n\n");
-        }
-    }
     let _ = writeln!(text, "- variable: `{}`", flag.variable());
     if flag.is_key() {
         let _ = writeln!(text, "- key: `{}`", flag.name);

@@ -13,7 +13,6 @@ use http::uri::Authority;
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use tokio::time::timeout;
 
-use crate::access::gate::AtGate;
 use crate::access::oidc_cookies;
 use crate::message::address_text::AddressText;
 use crate::message::decimal::Decimal;
@@ -23,8 +22,10 @@ use crate::message::request_head::RequestHead;
 use crate::reply::auth_reply::AuthReply;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
+use crate::request::admission::Admission;
 use crate::serving_table::ActiveEndpoint;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
+use crate::upstream::connector::Connector;
 use crate::upstream::endpoint_state::{EndpointHealth, EndpointState};
 use crate::upstream::subrequest::{self, LOOP_FIELD, Subrequest, SubrequestError};
 use crate::upstream::transport::EndpointTransport;
@@ -51,6 +52,18 @@ pub(crate) struct AppsecService {
     target: Box<str>,
 }
 
+/// A request that the firewall is asked about.
+#[derive(Clone, Copy)]
+pub(super) struct Inspection<'a> {
+    pub(super) head: &'a RequestHead,
+    pub(super) admission: &'a Admission,
+    /// The body, as far as the firewall sees it.
+    pub(super) body: &'a [u8],
+    pub(super) connector: &'a Connector,
+    /// What our questions have in common, and nobody else's.
+    pub(super) own_mark: &'a str,
+}
+
 impl AppsecService {
     /// The firewall at a URL. None if that names no host.
     pub(crate) fn new(appsec: Appsec, url: &str) -> Option<Self> {
@@ -61,13 +74,8 @@ impl AppsecService {
     }
 
     /// Asks about a request. An error is the reply for the client.
-    pub(super) async fn inspect(
-        &self,
-        on_doubt: OnDoubt,
-        request: &AtGate<'_>,
-        own_mark: &str,
-    ) -> Result<(), LocalReply> {
-        let verdict = match timeout(ANSWER_TIME, self.ask(request, own_mark)).await {
+    pub(super) async fn inspect(&self, on_doubt: OnDoubt, request: Inspection<'_>) -> Result<(), LocalReply> {
+        let verdict = match timeout(ANSWER_TIME, self.ask(request)).await {
             Ok(verdict) => verdict,
             Err(_) => Err(EngineError::Unreachable("there was no answer in time".to_owned())),
         };
@@ -80,9 +88,9 @@ impl AppsecService {
         }
     }
 
-    async fn ask(&self, request: &AtGate<'_>, own_mark: &str) -> Result<Verdict, EngineError> {
+    async fn ask(&self, request: Inspection<'_>) -> Result<Verdict, EngineError> {
         // Another mark than that of other questions: those may well be inspected.
-        let mark = format!("{own_mark}-appsec");
+        let mark = format!("{}-appsec", request.own_mark);
         if subrequest::is_of_ours(&request.head.fields, &mark) {
             return Err(EngineError::Invalid("it leads back to this route".to_owned()));
         }
@@ -113,8 +121,8 @@ impl AppsecService {
 
     /// The fields of the question: the client's as it has sent them, without those that belong to its connection or are for
     /// us; and what Gangway knows of the request.
-    fn fields(&self, request: &AtGate<'_>, key: &HeaderValue, mark: &str) -> Fields {
-        let AtGate { head, admission, body, .. } = request;
+    fn fields(&self, request: Inspection<'_>, key: &HeaderValue, mark: &str) -> Fields {
+        let Inspection { head, admission, body, .. } = request;
         let mut fields = Fields::default();
         fields.push_known(FieldKind::Host, b"Host", &[self.endpoint.host.as_bytes()]);
         fields.extend_from(&head.fields, is_of_client);

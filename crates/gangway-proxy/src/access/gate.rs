@@ -10,7 +10,7 @@ use std::time::Duration;
 use gangway_model::{Authentication, BasicAuth, LoginMethod, OnDoubt, RateLimit, Route};
 use tokio::time::Instant;
 
-use crate::access::appsec::{self, AppsecService};
+use crate::access::appsec::{self, AppsecService, Inspection};
 use crate::access::client_key::LimitedClient;
 use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
 use crate::access::credentials::Credentials;
@@ -252,7 +252,11 @@ impl AccessControl {
     /// Asks the web application firewall.
     async fn inspect(&self, on_doubt: OnDoubt, request: &AtGate<'_>) -> Result<(), LocalReply> {
         match &self.appsec {
-            Some(service) => service.inspect(on_doubt, request, &self.question_mark).await,
+            Some(service) => {
+                let AtGate { head, admission, body, connector, .. } = *request;
+                let own_mark = &self.question_mark;
+                service.inspect(on_doubt, Inspection { head, admission, body, connector, own_mark }).await
+            }
             // A table closes such a route.
             None => Err(FailureReply::new(Reason::RouteClosed).into()),
         }

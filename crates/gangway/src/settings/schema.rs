@@ -95,7 +95,6 @@ pub(crate) static HTTP: Flag = Flag {
     count: Count::Many,
     help: "where plain HTTP is served",
     more: "`[::]` is every address, IPv4 included. `:8080` and `8080` are short for `[::]:8080`.",
-    ..PLAIN
 };
 
 pub(crate) static HTTPS: Flag = Flag {
@@ -126,7 +125,6 @@ pub(crate) static TAKE_OVER: Flag = Flag {
     more: "The old instance serves until the new one does, and again if the new one ends within a minute. Without this flag \
            an address that is in use is an error; only a container beside another one takes over without it. See the guide \
                [upgrade without a gap](../guides/upgrading.md).",
-    ..PLAIN
 };
 
 pub(crate) static DOCKER: Flag = Flag {
@@ -266,7 +264,6 @@ pub(crate) static ACME_CA: Flag = Flag {
                `buypass`, `buypass-staging`, `actalis`. Some authorities require an account (EAB): it is read from the \
            environment, as `ZEROSSL_EAB_KID` and `ZEROSSL_EAB_HMAC_KEY`, or from files that the same names with `_FILE` \
            give; for a URL its host takes the place of the name, as in `CA_EXAMPLE_ORG_EAB_KID`.",
-    ..PLAIN
 };
 
 pub(crate) static ACME_CA_ROOT: Flag = Flag {
@@ -305,7 +302,6 @@ pub(crate) static NO_PLAIN_FALLBACK: Flag = Flag {
     more: "Such a request is answered 503 with the reason `no-certificate`. Without this flag, a public host that has no \
            certificate yet is served by plain HTTP, since https could only show a browser's warning. Challenges of \
            authorities and routes with `https-redirect` `false` are answered in any case.",
-    ..PLAIN
 };
 
 pub(crate) static ON_DEMAND: Flag = Flag {

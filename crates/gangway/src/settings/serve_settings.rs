@@ -162,7 +162,7 @@ impl SettingsReader<'_> {
         }
     }
 
-    /// Neither the URL nor the key would keep anybody out alone. Whom the firewall finds out is banned by the engine.
+    /// One without the other would keep nobody out. Whom the firewall finds out is banned by the engine.
     fn crowdsec(&mut self) -> (Option<LapiSettings>, Option<AppsecSettings>) {
         let url = self.one(&CROWDSEC_URL, network::service_url);
         let appsec_url = self.one(&CROWDSEC_APPSEC_URL, network::service_url);
