@@ -70,7 +70,10 @@ async fn hint(plane: &Plane, refusal: Refusal) -> AppHint {
 
 const FORM: [(&str, &str); 2] = [("origin", "https://docs.localhost"), ("cookie", "csrftoken=c")];
 
-const ROWS: [(&str, &str, &[(&str, &str)], Refusal); 6] = [
+/// A method, a target, fields, and what the answer is recognised as.
+type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)], Refusal);
+
+const ROWS: [Row; 6] = [
     ("GET", "/home-assistant", &[], Refusal::AnyRequestOfAiohttp),
     ("GET", "/nextcloud-page?chunked", &[], Refusal::HostOfNextcloud),
     ("POST", "/django-form", &FORM, Refusal::FormOfDjango),
