@@ -34,7 +34,7 @@ pub struct OpenIdClient<'a> {
     pub callbacks: Vec<String>,
     /// Where browsers go after a log-out.
     pub logged_out: Vec<String>,
-    /// Where it is told of a log-out.
+    /// Where the provider tells it of a log-out.
     pub back_channel: Option<String>,
     /// Whether it gets refresh tokens.
     pub refreshes: bool,
@@ -115,7 +115,7 @@ impl OpenId {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
-    /// From now on, these are its users, each with the claims that are told of it.
+    /// From now on, these are its users, each with its claims.
     pub fn set_users(&self, users: &Value) {
         replace_file(&self.folder.path().join("users.json"), &users.to_string());
     }

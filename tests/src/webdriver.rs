@@ -77,29 +77,29 @@ impl WebDriver {
         Self { driver, session, _process: process, _profile: profile }
     }
 
-    async fn command(&self, method: &str, path: &str, body: Value) -> Result<Value, String> {
-        ask(self.driver, method, &format!("/session/{}{path}", self.session), &body).await
+    async fn command(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        ask(self.driver, method, &format!("/session/{}{path}", self.session), body).await
     }
 
-    async fn told(&self, method: &str, path: &str, body: Value) -> Value {
+    async fn told(&self, method: &str, path: &str, body: &Value) -> Value {
         self.command(method, path, body).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     /// Goes to this address, and waits until the page is there, after all redirections.
     pub async fn open(&self, url: &str) {
-        self.told("POST", "/url", json!({ "url": url })).await;
+        self.told("POST", "/url", &json!({ "url": url })).await;
     }
 
     /// Where it is.
     pub async fn url(&self) -> String {
-        self.told("GET", "/url", Value::Null).await.as_str().unwrap_or_default().to_owned()
+        self.told("GET", "/url", &Value::Null).await.as_str().unwrap_or_default().to_owned()
     }
 
     /// The text that a person sees.
     pub async fn text(&self) -> String {
         let text = "return document.body ? document.body.innerText : ''";
         // Between two pages there is none.
-        let told = self.command("POST", "/execute/sync", json!({ "script": text, "args": [] })).await;
+        let told = self.command("POST", "/execute/sync", &json!({ "script": text, "args": [] })).await;
         told.ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
     }
 
@@ -125,19 +125,19 @@ impl WebDriver {
     /// Writes into a field.
     pub async fn write(&self, selector: &str, text: &str) {
         let element = self.element(selector).await;
-        self.told("POST", &format!("/element/{element}/value"), json!({ "text": text })).await;
+        self.told("POST", &format!("/element/{element}/value"), &json!({ "text": text })).await;
     }
 
     /// Clicks, and waits until the page that this leads to is there.
     pub async fn click(&self, selector: &str) {
         let element = self.element(selector).await;
-        self.told("POST", &format!("/element/{element}/click"), json!({})).await;
+        self.told("POST", &format!("/element/{element}/click"), &json!({})).await;
     }
 
     async fn element(&self, selector: &str) -> String {
         let body = json!({ "using": "css selector", "value": selector });
         eventually(&format!("there is `{selector}`"), STUCK, async || {
-            self.command("POST", "/element", body.clone()).await.ok()?[ELEMENT].as_str().map(str::to_owned)
+            self.command("POST", "/element", &body).await.ok()?[ELEMENT].as_str().map(str::to_owned)
         })
         .await
     }
@@ -147,12 +147,12 @@ impl WebDriver {
         let script = format!(
             "const done = arguments[0]; (async () => {{ {body} }})().then(done, error => done(String(error)));"
         );
-        self.told("POST", "/execute/async", json!({ "script": script, "args": [] })).await
+        self.told("POST", "/execute/async", &json!({ "script": script, "args": [] })).await
     }
 
     /// The cookies that it sends to the page where it is, those among them that no script sees.
     pub async fn cookies(&self) -> Vec<Cookie> {
-        let all = self.told("GET", "/cookie", Value::Null).await;
+        let all = self.told("GET", "/cookie", &Value::Null).await;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let cookie = |one: &Value| Cookie { name: text(&one["name"]), value: text(&one["value"]) };
         all.as_array().into_iter().flatten().map(cookie).collect()
@@ -160,12 +160,12 @@ impl WebDriver {
 
     /// The tab in front.
     pub async fn tab(&self) -> String {
-        self.told("GET", "/window", Value::Null).await.as_str().unwrap_or_default().to_owned()
+        self.told("GET", "/window", &Value::Null).await.as_str().unwrap_or_default().to_owned()
     }
 
     /// Opens a tab, and puts it in front.
     pub async fn open_tab(&self) -> String {
-        let made = self.told("POST", "/window/new", json!({ "type": "tab" })).await;
+        let made = self.told("POST", "/window/new", &json!({ "type": "tab" })).await;
         let tab = made["handle"].as_str().unwrap_or_default().to_owned();
         self.show_tab(&tab).await;
         tab
@@ -173,7 +173,7 @@ impl WebDriver {
 
     /// Puts a tab in front.
     pub async fn show_tab(&self, tab: &str) {
-        self.told("POST", "/window", json!({ "handle": tab })).await;
+        self.told("POST", "/window", &json!({ "handle": tab })).await;
     }
 }
 

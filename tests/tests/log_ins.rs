@@ -1,4 +1,5 @@
 //! People log in: a real browser, a real OpenID provider, a real log-in service, and Gangway between them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::path::Path;
