@@ -23,11 +23,13 @@ pub mod load;
 pub mod modules;
 pub mod odd_answers;
 pub mod odd_requests;
+pub mod openid;
 pub mod peers;
 pub mod process;
 pub mod scene;
 pub mod side_by_side;
 pub mod soak;
+pub mod webdriver;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -45,5 +45,5 @@ pub(crate) fn verify(token: &str, keys: &Keys, signed: Signed<'_>, now: UnixSeco
     if !is_subject(&sub) {
         return refused("`sub` is not a subject");
     }
-    Ok(Verified { subject: sub, claims: others })
+    Ok(Verified { subject: sub, expires: exp, claims: others })
 }

@@ -10,11 +10,12 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::login_error::LoginError;
+use crate::session_len::SESSION_LEN_MAX;
 
 const NONCE_LEN: usize = 12;
 
-/// No cookie of Gangway is longer: browsers keep no larger ones.
-const SEALED_LEN_MAX: usize = 4096;
+/// No session of Gangway is longer, nor what else it seals.
+const SEALED_LEN_MAX: usize = SESSION_LEN_MAX;
 
 /// The keys for cookies. Without keys nothing is sealed and nothing can be opened.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Why a log-in is not finished.
+//! Why a log-in is not finished, or a session not renewed.
 
 /// Why a log-in is not begun or not finished. No variant repeats a secret: texts are for the log and for clients on the local
 /// network.
@@ -22,6 +22,17 @@ pub enum LoginError {
     /// There is no key for cookies, or no random numbers, or no time.
     #[error("{0}")]
     Closed(&'static str),
+}
+
+/// Why a session is not renewed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RenewalError {
+    /// The provider does not renew it any more, or says what does not hold: the session has ended.
+    #[error("{0}")]
+    Ended(String),
+    /// The provider could not be asked. What it has said last counts as long as it said then.
+    #[error(transparent)]
+    Failed(#[from] LoginError),
 }
 
 impl LoginError {

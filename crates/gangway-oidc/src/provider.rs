@@ -9,6 +9,7 @@ use form_urlencoded::Serializer;
 use gangway_http_client::NoCertificate;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::access_token;
 use crate::cached::Cached;
@@ -17,15 +18,16 @@ use crate::discovery::{self, ClientAuthentication, Metadata};
 use crate::http::Http;
 use crate::id_token::{self, Expected};
 use crate::jwks::{self, Keys};
-use crate::login_error::LoginError;
+use crate::login_error::{LoginError, RenewalError};
 use crate::login_state::{self, Callback, LoginState, StateId, return_path};
 use crate::logout_token::{self, LogoutToken};
-use crate::session::{Session, SessionId};
+use crate::session::{Renewal, Session, SessionId};
 use crate::session_event::BegunSession;
+use crate::session_len::SESSION_LEN_MAX;
 use crate::settings::ProviderSettings;
 use crate::signed_token::{Signed, TokenError, Verified};
 use crate::time::UnixSeconds;
-use crate::token_response::{self, Tokens};
+use crate::token_response::{self, TokenRefusal, Tokens};
 use crate::user::{Reading, User};
 
 /// How old metadata and keys may be. A new key is looked for at once.
@@ -37,8 +39,9 @@ const KEYS_AGE_MIN: Duration = Duration::from_secs(30);
 /// Log-ins that are finished at the same time. Each asks the provider up to four times.
 const FINISHING_MAX: usize = 32;
 
-/// Bytes of a session cookie's value: browsers keep 4,096 bytes of name, value and attributes.
-const SESSION_LEN_MAX: usize = 3800;
+/// Sessions that are renewed at the same time, and how long one waits for its turn.
+const RENEWING_MAX: usize = 32;
+const RENEWAL_TURN_WITHIN: Duration = Duration::from_secs(10);
 
 /// How far the provider's clock may be ahead of ours or behind it, in seconds.
 const CLOCK_DIFFERENCE_MAX: u64 = 60;
@@ -51,6 +54,16 @@ pub struct Provider {
     metadata: Cached<Metadata>,
     keys: Cached<Keys>,
     finishing: Semaphore,
+    renewing: Semaphore,
+}
+
+/// What the token endpoint is given.
+#[derive(Clone, Copy)]
+enum Grant<'a> {
+    /// The code of a log-in, with the secret of PKCE and the address that the browser came back to.
+    Code { code: &'a str, verifier: &'a str, redirect_uri: &'a str },
+    /// The refresh token of a session.
+    Refresh(&'a str),
 }
 
 /// Where a browser is sent to log in, and what it has to keep meanwhile.
@@ -71,7 +84,7 @@ pub struct LoginStart {
 pub struct FinishedLogin {
     /// The new session.
     pub begun: BegunSession,
-    /// The value of its cookie.
+    /// It as cookies hold it: no longer than [`SESSION_LEN_MAX`].
     pub sealed: String,
     /// How long it counts.
     pub lifetime: Duration,
@@ -88,7 +101,8 @@ impl Provider {
     pub fn new(settings: ProviderSettings) -> Result<Self, NoCertificate> {
         let http = Http::new(settings.ca_pem.as_deref())?;
         let (metadata, keys) = (Cached::default(), Cached::default());
-        Ok(Self { settings, http, metadata, keys, finishing: Semaphore::new(FINISHING_MAX) })
+        let (finishing, renewing) = (Semaphore::new(FINISHING_MAX), Semaphore::new(RENEWING_MAX));
+        Ok(Self { settings, http, metadata, keys, finishing, renewing })
     }
 
     /// What is known of it before it is asked.
@@ -209,16 +223,24 @@ impl Provider {
             error => LoginError::Denied(format!("the provider refuses the log-in: `{error}`")),
         })?;
         let _permit = self.finishing.try_acquire().map_err(|_| LoginError::Busy)?;
-        let tokens = self.tokens(&metadata, code, &state.verifier, &format!("{origin}{path}")).await?;
-        let Verified { subject, claims } = self.verified(&metadata, &tokens, &state.nonce, now).await?;
+        let grant = Grant::Code { code, verifier: &state.verifier, redirect_uri: &format!("{origin}{path}") };
+        let tokens = self.tokens(&metadata, grant).await.map_err(|refusal| match refusal {
+            // The code was used before, or is none: the browser may begin anew.
+            TokenRefusal::Grant => LoginError::NotBegun("the provider does not know the code, or no longer"),
+            TokenRefusal::Other(error) => error,
+        })?;
+        let id_token = tokens.id_token.as_deref().ok_or_else(|| {
+            let what = "the answer of the token endpoint has no ID token; ask for the scope `openid`";
+            LoginError::invalid(what)
+        })?;
+        let verified = self.verified(&metadata, &tokens, id_token, Some(&state.nonce), now).await?;
+        let renewal = renewal(&tokens, Some(&verified), None, now);
+        let Verified { subject, claims, .. } = verified;
         let provider_session = claims.get("sid").and_then(Value::as_str).map(str::to_owned);
         let claims = self.completed(&metadata, &tokens, &subject, claims).await?;
-        let session = Session::begin(SessionId(random::<16>()?), self.user(subject, &claims), &self.settings, now);
-        let sealed = session.seal(keys, &self.settings, scope)?;
-        if sealed.len() > SESSION_LEN_MAX {
-            let why = "what the provider says of this user is too long for a cookie; let it send fewer groups";
-            return Err(LoginError::Denied(why.to_owned()));
-        }
+        let user = self.user(subject, &claims);
+        let session = Session::begin(SessionId(random::<16>()?), user, renewal, &self.settings, now);
+        let sealed = self.sealed(keys, host, &session)?;
         let begun = BegunSession {
             id: session.id().clone(),
             provider: self.settings.name.clone(),
@@ -230,6 +252,73 @@ impl Provider {
             provider_session,
         };
         Ok(FinishedLogin { begun, sealed, lifetime: self.settings.session, return_to: state.return_to })
+    }
+
+    /// Asks the provider about the user of a session again (Core, section 12). The result ends when the session would have, and
+    /// takes its place: the provider may count the refresh token that is in the old one as used. One that has no refresh token
+    /// stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// The session has ended, or the provider could not be asked.
+    pub async fn renew(&self, session: &Session, now: UnixSeconds) -> Result<Session, RenewalError> {
+        let Some(last) = session.renewal() else { return Ok(session.clone()) };
+        let turn = timeout(RENEWAL_TURN_WITHIN, self.renewing.acquire()).await;
+        let Ok(Ok(_permit)) = turn else { return Err(LoginError::Busy.into()) };
+        let metadata = self.metadata().await?;
+        let tokens =
+            self.tokens(&metadata, Grant::Refresh(last.token.expose())).await.map_err(|refusal| match refusal {
+                TokenRefusal::Grant => RenewalError::Ended("the provider does not renew the session".to_owned()),
+                TokenRefusal::Other(error) => RenewalError::Failed(error),
+            })?;
+        // From here on the refresh token may count as used: what does not hold cannot be asked for again.
+        self.renewed(&metadata, session, last, &tokens, now).await.map_err(|error| match error {
+            LoginError::Unavailable(why) => {
+                RenewalError::Ended(format!("the provider could not say who the user is: {why}"))
+            }
+            error => RenewalError::Ended(error.to_string()),
+        })
+    }
+
+    async fn renewed(
+        &self,
+        metadata: &Metadata,
+        session: &Session,
+        last: &Renewal,
+        tokens: &Tokens,
+        now: UnixSeconds,
+    ) -> Result<Session, LoginError> {
+        let subject = session.user().subject.clone();
+        let verified = match &tokens.id_token {
+            Some(id_token) => Some(self.verified(metadata, tokens, id_token, None, now).await?),
+            None => None,
+        };
+        if verified.as_ref().is_some_and(|verified| verified.subject != subject) {
+            return Err(LoginError::invalid("the ID token is about somebody else"));
+        }
+        let renewal = renewal(tokens, verified.as_ref(), Some(last), now);
+        let renewal = renewal.ok_or_else(|| LoginError::invalid("there is no refresh token"))?;
+        if verified.is_none() && metadata.userinfo_endpoint.is_none() {
+            return Err(LoginError::invalid("the provider does not say who the user is"));
+        }
+        let claims = verified.map(|verified| verified.claims).unwrap_or_default();
+        let claims = self.completed(metadata, tokens, &subject, claims).await?;
+        Ok(session.renewed(self.user(subject, &claims), renewal))
+    }
+
+    /// A session at this host as cookies hold it: no longer than [`SESSION_LEN_MAX`].
+    ///
+    /// # Errors
+    ///
+    /// There is no key, or it would be longer.
+    pub fn sealed(&self, keys: &CookieKeys, host: &str, session: &Session) -> Result<String, LoginError> {
+        let scope = self.scope(host).ok_or(LoginError::Closed("the host is not below the domain of the cookie"))?;
+        let sealed = session.seal(keys, &self.settings, scope)?;
+        if sealed.len() > SESSION_LEN_MAX {
+            let why = "what the provider says of this user is too long for cookies; let it send fewer groups";
+            return Err(LoginError::Denied(why.to_owned()));
+        }
+        Ok(sealed)
     }
 
     /// Checks the logout token in a form.
@@ -261,7 +350,7 @@ impl Provider {
         let metadata = self.metadata().await?;
         let signed = self.signed(&metadata, audience);
         let judged = self.with_keys(&metadata, |keys| access_token::verify(token, keys, signed, now)).await?;
-        let Verified { subject, claims } =
+        let Verified { subject, claims, .. } =
             judged.map_err(|error| LoginError::Denied(format!("the access token does not count: {error}")))?;
         Ok(self.user(subject, &claims))
     }
@@ -321,33 +410,27 @@ impl Provider {
         self.keys.get(age_max, jwks::read(&self.http, &metadata.jwks_uri)).await
     }
 
-    async fn tokens(
-        &self,
-        metadata: &Metadata,
-        code: &str,
-        verifier: &str,
-        redirect_uri: &str,
-    ) -> Result<Tokens, LoginError> {
-        let (authorization, form) = self.token_request(metadata, code, verifier, redirect_uri);
-        let answer = self.http.post_form(&metadata.token_endpoint, authorization.as_deref(), form).await?;
-        token_response::parse(&answer)
+    async fn tokens(&self, metadata: &Metadata, grant: Grant<'_>) -> Result<Tokens, TokenRefusal> {
+        let (authorization, form) = self.token_request(metadata, grant);
+        let answer = self.http.post_form(&metadata.token_endpoint, authorization.as_deref(), form).await;
+        token_response::parse(&answer.map_err(TokenRefusal::Other)?)
     }
 
     /// `Authorization` and the form of the question for tokens.
-    fn token_request(
-        &self,
-        metadata: &Metadata,
-        code: &str,
-        verifier: &str,
-        redirect_uri: &str,
-    ) -> (Option<String>, String) {
+    fn token_request(&self, metadata: &Metadata, grant: Grant<'_>) -> (Option<String>, String) {
         let id = &*self.settings.client_id;
         let secret = self.settings.client_secret.as_ref().map_or("", |secret| secret.expose());
         let mut form = Serializer::new(String::new());
-        form.append_pair("grant_type", "authorization_code")
-            .append_pair("code", code)
-            .append_pair("redirect_uri", redirect_uri)
-            .append_pair("code_verifier", verifier);
+        match grant {
+            Grant::Code { code, verifier, redirect_uri } => form
+                .append_pair("grant_type", "authorization_code")
+                .append_pair("code", code)
+                .append_pair("redirect_uri", redirect_uri)
+                .append_pair("code_verifier", verifier),
+            Grant::Refresh(token) => {
+                form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token)
+            }
+        };
         let authorization = match metadata.client_authentication {
             ClientAuthentication::Basic => {
                 // RFC 6749, section 2.3.1: both are form-encoded first.
@@ -371,7 +454,8 @@ impl Provider {
         &self,
         metadata: &Metadata,
         tokens: &Tokens,
-        nonce: &str,
+        id_token: &str,
+        nonce: Option<&str>,
         now: UnixSeconds,
     ) -> Result<Verified, LoginError> {
         let expected = Expected {
@@ -382,7 +466,7 @@ impl Provider {
             access_token: &tokens.access_token,
             now,
         };
-        let verified = self.with_keys(metadata, |keys| id_token::verify(&tokens.id_token, keys, &expected)).await?;
+        let verified = self.with_keys(metadata, |keys| id_token::verify(id_token, keys, &expected)).await?;
         verified.map_err(|error| LoginError::Invalid(format!("the ID token does not count: {error}")))
     }
 
@@ -419,6 +503,14 @@ impl Provider {
         }
         Ok(claims)
     }
+}
+
+/// By which token a session can be renewed: a new one replaces the last one, and counts no more than once where the provider
+/// rotates them. None where the provider has never given one.
+fn renewal(tokens: &Tokens, verified: Option<&Verified>, last: Option<&Renewal>, now: UnixSeconds) -> Option<Renewal> {
+    let token = tokens.refresh_token.as_deref().or(last.map(|last| last.token.expose()))?;
+    let of_id_token = || verified.map(|verified| verified.expires.saturating_sub(now));
+    Some(Renewal::new(token.to_owned(), tokens.expires_in.or_else(of_id_token), now))
 }
 
 /// A number by chance that nobody guesses, as text for URLs.

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::jwks::Keys;
+use crate::time::UnixSeconds;
 
 /// Signatures that count. `none` and those with a shared secret never do.
 pub(crate) const ALGORITHMS: [Algorithm; 9] = [
@@ -40,6 +41,7 @@ pub(crate) enum TokenError {
 pub(crate) struct Verified {
     /// Who the user is, and remains.
     pub(crate) subject: String,
+    pub(crate) expires: UnixSeconds,
     /// What else is said.
     pub(crate) claims: Map<String, Value>,
 }

@@ -1,14 +1,28 @@
 //! What the token endpoint answers (RFC 6749, section 5).
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::http::Answer;
 use crate::login_error::LoginError;
 
-/// The tokens of a log-in. Not `Debug`: they are secrets.
+/// The tokens that a provider has given. Not `Debug`: they are secrets.
 pub(crate) struct Tokens {
-    pub(crate) id_token: String,
+    /// An answer to a refresh token need not have one (OpenID Connect Core 1.0, section 12.2).
+    pub(crate) id_token: Option<String>,
     pub(crate) access_token: String,
+    pub(crate) refresh_token: Option<String>,
+    /// For how many seconds the access token counts, if the provider says so.
+    pub(crate) expires_in: Option<u64>,
+}
+
+/// Why there are no tokens.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum TokenRefusal {
+    /// The code or the refresh token does not count, or no longer: `invalid_grant`.
+    Grant,
+    /// Anything else.
+    Other(LoginError),
 }
 
 #[derive(Deserialize)]
@@ -16,6 +30,8 @@ struct Document {
     access_token: String,
     token_type: String,
     id_token: Option<String>,
+    refresh_token: Option<String>,
+    expires_in: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -24,24 +40,34 @@ struct Refusal {
 }
 
 /// Reads the answer. No error repeats a token.
-pub(crate) fn parse(answer: &Answer) -> Result<Tokens, LoginError> {
+pub(crate) fn parse(answer: &Answer) -> Result<Tokens, TokenRefusal> {
+    let invalid = |text: String| TokenRefusal::Other(LoginError::Invalid(text));
     if !answer.status.is_success() {
         let refusal = serde_json::from_slice::<Refusal>(&answer.body).map(|refusal| refusal.error).unwrap_or_default();
         let error: String = refusal.chars().filter(char::is_ascii_graphic).take(64).collect();
         return Err(match &*error {
-            // The code was used before, or is none: the browser may begin anew.
-            "invalid_grant" => LoginError::NotBegun("the provider does not know the code, or no longer"),
-            "" => LoginError::Invalid(format!("the token endpoint answers {}", answer.status.as_u16())),
-            error => LoginError::Invalid(format!("the token endpoint refuses with `{error}`")),
+            "invalid_grant" => TokenRefusal::Grant,
+            "" => invalid(format!("the token endpoint answers {}", answer.status.as_u16())),
+            error => invalid(format!("the token endpoint refuses with `{error}`")),
         });
     }
-    let lacks = |what: &str| LoginError::Invalid(format!("the answer of the token endpoint {what}"));
+    let lacks = |what: &str| invalid(format!("the answer of the token endpoint {what}"));
     let document: Document = serde_json::from_slice(&answer.body).map_err(|_| lacks("does not hold"))?;
     if !document.token_type.eq_ignore_ascii_case("bearer") {
         return Err(lacks("has a token of another type"));
     }
-    let id_token = document.id_token.ok_or_else(|| lacks("has no ID token; ask for the scope `openid`"))?;
-    Ok(Tokens { id_token, access_token: document.access_token })
+    // Some providers write the number as a text.
+    let expires_in = document.expires_in.and_then(|seconds| match seconds {
+        Value::Number(seconds) => seconds.as_u64(),
+        Value::String(seconds) => seconds.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    });
+    Ok(Tokens {
+        id_token: document.id_token,
+        access_token: document.access_token,
+        refresh_token: document.refresh_token.filter(|token| !token.is_empty()),
+        expires_in,
+    })
 }
 
 #[cfg(test)]
@@ -50,15 +76,36 @@ mod tests {
 
     use super::*;
 
+    fn read(status: u16, body: &'static str) -> Result<Tokens, TokenRefusal> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        parse(&Answer { status, body: body.into(), date: None })
+    }
+
     #[test]
-    fn an_answer_has_both_tokens_or_says_why_not() {
-        let read = |status: u16, body: &'static str| {
-            let status = StatusCode::from_u16(status).expect("a status");
-            parse(&Answer { status, body: body.into(), date: None }).map(|tokens| tokens.id_token)
+    fn an_answer_has_an_access_token_and_maybe_others() {
+        let told = |body| {
+            let tokens = read(200, body).unwrap_or_else(|error| panic!("{error:?}"));
+            (tokens.id_token, tokens.refresh_token, tokens.expires_in)
         };
-        assert_eq!(read(200, r#"{"access_token":"a","token_type":"bearer","id_token":"i"}"#), Ok("i".into()));
+        let (id, refresh) = (Some("i".to_owned()), Some("r".to_owned()));
+        assert_eq!(told(r#"{"access_token":"a","token_type":"bearer","id_token":"i"}"#), (id, None, None));
+        assert_eq!(
+            told(r#"{"access_token":"a","token_type":"Bearer","refresh_token":"r","expires_in":300}"#),
+            (None, refresh.clone(), Some(300))
+        );
+        assert_eq!(
+            told(r#"{"access_token":"a","token_type":"Bearer","refresh_token":"r","expires_in":"60"}"#),
+            (None, refresh, Some(60))
+        );
+        assert_eq!(
+            told(r#"{"access_token":"a","token_type":"Bearer","refresh_token":"","expires_in":-1}"#),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn an_answer_that_does_not_hold_says_why_and_repeats_no_token() {
         for (status, body) in [
-            (200, r#"{"access_token":"s3cret","token_type":"Bearer"}"#),
             (200, r#"{"access_token":"s3cret","token_type":"DPoP","id_token":"s3cret"}"#),
             (200, r#"{"token_type":"Bearer","id_token":"s3cret"}"#),
             (200, r#"{"access_token":"s3cret""#),
@@ -66,9 +113,10 @@ mod tests {
             (401, "s3cret"),
             (302, ""),
         ] {
-            let error = read(status, body).expect_err(body);
-            assert!(matches!(error, LoginError::Invalid(_)) && !format!("{error:?} {error}").contains("s3cret"));
+            let error = read(status, body).err().expect(body);
+            assert!(matches!(error, TokenRefusal::Other(LoginError::Invalid(_))), "{body}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{body}");
         }
-        assert!(matches!(read(400, r#"{"error":"invalid_grant"}"#), Err(LoginError::NotBegun(_))));
+        assert_eq!(read(400, r#"{"error":"invalid_grant"}"#).err(), Some(TokenRefusal::Grant));
     }
 }

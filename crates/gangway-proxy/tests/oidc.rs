@@ -10,7 +10,8 @@ use std::time::Duration;
 use common::{Plane, RouteToServe, app, route, skip_paths};
 use gangway_model::{Authentication, BearerAudience, LoginMethod, Middleware, OidcAuth, TlsMode};
 use gangway_oidc::{
-    BegunSession, ClientSecret, CookieKeys, EndedSessions, Provider, ProviderSettings, Providers, SessionEvent,
+    BegunSession, Callback, ClientSecret, CookieKeys, EndedSessions, Provider, ProviderSettings, Providers,
+    SessionEvent,
 };
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
@@ -799,5 +800,209 @@ async fn a_route_without_a_log_in_gets_no_cookie_of_one() {
             .map(|name| (name.to_owned(), "x".to_owned()))
             .into();
         assert_eq!(got(&browser.page("/echo").await, "Cookie"), ["own=x"]);
+    }
+}
+
+/// The provider gives refresh tokens. Its access tokens count for 100 seconds, and it is asked for new ones after 80.
+fn renewing() -> Behaviour {
+    Behaviour { refreshes: true, expires_in: 100, ..Behaviour::default() }
+}
+
+/// The cookie of a user who logged in so many seconds ago.
+async fn logged_in_before(provider: &OpenIdProvider, settings: ProviderSettings, ago: u64, told: Behaviour) -> String {
+    let then = gangway_oidc::now().expect("a clock") - ago;
+    let token = with(told.token.clone(), &json!({ "iat": then, "exp": then + 1000 }));
+    provider.set(Behaviour { token, ..told.clone() });
+    let (keys, client) = (CookieKeys::new(&[KEY]), Provider::new(settings).expect("no roots"));
+    let here = (&*format!("https://{HOST}"), "/.gangway/oidc/callback");
+    let begun = client.begin(&keys, here, "/", then).await.expect("begun");
+    let back = provider.authorize(&begun.location);
+    let callback = Callback::parse(back.split_once('?').expect("a query").1).expect("whole");
+    let finished =
+        client.finish(&keys, here, &callback, begun.sealed.as_bytes(), (HOST, then)).await.expect("finished");
+    provider.set(told);
+    finished.sealed
+}
+
+const SESSION: &str = "__Host-gangway-oidc-s-home";
+
+#[tokio::test]
+async fn a_session_is_renewed_once_when_it_is_time_and_its_user_is_judged_anew() {
+    let admins = OidcAuth { groups: vec!["admins".into()], ..anybody() };
+    let (provider, mut plane, application) = started(admins).await;
+    for (ago, client) in [(85, plane.https()), (85, plane.https().speaking(Speaks::H2)), (500, plane.https())] {
+        publish(&mut plane, settings(&provider), &[KEY]);
+        let sealed = logged_in_before(&provider, settings(&provider), ago, renewing()).await;
+        let asked = provider.asked("/token");
+        let mut browser = Browser::new(client.clone());
+        browser.cookies.insert(SESSION.into(), sealed.clone());
+        let mut others = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let mut other = browser.at(HOST);
+            others.spawn(async move { other.page("/echo").await });
+        }
+        for answer in others.join_all().await {
+            assert_eq!((answer.status.as_u16(), &*got(&answer, "remote-user")[0]), (200, "ann"), "{ago}");
+        }
+        assert_eq!(provider.asked("/token"), asked + 1, "each refresh token is used once, {ago}");
+        // A copy of the old cookie, as a tab may have that was asleep.
+        let mut late = browser.at(HOST);
+        let answer = late.page("/echo").await;
+        assert_eq!((answer.status.as_u16(), set_cookies(&answer).len()), (200, 1));
+        let (set, renewed) = (set_cookies(&answer)[0].to_owned(), late.session().expect("a cookie").to_owned());
+        assert!(renewed != sealed && set.ends_with("; HttpOnly; SameSite=Lax; Secure"), "{set}");
+        let age: u64 =
+            set.split("Max-Age=").nth(1).and_then(|rest| rest.split(';').next()?.parse().ok()).expect("an age");
+        assert!((3600 - ago - 30..=3600 - ago).contains(&age), "it ends when it would have: {age}");
+        let answer = late.page("/echo").await;
+        assert_eq!((answer.status.as_u16(), set_cookies(&answer).len()), (200, 0), "nothing is due");
+        assert!(got(&answer, "cookie").is_empty());
+        assert_eq!(provider.asked("/token"), asked + 1);
+        // Log-outs end it by any of its cookies.
+        late.page("/.gangway/oidc/logout").await;
+        for cookie in [sealed, renewed] {
+            browser.cookies.insert(SESSION.into(), cookie);
+            assert_eq!(browser.page("/").await.status, 302);
+        }
+        assert_eq!(provider.asked("/token"), asked + 1);
+    }
+    let served = application.served();
+    let left = Behaviour { renewed: json!({ "groups": ["users"] }), ..renewing() };
+    let sealed = logged_in_before(&provider, settings(&provider), 200, left).await;
+    let mut browser = Browser::new(plane.https());
+    browser.cookies.insert(SESSION.into(), sealed.clone());
+    let answer = browser.page("/").await;
+    assert_eq!((answer.status.as_u16(), set_cookies(&answer).len()), (403, 1), "{}", answer.text());
+    assert_ne!(browser.session(), Some(&*sealed));
+    assert_eq!((browser.page("/").await.status.as_u16(), application.served()), (403, served));
+}
+
+#[tokio::test]
+async fn a_session_that_a_provider_does_not_renew_counts_no_longer_than_its_word() {
+    let (provider, mut plane, application) = started(anybody()).await;
+    let failing = |path, status| Behaviour { failing: Some((path, status)), ..renewing() };
+    let renewed = |claims: Value| Behaviour { renewed: claims, ..renewing() };
+    let about = |said: Value| Behaviour { userinfo: Some(said), ..renewed(Value::Null) };
+    let crowd: Vec<String> = (0..3000).map(|number| format!("group-{number}")).collect();
+    // While the last word counts, while it does not any more, and whether the session has ended for good.
+    for (what, behaviour, due, overdue, has_ended) in [
+        ("out of order", failing("/token", 500), 200, 503, false),
+        ("too busy", failing("/token", 429), 200, 503, false),
+        ("another answer", failing("/token", 404), 200, 502, false),
+        ("about somebody else", renewed(json!({ "sub": "s-2" })), 302, 302, true),
+        ("by somebody else", renewed(json!({ "iss": "https://other.example" })), 302, 302, true),
+        ("for somebody else", renewed(json!({ "aud": "other" })), 302, 302, true),
+        ("expired", renewed(json!({ "exp": 1000 })), 302, 302, true),
+        ("about nobody", renewed(Value::Null), 302, 302, true),
+        ("the user info of somebody else", about(json!({ "sub": "s-2" })), 302, 302, true),
+        ("too many groups", renewed(json!({ "groups": crowd })), 403, 403, false),
+        ("another key", Behaviour { publishes_key: false, ..renewing() }, 302, 302, true),
+    ] {
+        for (ago, expected) in [(85, due), (105, overdue)] {
+            let sealed = logged_in_before(&provider, settings(&provider), ago, renewing()).await;
+            provider.set(behaviour.clone());
+            // Without what it has said before.
+            publish(&mut plane, settings(&provider), &[KEY]);
+            told(&mut plane);
+            let served = application.served();
+            let mut browser = Browser::new(plane.https());
+            browser.cookies.insert(SESSION.into(), sealed.clone());
+            let answer = browser.page("/").await;
+            let is_in = u64::from(expected == 200);
+            assert_eq!((answer.status.as_u16(), application.served() - served), (expected, is_in), "{what}, {ago}");
+            assert!(!answer.text().contains("refresh-"), "{what}");
+            let asked = provider.asked("/token");
+            browser.cookies.insert(SESSION.into(), sealed.clone());
+            assert_eq!(browser.page("/").await.status, expected, "{what}, {ago}: asked again");
+            assert_eq!(provider.asked("/token"), asked, "{what}, {ago}: the provider is left alone");
+            let ends = told(&mut plane).into_iter().filter(|event| matches!(event, SessionEvent::Ended(_))).count();
+            assert_eq!(ends, usize::from(has_ended), "{what}, {ago}");
+        }
+    }
+    // A refused refresh token: somebody else has used it, or the user may come no more.
+    let sealed = logged_in_before(&provider, settings(&provider), 105, renewing()).await;
+    publish(&mut plane, settings(&provider), &[KEY]);
+    provider.forget_sessions();
+    let mut browser = Browser::new(plane.https());
+    browser.cookies.insert(SESSION.into(), sealed);
+    let asked = provider.asked("/token");
+    let mut others = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let mut other = browser.at(HOST);
+        others.spawn(async move { other.ask("GET", "/", &[]).await.status.as_u16() });
+    }
+    assert_eq!(others.join_all().await, [401; 20]);
+    assert_eq!(provider.asked("/token"), asked + 1, "its answer counts for all who have waited");
+    assert!(matches!(told(&mut plane)[..], [SessionEvent::Ended(_)]));
+    assert_eq!(browser.log_in(&provider, "/").await.status, 303, "and the user begins anew");
+}
+
+#[tokio::test]
+async fn without_an_id_token_the_provider_is_asked_about_the_user() {
+    let (provider, mut plane, _application) = started(anybody()).await;
+    let said = json!({ "sub": "s-1", "preferred_username": "anna", "groups": ["users"] });
+    let told = Behaviour { renewed: Value::Null, userinfo: Some(said), ..renewing() };
+    let sealed = logged_in_before(&provider, settings(&provider), 105, told).await;
+    publish(&mut plane, settings(&provider), &[KEY]);
+    let mut browser = Browser::new(plane.https());
+    browser.cookies.insert(SESSION.into(), sealed);
+    let answer = browser.page("/echo").await;
+    assert_eq!(
+        (got(&answer, "remote-user"), got(&answer, "remote-groups")),
+        (vec!["anna".into()], vec!["users".into()])
+    );
+    assert!(got(&answer, "remote-email").is_empty(), "what it says no more does not count");
+}
+
+#[tokio::test]
+async fn a_session_with_much_in_it_is_spread_over_cookies_and_no_part_reaches_an_application() {
+    let (provider, plane, _application) = started(anybody()).await;
+    let groups = |count: usize| {
+        let groups: Vec<String> = (0..count).map(|number| format!("a-group-{number:04}")).collect();
+        Behaviour { token: json!({ "groups": groups }), ..Behaviour::default() }
+    };
+    for client in secure_clients(&plane) {
+        let mut browser = Browser::new(client);
+        provider.set(groups(600));
+        assert_eq!(browser.log_in(&provider, "/").await.status, 303);
+        let names: Vec<&str> = browser.cookies.keys().map(String::as_str).collect();
+        let part = |number: usize| format!("{SESSION}.{number}");
+        assert_eq!(names, [part(0), part(1), part(2), part(3)]);
+        assert!(browser.cookies.iter().all(|(name, value)| name.len() + value.len() < 4000));
+        browser.cookies.insert("own".into(), "1".into());
+        let answer = browser.page("/echo").await;
+        assert_eq!((answer.status.as_u16(), got(&answer, "cookie")), (200, vec!["own=1".to_owned()]));
+        assert_eq!(got(&answer, "remote-groups")[0].split(',').count(), 600);
+        // Not without a part, nor with one of another session.
+        for number in 0..4 {
+            let mut other = browser.at(HOST);
+            let taken = other.cookies.remove(&part(number)).expect("a part");
+            assert_eq!(other.page("/").await.status, 302, "without {number}");
+            other.cookies.insert(part(number), browser.cookies[&part((number + 1) % 4)].clone());
+            assert_eq!(other.page("/").await.status, 302, "another {number}");
+            other.cookies.insert(part(number), taken);
+            assert_eq!(other.page("/").await.status, 200);
+        }
+        let spread = browser.cookies.clone();
+        // Fewer parts replace more, and one cookie replaces parts.
+        for (count, left) in
+            [(300, vec![part(0), part(1)]), (1, vec![SESSION.to_owned()]), (300, vec![part(0), part(1)])]
+        {
+            provider.set(groups(count));
+            // The user logs in again in a tab in which the session was not known yet.
+            let mut tab = Browser { cookies: BTreeMap::new(), ..browser.at(HOST) };
+            let back = tab.way_back(&provider, "/").await;
+            browser.cookies.append(&mut tab.cookies);
+            assert_eq!(browser.page(&back).await.status, 303);
+            let mut names: Vec<String> = browser.cookies.keys().cloned().collect();
+            names.retain(|name| name.starts_with(SESSION));
+            assert_eq!(names, left, "{count}");
+            assert_eq!(browser.page("/echo").await.status, 200);
+        }
+        browser.page("/.gangway/oidc/logout").await;
+        assert_eq!(browser.cookies.keys().collect::<Vec<_>>(), ["own"], "all parts are gone");
+        browser.cookies = spread;
+        browser.page("/.gangway/oidc/logout").await;
+        assert_eq!(browser.cookies.keys().collect::<Vec<_>>(), ["own"], "and all of the most");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Browsers are not redirected to it: a test hands the URL to [`OpenIdProvider::authorize`] and gets the one to come back by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -36,6 +36,12 @@ pub struct Behaviour {
     pub publishes_key: bool,
     /// The algorithm that the header of a token names instead of the true one.
     pub algorithm: Option<&'static str>,
+    /// Whether it gives refresh tokens, each of which counts once.
+    pub refreshes: bool,
+    /// For how many seconds its access tokens count.
+    pub expires_in: u64,
+    /// What it says where a session is renewed: claims as in `token`, or `null` for no ID token.
+    pub renewed: Value,
 }
 
 impl Default for Behaviour {
@@ -47,6 +53,9 @@ impl Default for Behaviour {
             failing: None,
             publishes_key: true,
             algorithm: None,
+            refreshes: false,
+            expires_in: 300,
+            renewed: json!({}),
         }
     }
 }
@@ -65,6 +74,9 @@ struct State {
     signer: Mutex<Signer>,
     codes: Mutex<HashMap<String, BTreeMap<String, String>>>,
     log_ins: AtomicUsize,
+    /// Those that count still.
+    refresh_tokens: Mutex<HashSet<String>>,
+    refresh_tokens_made: AtomicUsize,
 }
 
 struct Signer {
@@ -98,6 +110,8 @@ impl OpenIdProvider {
             signer: Mutex::new(Signer::new(1)),
             codes: Mutex::default(),
             log_ins: AtomicUsize::new(0),
+            refresh_tokens: Mutex::default(),
+            refresh_tokens_made: AtomicUsize::new(0),
         });
         let answering = Arc::clone(&state);
         let service = Scripted::answering(move |asked| answering.answer(asked)).await?;
@@ -121,6 +135,11 @@ impl OpenIdProvider {
     pub fn asked(&self, path: &str) -> usize {
         let begin = format!(" {path} HTTP/1.1\r\n");
         self.service.asked().iter().filter(|asked| asked.head.contains(&begin)).count()
+    }
+
+    /// From now on it renews no session that has begun.
+    pub fn forget_sessions(&self) {
+        locked(&self.state.refresh_tokens).clear();
     }
 
     /// A token with these claims beside the issuer, the client and the time, `null` taking one out, of this type.
@@ -223,32 +242,57 @@ impl State {
         if asked.field("authorization") != format!("Basic {credentials}") {
             return refused("invalid_client");
         }
-        let Some(request) = form.get("code").and_then(|code| locked(&self.codes).remove(code)) else {
-            return refused("invalid_grant");
+        let grant = form.get("grant_type").map(String::as_str).unwrap_or_default();
+        let (nonce, changed) = match grant {
+            "authorization_code" => match self.log_in_of(&form) {
+                Some(request) => (Some(request["nonce"].clone()), &behaviour.token),
+                None => return refused("invalid_grant"),
+            },
+            "refresh_token" => {
+                let token = form.get("refresh_token").map(String::as_str).unwrap_or_default();
+                if !locked(&self.refresh_tokens).remove(token) {
+                    return refused("invalid_grant");
+                }
+                (None, &behaviour.renewed)
+            }
+            _ => return refused("unsupported_grant_type"),
         };
-        let verifier = form.get("code_verifier").map(String::as_str).unwrap_or_default();
-        let challenge = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
-        let is_asked_right = form.get("grant_type").is_some_and(|grant| grant == "authorization_code")
-            && form.get("redirect_uri") == request.get("redirect_uri")
-            && (43..=128).contains(&verifier.len())
-            && request["code_challenge"] == challenge;
-        if !is_asked_right {
-            return refused("invalid_grant");
-        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let claims = json!({
-            "iss": issuer, "aud": CLIENT.0, "sub": "s-1", "nonce": request["nonce"], "iat": now, "exp": now + 300,
+            "iss": issuer, "aud": CLIENT.0, "sub": "s-1", "nonce": nonce, "iat": now, "exp": now + 300,
             "preferred_username": "ann", "email": "ann@example.org", "email_verified": true, "name": "Ann Ö",
             "groups": ["users", "admins"],
         });
         let signer = locked(&self.signer);
         let header = Header { kid: Some(signer.id.to_string()), ..Header::new(Algorithm::ES256) };
-        let mut token = encode(&header, &replaced(claims, &behaviour.token), &signer.key).expect("signed");
+        let mut token = encode(&header, &replaced(claims, changed), &signer.key).expect("signed");
         if let Some(algorithm) = behaviour.algorithm {
             let header = json!({ "alg": algorithm, "kid": signer.id.to_string() }).to_string();
             let rest = token.split_once('.').map_or("", |(_, rest)| rest);
             token = format!("{}.{rest}", BASE64_URL_SAFE_NO_PAD.encode(header));
         }
-        reply(200, &json!({ "access_token": "access", "token_type": "Bearer", "id_token": token, "expires_in": 300 }))
+        let refresh_token = behaviour.refreshes.then(|| {
+            let token = format!("refresh-{}", self.refresh_tokens_made.fetch_add(1, Ordering::SeqCst));
+            locked(&self.refresh_tokens).insert(token.clone());
+            token
+        });
+        let id_token = (!changed.is_null()).then_some(token);
+        let mut answer = json!({
+            "access_token": "access", "token_type": "Bearer", "expires_in": behaviour.expires_in,
+            "id_token": id_token, "refresh_token": refresh_token,
+        });
+        answer.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
+        reply(200, &answer)
+    }
+
+    /// The log-in whose code this is, if the secret of PKCE is with it. A code counts once.
+    fn log_in_of(&self, form: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+        let request = locked(&self.codes).remove(form.get("code")?)?;
+        let verifier = form.get("code_verifier")?;
+        let challenge = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+        let is_asked_right = form.get("redirect_uri") == request.get("redirect_uri")
+            && (43..=128).contains(&verifier.len())
+            && request["code_challenge"] == challenge;
+        is_asked_right.then_some(request)
     }
 }

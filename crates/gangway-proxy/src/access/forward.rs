@@ -103,6 +103,11 @@ impl Approval {
         Self { identity, cookies: Fields::default(), user: Some(user.into()) }
     }
 
+    /// The same, with these `Set-Cookie` for the client.
+    pub(super) fn with_cookies(self, cookies: Fields) -> Self {
+        Self { cookies, ..self }
+    }
+
     pub(super) fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }

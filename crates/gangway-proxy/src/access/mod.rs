@@ -13,6 +13,7 @@ mod login_cache;
 mod login_sources;
 mod oidc;
 pub(crate) mod oidc_cookies;
+mod oidc_renewals;
 mod password;
 mod rate_limiter;
 mod used_ids;

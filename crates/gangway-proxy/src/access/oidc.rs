@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use gangway_model::{BearerAudience, IDENTITY_OF_ALL, IdentityField, OIDC_PATH, OidcAuth, OidcUser, TlsMode};
 use gangway_oidc::{
-    Callback, CookieKeys, EndedSessions, FinishedLogin, LoginError, LoginStart, Provider, Providers, SessionEvent,
-    SessionId, StateId, UnixSeconds, User,
+    Callback, CookieKeys, EndedSessions, FinishedLogin, LoginError, LoginStart, Provider, Providers, RenewalError,
+    Session, SessionEvent, SessionId, StateId, UnixSeconds, User,
 };
 use gangway_publish::Reader;
 use http::{Method, StatusCode};
@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::access::forward::{Approval, is_page_view, remove_claims};
-use crate::access::oidc_cookies::{CookieSite, values};
+use crate::access::oidc_cookies::{CookieSite, sessions, values};
+use crate::access::oidc_renewals::{Current, Renewals};
 use crate::access::used_ids::UsedIds;
 use crate::grammar::is_value;
 use crate::message::field_kind::FieldKind;
@@ -61,6 +62,7 @@ pub(super) struct OidcLogins {
     registered_ends: Reader<EndedSessions>,
     /// Logout tokens that were carried out: they must not count twice.
     logout_tokens: UsedIds<String>,
+    renewals: Renewals,
     events: mpsc::Sender<SessionEvent>,
 }
 
@@ -148,11 +150,21 @@ impl OidcLogins {
         events: mpsc::Sender<SessionEvent>,
     ) -> Self {
         let (finished, ended, logout_tokens) = (UsedIds::default(), UsedIds::default(), UsedIds::default());
-        Self { providers, finished, ended, registered_ends, logout_tokens, events }
+        Self { providers, finished, ended, registered_ends, logout_tokens, renewals: Renewals::default(), events }
     }
 
     fn has_ended(&self, session: &SessionId) -> bool {
         self.ended.has(session) || self.registered_ends.load().has(session)
+    }
+
+    /// Ends a session here, and at all instances once the register has it. False if that was done before.
+    fn end(&self, session: &Session, now: UnixSeconds) -> bool {
+        // Where there is no room for it here, the register must know it all the more.
+        let is_new = self.ended.insert(session.id(), session.ends(), now) || !self.ended.has(session.id());
+        if is_new {
+            self.tell(SessionEvent::Ended(session.id().clone()));
+        }
+        is_new
     }
 
     /// Tells the register, which must keep nobody from logging in or out.
@@ -182,15 +194,12 @@ impl OidcLogins {
     ) -> Result<(LoggedInBy, Approval), LocalReply> {
         visit.check_secure()?;
         let ready = self.ready(&oidc.provider)?;
-        let Ready { provider, keys, now } = &ready;
+        let Ready { provider, now, .. } = &ready;
         if provider.scope(visit.host()).is_none() {
             return Err(closed("the host is not below the `cookie-domain` of the OpenID provider"));
         }
-        let name = visit.session_site(provider).session_name(&oidc.provider);
-        let mut sessions =
-            values(&visit.head.fields, &name).filter_map(|sealed| provider.session(keys, visit.host(), sealed, *now));
-        if let Some(session) = sessions.find(|session| !self.has_ended(session.id())) {
-            return Ok((LoggedInBy::Cookie, admitted(oidc, session.user())?));
+        if let Some(approval) = self.by_cookie(oidc, &ready, visit).await? {
+            return Ok((LoggedInBy::Cookie, approval));
         }
         if let Some(audience) = &oidc.bearer
             && let Some(token) = bearer_token(&visit.head.fields)
@@ -210,6 +219,51 @@ impl OidcLogins {
             return Ok((LoggedInBy::Token, admitted(oidc, &user)?));
         }
         Err(self.ask_to_log_in(&ready, visit).await)
+    }
+
+    /// Lets a user in by a session, if the client has one that counts.
+    async fn by_cookie(
+        &self,
+        oidc: &OidcAuth,
+        Ready { provider, keys, now }: &Ready,
+        visit: &Visit<'_>,
+    ) -> Result<Option<Approval>, LocalReply> {
+        let (site, fields) = (visit.session_site(provider), &visit.head.fields);
+        let name = site.session_name(&oidc.provider);
+        let Some(session) = sessions(fields, &name)
+            .filter_map(|sealed| provider.session(keys, visit.host(), &sealed, *now))
+            .find(|session| !self.has_ended(session.id()))
+        else {
+            return Ok(None);
+        };
+        let session = match self.renewals.current(provider, session.clone(), *now).await {
+            // It may have been ended meanwhile.
+            Ok(_) if self.has_ended(session.id()) => return Ok(None),
+            Ok(Current::Same(session)) => return admitted(oidc, session.user()).map(Some).map_err(LocalReply::from),
+            Ok(Current::Newer(session)) => session,
+            Err(RenewalError::Ended(why)) => {
+                // Others may have waited for the same answer.
+                if self.end(&session, *now) {
+                    tracing::info!(provider = &*oidc.provider, %why, "a session was not renewed and has ended");
+                }
+                return Ok(None);
+            }
+            Err(RenewalError::Failed(error)) => return Err(failed(&error, &oidc.provider, None)),
+        };
+        let sealed =
+            provider.sealed(keys, visit.host(), &session).map_err(|error| failed(&error, &oidc.provider, None))?;
+        let cookies = site.set_session(fields, &name, &sealed, session.ends().saturating_sub(*now));
+        match admitted(oidc, session.user()) {
+            Ok(approval) => {
+                let mut fields = Fields::default();
+                cookies.iter().for_each(|cookie| push_cookie(&mut fields, cookie));
+                Ok(Some(approval.with_cookies(fields)))
+            }
+            // Its old cookie may be of no use any more, so the client needs the new one also where it is not let in.
+            Err(refused) => {
+                Err(cookies.into_iter().fold(refused, |reply, cookie| reply.with_field("set-cookie", cookie)).into())
+            }
+        }
     }
 
     async fn ask_to_log_in(&self, Ready { provider, keys, now }: &Ready, visit: &Visit<'_>) -> LocalReply {
@@ -293,7 +347,10 @@ impl OidcLogins {
         let mut reply = AuthReply::redirect(&format!("{origin}{return_to}"));
         reply.status = StatusCode::SEE_OTHER;
         let of_session = visit.session_site(&provider);
-        push_cookie(&mut reply.fields, &of_session.set(&of_session.session_name(known), &sealed, lifetime.as_secs()));
+        let name = of_session.session_name(known);
+        for cookie in of_session.set_session(&visit.head.fields, &name, &sealed, lifetime.as_secs()) {
+            push_cookie(&mut reply.fields, &cookie);
+        }
         push_cookie(&mut reply.fields, &gone);
         reply.into()
     }
@@ -310,16 +367,17 @@ impl OidcLogins {
         let site = visit.session_site(&provider);
         let name = site.session_name(&oidc.provider);
         let mut was_logged_in = false;
-        for sealed in values(&visit.head.fields, &name) {
-            let session = provider.session(&keys, visit.host(), sealed, now);
+        for sealed in sessions(&visit.head.fields, &name) {
+            let session = provider.session(&keys, visit.host(), &sealed, now);
             if let Some(session) = session.filter(|session| !self.has_ended(session.id())) {
                 was_logged_in = true;
-                self.ended.insert(session.id(), session.ends(), now);
-                self.tell(SessionEvent::Ended(session.id().clone()));
+                self.end(&session, now);
             }
         }
         let mut fields = Fields::default();
-        push_cookie(&mut fields, &site.set(&name, "", 0));
+        for cookie in site.set_session(&visit.head.fields, &name, "", 0) {
+            push_cookie(&mut fields, &cookie);
+        }
         if !was_logged_in {
             return logged_out_page(fields);
         }
@@ -391,10 +449,10 @@ pub(super) fn remove_identity(fields: &mut Fields) {
 }
 
 /// What the application learns of a user, if the route lets the user in.
-fn admitted(oidc: &OidcAuth, user: &User) -> Result<Approval, LocalReply> {
+fn admitted(oidc: &OidcAuth, user: &User) -> Result<Approval, FailureReply> {
     if !oidc.admits(as_model(user)) {
         let detail = format!("`{}` is not among those whom the route lets in", user.known_as());
-        return Err(FailureReply::new(Reason::UserNotAdmitted).with_detail(detail).into());
+        return Err(FailureReply::new(Reason::UserNotAdmitted).with_detail(detail));
     }
     Ok(approval(user))
 }

@@ -3,6 +3,8 @@
 //! A browser takes a cookie whose name begins with `__Host-` from this host and over TLS only, so that no other host of the
 //! domain can put one in its place. The cookie of a session for several hosts cannot have that name.
 
+use std::borrow::Cow;
+
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::request::client_origin::ClientScheme;
@@ -19,6 +21,14 @@ const STATES_MAX: usize = 8;
 
 /// Cookies of one name that are looked at.
 const SAME_NAME_MAX: usize = 4;
+
+/// Bytes of a value: browsers keep 4,096 bytes of name, value and attributes.
+const VALUE_LEN_MAX: usize = 3800;
+
+/// Cookies that one session is spread over, if one has no room for it.
+const PARTS_MAX: usize = 4;
+
+const _: () = assert!(gangway_oidc::SESSION_LEN_MAX <= PARTS_MAX * VALUE_LEN_MAX, "the longest session has room");
 
 /// How a cookie is kept.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +65,22 @@ impl CookieSite<'_> {
         format!("{name}={value}; Path=/{domain}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
     }
 
+    /// The values of the fields that set a session: in one cookie or in several ones, the others of which are removed if the
+    /// client has sent them. An empty session removes all of them.
+    pub(super) fn set_session(self, sent: &Fields, name: &str, sealed: &str, age: u64) -> Vec<String> {
+        let is_whole = sealed.len() <= VALUE_LEN_MAX;
+        let whole = Some(sealed).filter(|sealed| is_whole && !sealed.is_empty());
+        let mut parts = sealed.as_bytes().chunks(VALUE_LEN_MAX).map(|part| String::from_utf8_lossy(part));
+        let names = std::iter::once((name.to_owned(), whole.map(Cow::Borrowed)));
+        let names = names.chain((0..PARTS_MAX).map(|part| (part_name(name, part), parts.next().filter(|_| !is_whole))));
+        names
+            .filter_map(|(name, value)| match value {
+                Some(value) => Some(self.set(&name, &value, age)),
+                None => values(sent, &name).next().map(|_| self.set(&name, "", 0)),
+            })
+            .collect()
+    }
+
     /// The states that a browser keeps beyond the bound.
     pub(super) fn surplus_states(self, fields: &Fields) -> impl Iterator<Item = String> {
         let begin = self.state_name("");
@@ -73,9 +99,22 @@ fn is_state(name: &str, begin: &str) -> bool {
 }
 
 /// The values that a client sends for a cookie.
-pub(super) fn values<'f>(fields: &'f Fields, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
+pub(super) fn values<'f>(fields: &'f Fields, name: &str) -> impl Iterator<Item = &'f [u8]> {
     let named = pairs(fields).filter(move |(known, _)| *known == name.as_bytes());
     named.map(|(_, value)| value).take(SAME_NAME_MAX)
+}
+
+/// The sessions that a client sends: those in one cookie, and the one in several.
+pub(super) fn sessions<'f>(fields: &'f Fields, name: &'f str) -> impl Iterator<Item = Cow<'f, [u8]>> {
+    let parts = (0..PARTS_MAX).map_while(|part| values(fields, &part_name(name, part)).next());
+    // Parts of different sessions do not open together.
+    let spread = std::iter::once_with(|| parts.collect::<Vec<_>>().concat()).filter(|spread| !spread.is_empty());
+    values(fields, name).map(Cow::Borrowed).chain(spread.map(Cow::Owned))
+}
+
+/// The name of a provider has no dot, so no part is the session of another provider.
+fn part_name(name: &str, part: usize) -> String {
+    format!("{name}.{part}")
 }
 
 fn pairs(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -150,6 +189,7 @@ mod tests {
         for (sent, stays) in [
             (&["a=b; __Host-gangway-oidc-s-home=x; c=d"][..], &["a=b; c=d"][..]),
             (&["__Secure-gangway-oidc-s-home=x"], &[]),
+            (&["__Host-gangway-oidc-s-home.0=x; a=b; gangway-oidc-s-home.3=x"], &["a=b"]),
             (&["gangway-oidc-l-1=x;gangway-oidc-s-a=y", "a=b"], &["a=b"]),
             (&["a=gangway-oidc-s-home; b"], &["a=gangway-oidc-s-home; b"]),
             (&["  __Host-gangway-oidc-s-home  =x; broken"], &["broken"]),
@@ -160,6 +200,38 @@ mod tests {
             let left: Vec<&[u8]> = fields.all(FieldKind::Cookie).collect();
             assert_eq!(left, stays.iter().map(|text| text.as_bytes()).collect::<Vec<_>>(), "{sent:?}");
         }
+    }
+
+    #[test]
+    fn a_session_is_set_whole_or_in_parts_and_what_it_leaves_is_removed() {
+        let site = CookieSite { scheme: ClientScheme::Http, domain: None };
+        let set = |sent: &[&str], len: usize| -> Vec<(String, usize)> {
+            let told = site.set_session(&fields(sent), "s", &"x".repeat(len), 9).into_iter().map(|set| {
+                let (name, rest) = set.split_once('=').expect("a cookie");
+                let value = rest.split(';').next().unwrap_or_default();
+                assert_eq!(value.is_empty(), set.contains("Max-Age=0;"), "{set}");
+                (name.to_owned(), value.len())
+            });
+            told.collect()
+        };
+        let parts = |lens: &[usize]| -> Vec<(String, usize)> {
+            lens.iter().enumerate().map(|(part, len)| (format!("s.{part}"), *len)).collect()
+        };
+        assert_eq!(set(&[], VALUE_LEN_MAX), [("s".to_owned(), VALUE_LEN_MAX)]);
+        assert_eq!(set(&[], VALUE_LEN_MAX + 1), parts(&[VALUE_LEN_MAX, 1]));
+        assert_eq!(set(&[], gangway_oidc::SESSION_LEN_MAX), parts(&[VALUE_LEN_MAX; PARTS_MAX]));
+        assert_eq!(
+            set(&["s.0=a; s.1=b; s.4=c; t.0=d"], 7),
+            [("s".to_owned(), 7), ("s.0".into(), 0), ("s.1".into(), 0)]
+        );
+        let left = set(&["s=a; s.2=b"], VALUE_LEN_MAX + 1);
+        assert_eq!(left, [vec![("s".to_owned(), 0)], parts(&[VALUE_LEN_MAX, 1, 0])[..].to_vec()].concat());
+        assert_eq!(set(&["s=a; s.3=b"], 0), [("s".to_owned(), 0), ("s.3".into(), 0)]);
+        assert!(set(&["t=a"], 0).is_empty());
+        let sent = fields(&["s=a; s.1=c; s.0=b", "s.3=d; s=e"]);
+        let all: Vec<Vec<u8>> = sessions(&sent, "s").map(Cow::into_owned).collect();
+        assert_eq!(all, [&b"a"[..], b"e", b"bc"], "a part is missing, and what is behind it does not count");
+        assert_eq!(sessions(&fields(&["s.1=b"]), "s").count(), 0);
     }
 
     #[test]
