@@ -43,14 +43,14 @@ fn users() -> Value {
 }
 
 /// The client that is Gangway, at these hosts.
-fn gangway_client<'a>(gangway: &Gangway, hosts: &[&str]) -> OpenIdClient<'a> {
+fn gangway_client<'a>(gangway: &Gangway, hosts: &[&str], refreshes: bool) -> OpenIdClient<'a> {
     let at = |path: &str| hosts.iter().map(|host| page(gangway, host, &format!("/.gangway/oidc/{path}"))).collect();
     OpenIdClient {
         id: "gangway",
         callbacks: at("callback"),
         logged_out: at("logged-out"),
         back_channel: Some(page(gangway, hosts[0], "/.gangway/oidc/back-channel-logout")),
-        refreshes: false,
+        refreshes,
     }
 }
 
@@ -65,6 +65,16 @@ fn route(host: &str, app: SocketAddr, more: &str) -> String {
 
 /// Gangway with these routes, the provider for them, and a browser that has not logged in.
 async fn started(hosts: &[&str], routes: &str, of_provider: &str) -> (Gangway, OpenId, WebDriver) {
+    started_with(hosts, routes, of_provider, None).await
+}
+
+/// The same, with refresh tokens if access tokens are to be renewed after some seconds.
+async fn started_with(
+    hosts: &[&str],
+    routes: &str,
+    of_provider: &str,
+    renewed_after: Option<u32>,
+) -> (Gangway, OpenId, WebDriver) {
     let place = OpenIdPlace::free();
     let provider = format!(
         "[oidc.home]\nissuer = \"{}\"\nclient-id = \"gangway\"\nclient-secret-env = \"OPENID_SECRET\"\n\
@@ -74,8 +84,9 @@ async fn started(hosts: &[&str], routes: &str, of_provider: &str) -> (Gangway, O
     let options = Options::docker("none").config(&format!("{routes}{provider}"));
     let gangway = options.variable("OPENID_SECRET", CLIENT_SECRET).start().await;
     let root_pem = gangway.root_pem();
-    let clients = [gangway_client(&gangway, hosts)];
-    let (provider, browser) = tokio::join!(OpenId::start(place, &clients, &root_pem, LONG), WebDriver::start(DOMAIN));
+    let clients = [gangway_client(&gangway, hosts, renewed_after.is_some())];
+    let lasts = renewed_after.unwrap_or(LONG);
+    let (provider, browser) = tokio::join!(OpenId::start(place, &clients, &root_pem, lasts), WebDriver::start(DOMAIN));
     provider.set_users(&users());
     (gangway, provider, browser)
 }
@@ -184,21 +195,38 @@ fn hosts_of_one_domain_share_a_log_in_and_a_log_out_at_the_provider_ends_it() {
 }
 
 #[test]
-fn a_session_ends_when_its_time_is_over_and_the_page_leads_to_a_new_one() {
+fn a_session_is_renewed_until_its_time_is_over_and_the_page_leads_to_a_new_one() {
     run(async {
         let (app, _) = app::spawn(App::new("photos")).await.unwrap();
         let host = "photos.home.test";
-        let (gangway, provider, browser) = started(&[host], &route(host, app, ""), "session = \"1m\"\n").await;
+        let (gangway, provider, browser) =
+            started_with(&[host], &route(host, app, ""), "session = \"1m\"\n", Some(30)).await;
         browser.open(&page(&gangway, host, "/echo")).await;
         provider.log_in(&browser, "ann").await;
         browser.arrives(&page(&gangway, host, "/echo")).await;
         let cookies = browser.cookies().await;
         assert_eq!((cookies.len(), browser.run(STATUS).await), (1, json!(200)));
+        // The user leaves a group. Nobody has to do anything for that to count.
+        let mut users = users();
+        users["ann"]["groups"] = json!(["family"]);
+        provider.set_users(&users);
+        let until = "for (;;) { const told = await (await fetch('/echo')).json();
+                     const groups = told.headers.find(([name]) => name === 'Remote-Groups')[1];
+                     if (groups !== 'family,admins') return groups;
+                     await new Promise(done => setTimeout(done, 500)); }";
+        assert_eq!(browser.run(until).await, "family");
+        let renewed = browser.cookies().await;
+        assert_ne!(renewed, cookies);
+        // A request that was on its way meanwhile comes with the old cookie.
+        assert_eq!(status_with(&gangway, host, &cookies).await, 200);
+        assert_eq!(provider.log().matches("grant.success").count(), 2, "one log-in and one renewal");
         // A page that stays open: its scripts are not sent to another site.
         let until = "for (;;) { const status = (await fetch('/echo')).status; if (status !== 200) return status;
                      await new Promise(done => setTimeout(done, 500)); }";
         assert_eq!(browser.run(until).await, 401);
-        assert_eq!(status_with(&gangway, host, &cookies).await, 401);
+        for cookies in [cookies, renewed] {
+            assert_eq!(status_with(&gangway, host, &cookies).await, 401);
+        }
         // The user is still logged in there, so nobody has to type anything.
         browser.open(&page(&gangway, host, "/echo?again=1")).await;
         browser.arrives(&page(&gangway, host, "/echo?again=1")).await;
