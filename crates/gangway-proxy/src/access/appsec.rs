@@ -24,7 +24,7 @@ use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
 use crate::serving_table::ActiveEndpoint;
-use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
+use crate::stream::upstream_error::UpstreamError;
 use crate::upstream::connector::Connector;
 use crate::upstream::endpoint_state::{EndpointHealth, EndpointState};
 use crate::upstream::subrequest::{self, LOOP_FIELD, Subrequest, SubrequestError};
@@ -197,23 +197,9 @@ fn no_answer(error: SubrequestError) -> EngineError {
 }
 
 fn of_upstream(error: &UpstreamError) -> EngineError {
-    match error.kind {
-        UpstreamErrorKind::Malformed | UpstreamErrorKind::HeadTooLarge => EngineError::Invalid(error.to_string()),
-        UpstreamErrorKind::Refused
-        | UpstreamErrorKind::ConnectTimeout
-        | UpstreamErrorKind::NoWay
-        | UpstreamErrorKind::NameUnknown
-        | UpstreamErrorKind::Connect
-        | UpstreamErrorKind::Exhausted
-        | UpstreamErrorKind::TlsUntrusted
-        | UpstreamErrorKind::TlsNothingInCommon
-        | UpstreamErrorKind::TlsNotSpoken
-        | UpstreamErrorKind::Tls
-        | UpstreamErrorKind::ClosedUnanswered
-        | UpstreamErrorKind::Unprocessed
-        | UpstreamErrorKind::ClosedEarly
-        | UpstreamErrorKind::Timeout
-        | UpstreamErrorKind::Drained => EngineError::Unreachable(error.to_string()),
+    match error.kind.is_invalid_answer() {
+        true => EngineError::Invalid(error.to_string()),
+        false => EngineError::Unreachable(error.to_string()),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
 use crate::request::forwarding::{self, ForwardingFacts};
 use crate::serving_table::ActiveEndpoint;
-use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
+use crate::stream::upstream_error::UpstreamError;
 use crate::upstream::connector::Connector;
 use crate::upstream::stream::UpstreamStream;
 use crate::upstream::subrequest::{self, LOOP_FIELD, Subrequest, SubrequestError};
@@ -76,23 +76,9 @@ impl NoAnswer {
 
 impl From<UpstreamError> for NoAnswer {
     fn from(error: UpstreamError) -> Self {
-        match error.kind {
-            UpstreamErrorKind::Malformed | UpstreamErrorKind::HeadTooLarge => Self::Invalid(error.to_string()),
-            UpstreamErrorKind::Refused
-            | UpstreamErrorKind::ConnectTimeout
-            | UpstreamErrorKind::NoWay
-            | UpstreamErrorKind::NameUnknown
-            | UpstreamErrorKind::Connect
-            | UpstreamErrorKind::Exhausted
-            | UpstreamErrorKind::TlsUntrusted
-            | UpstreamErrorKind::TlsNothingInCommon
-            | UpstreamErrorKind::TlsNotSpoken
-            | UpstreamErrorKind::Tls
-            | UpstreamErrorKind::ClosedUnanswered
-            | UpstreamErrorKind::Unprocessed
-            | UpstreamErrorKind::ClosedEarly
-            | UpstreamErrorKind::Timeout
-            | UpstreamErrorKind::Drained => Self::Unavailable(error.to_string()),
+        match error.kind.is_invalid_answer() {
+            true => Self::Invalid(error.to_string()),
+            false => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -49,6 +49,30 @@ pub(crate) enum UpstreamErrorKind {
     Drained,
 }
 
+impl UpstreamErrorKind {
+    /// Whether there was an answer that makes no sense. Otherwise there was none, or none to the end.
+    pub(crate) fn is_invalid_answer(self) -> bool {
+        match self {
+            Self::Malformed | Self::HeadTooLarge => true,
+            Self::Refused
+            | Self::ConnectTimeout
+            | Self::NoWay
+            | Self::NameUnknown
+            | Self::Connect
+            | Self::Exhausted
+            | Self::TlsUntrusted
+            | Self::TlsNothingInCommon
+            | Self::TlsNotSpoken
+            | Self::Tls
+            | Self::ClosedUnanswered
+            | Self::Unprocessed
+            | Self::ClosedEarly
+            | Self::Timeout
+            | Self::Drained => false,
+        }
+    }
+}
+
 impl UpstreamError {
     pub(crate) fn new(kind: UpstreamErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, detail: detail.into() }
