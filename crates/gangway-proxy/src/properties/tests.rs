@@ -54,6 +54,16 @@ fn a_client_and_an_application_that_wait_for_each_other_have_the_time_of_a_respo
     assert_eq!((served.at_endpoints, served.ended), (1.0, 1.0));
 }
 
+/// Found by a fuzzer: such a client could keep its connection, and one to the application, for ever.
+#[test]
+fn a_client_that_asks_for_a_100_and_does_not_wait_for_it_has_the_time_of_a_body() {
+    for path in ["/echo/0", "/h2c/sized/9"] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\nExpect: 100-continue\r\n\r\n");
+        let served = check_connection(ClientHttp::One, format!("{head}a part").as_bytes());
+        assert_eq!((statuses(&served.answer), served.at_endpoints), (vec!["408"], 1.0), "{path}");
+    }
+}
+
 #[test]
 fn a_second_request_in_a_body_reaches_nobody() {
     let inner = "GET /sized/1 HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\nX-Real-IP: 192.0.2.7\r\n\r\n";

@@ -349,7 +349,8 @@ impl<T: ByteStream> Http1Session<T> {
             version: head.version,
             is_head: head.method == Method::HEAD,
             upgrade: head.upgrade,
-            awaits_continue: head.expects_continue,
+            // A client whose body has begun to come together with the head waits for nothing, and owes the rest.
+            awaits_continue: head.expects_continue && self.input.is_empty(),
             keep_alive: head.keep_alive,
             is_last: !head.keep_alive,
         };
