@@ -52,16 +52,18 @@ pub async fn follow_appsec(settings: AppsecSettings, appsec: Appsec, outputs: Ap
     let AppsecOutputs { key: mut keys, status: mut statuses } = outputs;
     let (client, mut known, mut in_force) = (EngineClient::new(), None, None);
     loop {
-        let key = read_key(&settings.key_file).await;
-        if known.as_ref() != Some(&key) {
-            known = Some(key.clone());
-            keys.publish(key.clone().into());
+        let read = read_key(&settings.key_file).await;
+        if is_news(&read, known.as_ref()) {
+            keys.publish(read.clone().into());
+            known = Some(read.clone());
             // The old one says nothing about the new one.
             in_force = None;
+        } else if let (Err(error), Some(Ok(_))) = (&read, &known) {
+            tracing::warn!(%error, "kept the last key for CrowdSec AppSec");
         }
         let is_well = matches!(in_force, Some(AppsecStatus { trouble: None }));
         if !is_well {
-            let trouble = match key {
+            let trouble = match known.clone().unwrap_or(read) {
                 Ok(key) => ask(&client, &settings.url, key).await.err(),
                 Err(error) => Some(error),
             };
@@ -76,6 +78,15 @@ pub async fn follow_appsec(settings: AppsecSettings, appsec: Appsec, outputs: Ap
                 sleep(POLL_EVERY).await;
             }
         }
+    }
+}
+
+/// Whether what was read of the key file counts from now on. A file that is just being written must not cost the key that
+/// works.
+fn is_news(read: &Result<HeaderValue, EngineError>, known: Option<&Result<HeaderValue, EngineError>>) -> bool {
+    match (read, known) {
+        (Err(_), Some(Ok(_))) => false,
+        (read, known) => known != Some(read),
     }
 }
 
@@ -168,6 +179,16 @@ mod tests {
         following.becomes("the failure is told", |trouble| trouble == Some(&failure)).await;
         following.becomes("it is well again", |trouble| trouble.is_none()).await;
         assert_eq!(component.asked().len(), 2);
+    }
+
+    #[test]
+    fn a_key_that_works_is_kept_while_its_file_is_written() {
+        let key = |text| Ok(HeaderValue::from_static(text));
+        let empty = || Err(EngineError::Key("it is empty".to_owned()));
+        assert!(is_news(&key("a"), None) && is_news(&empty(), None));
+        assert!(is_news(&key("b"), Some(&key("a"))) && is_news(&key("a"), Some(&empty())));
+        assert!(!is_news(&key("a"), Some(&key("a"))) && !is_news(&empty(), Some(&empty())));
+        assert!(!is_news(&empty(), Some(&key("a"))));
     }
 
     #[tokio::test]

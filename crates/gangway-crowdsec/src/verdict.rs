@@ -55,8 +55,8 @@ impl Verdict {
 
     /// What an answer means.
     ///
-    /// A 403 is a refusal, whatever its body says. A 200 lets in only together with the body that the component gives: any
-    /// server has a 200.
+    /// A refusal counts whatever the status is, which is a setting of the component; a 403 also whatever its body says. A 200
+    /// lets in only together with the body that the component gives: any server has a 200.
     ///
     /// # Errors
     ///
@@ -64,12 +64,9 @@ impl Verdict {
     pub fn of(status: StatusCode, body: &[u8]) -> Result<Self, EngineError> {
         let envelope = serde_json::from_slice::<Envelope>(body);
         match (status, envelope) {
-            (StatusCode::OK, Ok(envelope)) => match &*envelope.action {
-                "ban" | "captcha" | "challenge" => Ok(envelope.refusal()),
-                _ => Ok(Self::Allowed),
-            },
-            (StatusCode::FORBIDDEN, Ok(envelope)) => Ok(envelope.refusal()),
-            (StatusCode::FORBIDDEN, Err(_)) => Ok(Self::BLOCKED),
+            (_, Ok(envelope)) if envelope.is_refusal() => Ok(envelope.refusal()),
+            (StatusCode::OK, Ok(envelope)) if envelope.action == "allow" => Ok(Self::Allowed),
+            (StatusCode::FORBIDDEN, _) => Ok(Self::BLOCKED),
             (StatusCode::UNAUTHORIZED, _) => Err(EngineError::Refused(status.as_u16())),
             (status, _) => Err(EngineError::of_answer(status, body)),
         }
@@ -77,6 +74,10 @@ impl Verdict {
 }
 
 impl Envelope {
+    fn is_refusal(&self) -> bool {
+        matches!(&*self.action, "ban" | "captcha" | "challenge")
+    }
+
     /// There is no captcha, so that is a refusal as well. So is a challenge that shows nothing.
     fn refusal(self) -> Verdict {
         let status = StatusCode::from_u16(self.http_status).ok();
@@ -127,7 +128,16 @@ mod tests {
     fn only_the_component_s_own_200_lets_in() {
         assert_eq!(verdict(200, r#"{"action":"allow","http_status":200}"#), Ok(Verdict::Allowed));
         assert_eq!(verdict(200, r#"{"action" : "allow"}"#), Ok(Verdict::Allowed));
-        for other in ["", "null", "{}", "<html>Welcome</html>", r#"{"action":7}"#, r#"{"action":"al"#, "[]"] {
+        for other in [
+            "",
+            "null",
+            "{}",
+            "<html>Welcome</html>",
+            r#"{"action":7}"#,
+            r#"{"action":"al"#,
+            "[]",
+            r#"{"action":"log"}"#,
+        ] {
             let error = verdict(200, other).expect_err(other);
             assert!(matches!(error, EngineError::Invalid(_)), "{other}: {error}");
         }
@@ -148,6 +158,7 @@ mod tests {
             (r#"{"action":"ban","http_status":999}"#, 403),
             (r#"{"action":"ban","http_status":70000}"#, 403),
             (r#"{"action":"allow"}"#, 403),
+            (r#"{"action":"allow","http_status":451}"#, 403),
             (r#"{"action":"challenge","http_status":200}"#, 403),
             (r#"{"action":"challenge","user_body_content":""}"#, 403),
             ("", 403),
@@ -155,7 +166,10 @@ mod tests {
         ] {
             assert_eq!(verdict(403, body), Ok(blocked(status)), "{body}");
         }
-        assert_eq!(verdict(200, r#"{"action":"ban","http_status":403}"#), Ok(blocked(403)));
+        // The status of a refusal is a setting of the component.
+        for status in [200, 406, 429, 500] {
+            assert_eq!(verdict(status, r#"{"action":"ban","http_status":403}"#), Ok(blocked(403)), "{status}");
+        }
     }
 
     #[test]

@@ -135,15 +135,10 @@ mod tests {
         fn rsa(id: &'static str) -> Self {
             let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
             let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().expect("a document");
-            // The library wants the key itself, which stands at the end of the document.
-            let der = der.as_ref();
-            let inner = der.windows(4).skip(4).position(|at| at[..2] == [0x30, 0x82]).expect("a sequence") + 4;
-            let inner = der[inner..]
-                .windows(4)
-                .skip(4)
-                .position(|at| at[..2] == [0x30, 0x82])
-                .map_or(inner, |at| inner + at + 4);
-            Self { key: EncodingKey::from_rsa_der(&der[inner..]), algorithm: Algorithm::RS256, id }
+            // The library wants the key itself, which stands behind the version and the algorithm (RFC 5208, section 5).
+            let key = &der.as_ref()[26..];
+            assert!(key.starts_with(&[0x30, 0x82]), "a sequence");
+            Self { key: EncodingKey::from_rsa_der(key), algorithm: Algorithm::RS256, id }
         }
 
         fn jwk(&self) -> Value {

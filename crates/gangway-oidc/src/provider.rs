@@ -227,6 +227,7 @@ impl Provider {
         let tokens = self.tokens(&metadata, grant).await.map_err(|refusal| match refusal {
             // The code was used before, or is none: the browser may begin anew.
             TokenRefusal::Grant => LoginError::NotBegun("the provider does not know the code, or no longer"),
+            TokenRefusal::User(error) => LoginError::Denied(format!("the provider refuses the log-in: `{error}`")),
             TokenRefusal::Other(error) => error,
         })?;
         let id_token = tokens.id_token.as_deref().ok_or_else(|| {
@@ -266,9 +267,14 @@ impl Provider {
         let turn = timeout(RENEWAL_TURN_WITHIN, self.renewing.acquire()).await;
         let Ok(Ok(_permit)) = turn else { return Err(LoginError::Busy.into()) };
         let metadata = self.metadata().await?;
+        // Before the refresh token is used up: without keys its answer could not be judged.
+        self.keys(&metadata, DOCUMENT_AGE_MAX).await?;
         let tokens =
             self.tokens(&metadata, Grant::Refresh(last.token.expose())).await.map_err(|refusal| match refusal {
                 TokenRefusal::Grant => RenewalError::Ended("the provider does not renew the session".to_owned()),
+                TokenRefusal::User(error) => {
+                    RenewalError::Ended(format!("the provider wants to ask the user: `{error}`"))
+                }
                 TokenRefusal::Other(error) => RenewalError::Failed(error),
             })?;
         // From here on the refresh token may count as used: what does not hold cannot be asked for again.
@@ -510,7 +516,7 @@ impl Provider {
 fn renewal(tokens: &Tokens, verified: Option<&Verified>, last: Option<&Renewal>, now: UnixSeconds) -> Option<Renewal> {
     let token = tokens.refresh_token.as_deref().or(last.map(|last| last.token.expose()))?;
     let of_id_token = || verified.map(|verified| verified.expires.saturating_sub(now));
-    Some(Renewal::new(token.to_owned(), tokens.expires_in.or_else(of_id_token), now))
+    Some(Renewal::new(token.to_owned(), tokens.expires_in.or_else(of_id_token), last, now))
 }
 
 /// A number by chance that nobody guesses, as text for URLs.

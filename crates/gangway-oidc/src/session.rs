@@ -54,6 +54,9 @@ pub(crate) struct Renewal {
     /// Until when counts what it said last.
     #[serde(rename = "l")]
     lasts: UnixSeconds,
+    /// How often the session was renewed.
+    #[serde(rename = "n", default)]
+    count: u32,
 }
 
 /// A refresh token. Never shown.
@@ -82,11 +85,12 @@ const LASTS_DEFAULT: u64 = 300;
 const ASKED_BEFORE_MAX: u64 = 60;
 
 impl Renewal {
-    /// `lifetime` is in seconds, as the provider says it.
-    pub(crate) fn new(token: String, lifetime: Option<u64>, now: UnixSeconds) -> Self {
+    /// `lifetime` is in seconds, as the provider says it; `last` is the renewal before this one.
+    pub(crate) fn new(token: String, lifetime: Option<u64>, last: Option<&Self>, now: UnixSeconds) -> Self {
         let lifetime = lifetime.unwrap_or(LASTS_DEFAULT).max(LASTS_MIN);
         let lasts = now.saturating_add(lifetime);
-        Self { token: RefreshToken(token), due: lasts - (lifetime / 5).min(ASKED_BEFORE_MAX), lasts }
+        let due = lasts - (lifetime / 5).min(ASKED_BEFORE_MAX);
+        Self { token: RefreshToken(token), due, lasts, count: last.map_or(0, |last| last.count.saturating_add(1)) }
     }
 }
 
@@ -134,10 +138,11 @@ impl Session {
         }
     }
 
-    /// Whether the provider has been asked about this one later than about the other one.
+    /// Whether the provider has been asked about this one later than about the other one. How long its word counts does not
+    /// tell: that may be shorter than before.
     pub fn is_newer_than(&self, other: &Self) -> bool {
-        let lasts = |session: &Self| session.renewal.as_ref().map(|renewal| renewal.lasts);
-        lasts(self) > lasts(other)
+        let count = |session: &Self| session.renewal.as_ref().map(|renewal| renewal.count);
+        count(self) > count(other)
     }
 
     /// Which session it is.
@@ -222,7 +227,7 @@ mod tests {
     #[test]
     fn the_providers_word_counts_as_long_as_it_says_and_is_asked_for_before() {
         let begun = |lifetime: Option<u64>| {
-            let renewal = Some(Renewal::new("s3cret".into(), lifetime, NOW));
+            let renewal = Some(Renewal::new("s3cret".into(), lifetime, None, NOW));
             Session::begin(SessionId("1".into()), User::default(), renewal, &settings(), NOW)
         };
         for (lifetime, due, overdue) in
@@ -236,7 +241,8 @@ mod tests {
         let without = Session::begin(SessionId("1".into()), User::default(), None, &settings(), NOW);
         assert_eq!(without.freshness(u64::MAX), Freshness::Fresh, "there is no token to ask with");
         let (old, user) = (begun(Some(300)), User { subject: "s".into(), ..User::default() });
-        let new = old.renewed(user, Renewal::new("s3cret".into(), Some(300), NOW + 250));
+        // The provider may say that its word counts for less time than before.
+        let new = old.renewed(user, Renewal::new("s3cret".into(), Some(30), old.renewal(), NOW + 250));
         assert!(new.is_newer_than(&old) && !old.is_newer_than(&new) && !old.is_newer_than(&old));
         assert_eq!((new.id(), new.ends(), &*new.user().subject), (old.id(), old.ends(), "s"));
         assert!(!format!("{new:?}").contains("s3cret"));

@@ -51,8 +51,8 @@ pub struct BegunSession {
 pub enum SessionEvent {
     /// A user has logged in.
     Begun(BegunSession),
-    /// A user has logged out.
-    Ended(SessionId),
+    /// A user has logged out, or a session was not renewed. It would have counted until then.
+    Ended(SessionId, UnixSeconds),
     /// The provider has logged a user out.
     EndedAtProvider {
         /// The name of the provider.

@@ -21,6 +21,8 @@ pub(crate) struct Tokens {
 pub(crate) enum TokenRefusal {
     /// The code or the refresh token does not count, or no longer: `invalid_grant`.
     Grant,
+    /// The provider wants to see the user, and says why (OpenID Connect Core 1.0, section 3.1.2.6).
+    User(String),
     /// Anything else.
     Other(LoginError),
 }
@@ -47,6 +49,9 @@ pub(crate) fn parse(answer: &Answer) -> Result<Tokens, TokenRefusal> {
         let error: String = refusal.chars().filter(char::is_ascii_graphic).take(64).collect();
         return Err(match &*error {
             "invalid_grant" => TokenRefusal::Grant,
+            "interaction_required" | "login_required" | "consent_required" | "access_denied" => {
+                TokenRefusal::User(error)
+            }
             "" => invalid(format!("the token endpoint answers {}", answer.status.as_u16())),
             error => invalid(format!("the token endpoint refuses with `{error}`")),
         });
@@ -118,5 +123,7 @@ mod tests {
             assert!(!format!("{error:?}").contains("s3cret"), "{body}");
         }
         assert_eq!(read(400, r#"{"error":"invalid_grant"}"#).err(), Some(TokenRefusal::Grant));
+        let wanted = read(400, r#"{"error":"interaction_required"}"#).err();
+        assert_eq!(wanted, Some(TokenRefusal::User("interaction_required".to_owned())));
     }
 }

@@ -666,7 +666,7 @@ async fn sessions_are_registered_and_their_ends_heeded() {
         browser.log_in(&provider, "/").await;
         browser.page("/.gangway/oidc/logout").await;
         let events = told(&mut plane);
-        let [SessionEvent::Begun(begun), SessionEvent::Ended(ended)] = &events[..] else { panic!("{events:?}") };
+        let [SessionEvent::Begun(begun), SessionEvent::Ended(ended, _)] = &events[..] else { panic!("{events:?}") };
         assert_eq!(begun.id, *ended);
     }
 }
@@ -915,7 +915,7 @@ async fn a_session_that_a_provider_does_not_renew_counts_no_longer_than_its_word
             browser.cookies.insert(SESSION.into(), sealed.clone());
             assert_eq!(browser.page("/").await.status, expected, "{what}, {ago}: asked again");
             assert_eq!(provider.asked("/token"), asked, "{what}, {ago}: the provider is left alone");
-            let ends = told(&mut plane).into_iter().filter(|event| matches!(event, SessionEvent::Ended(_))).count();
+            let ends = told(&mut plane).into_iter().filter(|event| matches!(event, SessionEvent::Ended(..))).count();
             assert_eq!(ends, usize::from(has_ended), "{what}, {ago}");
         }
     }
@@ -933,7 +933,7 @@ async fn a_session_that_a_provider_does_not_renew_counts_no_longer_than_its_word
     }
     assert_eq!(others.join_all().await, [401; 20]);
     assert_eq!(provider.asked("/token"), asked + 1, "its answer counts for all who have waited");
-    assert!(matches!(told(&mut plane)[..], [SessionEvent::Ended(_)]));
+    assert!(matches!(told(&mut plane)[..], [SessionEvent::Ended(..)]));
     assert_eq!(browser.log_in(&provider, "/").await.status, 303, "and the user begins anew");
 }
 

@@ -3,6 +3,7 @@
 //! The firewall gets the head and the beginning of the body as the client has sent them, beside what Gangway knows of the
 //! client. Only its own yes lets a request in without a doubt.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub(crate) struct AppsecService {
     appsec: Appsec,
     endpoint: ActiveEndpoint,
     target: Box<str>,
+    /// Marks its questions. It is told to nobody else, so that nobody can pretend to be one of them.
+    mark: Box<str>,
 }
 
 /// A request that the firewall is asked about.
@@ -60,8 +63,6 @@ pub(super) struct Inspection<'a> {
     /// The body, as far as the firewall sees it.
     pub(super) body: &'a [u8],
     pub(super) connector: &'a Connector,
-    /// What our questions have in common, and nobody else's.
-    pub(super) own_mark: &'a str,
 }
 
 impl AppsecService {
@@ -70,11 +71,16 @@ impl AppsecService {
         let url: Uri = url.parse().ok()?;
         let target = url.path_and_query().map_or("/", |target| target.as_str());
         let endpoint = endpoint(url.scheme_str()?, url.authority()?)?;
-        Some(Self { appsec, endpoint, target: target.into() })
+        let mark = format!("gangway-{:016x}-appsec", fastrand::u64(..)).into();
+        Some(Self { appsec, endpoint, target: target.into(), mark })
     }
 
     /// Asks about a request. An error is the reply for the client.
     pub(super) async fn inspect(&self, on_doubt: OnDoubt, request: Inspection<'_>) -> Result<(), LocalReply> {
+        if subrequest::is_of_ours(&request.head.fields, &self.mark) {
+            // That is no doubt: there would be one more question about each question.
+            return Err(unavailable(&EngineError::Invalid("it leads back to this route".to_owned())));
+        }
         let verdict = match timeout(ANSWER_TIME, self.ask(request)).await {
             Ok(verdict) => verdict,
             Err(_) => Err(EngineError::Unreachable("there was no answer in time".to_owned())),
@@ -89,11 +95,6 @@ impl AppsecService {
     }
 
     async fn ask(&self, request: Inspection<'_>) -> Result<Verdict, EngineError> {
-        // Another mark than that of other questions: those may well be inspected.
-        let mark = format!("{}-appsec", request.own_mark);
-        if subrequest::is_of_ours(&request.head.fields, &mark) {
-            return Err(EngineError::Invalid("it leads back to this route".to_owned()));
-        }
         let key = self.appsec.key().await?;
         let _in_flight = self.endpoint.state.begin();
         let subrequest = Subrequest {
@@ -101,7 +102,7 @@ impl AppsecService {
             endpoint: &self.endpoint,
             method: if request.body.is_empty() { Method::GET } else { Method::POST },
             target: &self.target,
-            fields: &self.fields(request, &key, &mark),
+            fields: &self.fields(request, &key),
             body: request.body,
             connect_time: CONNECT_TIME,
         };
@@ -121,7 +122,7 @@ impl AppsecService {
 
     /// The fields of the question: the client's as it has sent them, without those that belong to its connection or are for
     /// us; and what Gangway knows of the request.
-    fn fields(&self, request: Inspection<'_>, key: &HeaderValue, mark: &str) -> Fields {
+    fn fields(&self, request: Inspection<'_>, key: &HeaderValue) -> Fields {
         let Inspection { head, admission, body, .. } = request;
         let mut fields = Fields::default();
         fields.push_known(FieldKind::Host, b"Host", &[self.endpoint.host.as_bytes()]);
@@ -132,7 +133,7 @@ impl AppsecService {
         }
         let client: IpAddr = admission.origin.client;
         fields.push(b"X-Crowdsec-Appsec-Ip", AddressText::of(client).bytes());
-        fields.push(b"X-Crowdsec-Appsec-Uri", head.target.as_bytes());
+        fields.push(b"X-Crowdsec-Appsec-Uri", uri(&head.target).as_bytes());
         fields.push(b"X-Crowdsec-Appsec-Host", head.fields.get(FieldKind::Host).unwrap_or_default());
         fields.push(b"X-Crowdsec-Appsec-Verb", head.method.as_str().as_bytes());
         fields.push(b"X-Crowdsec-Appsec-Http-Version", version(head));
@@ -140,7 +141,7 @@ impl AppsecService {
             fields.push(b"X-Crowdsec-Appsec-User-Agent", agent);
         }
         fields.push(b"X-Crowdsec-Appsec-Api-Key", key.as_bytes());
-        subrequest::mark(&head.fields, mark, &mut fields);
+        subrequest::mark(&head.fields, &self.mark, &mut fields);
         fields
     }
 }
@@ -157,6 +158,29 @@ fn is_of_client(field: Field<'_>) -> bool {
     );
     let is_own = field.name.get(..OWN_FIELDS.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(OWN_FIELDS));
     !is_ours && !is_own && !field.kind.is_for_one_hop() && !field.name.eq_ignore_ascii_case(LOOP_FIELD)
+}
+
+/// The target of a request as the firewall can read it, which refuses what is no URI to it: two slashes at the beginning are
+/// an authority, and a percent sign begins an escape (RFC 3986, sections 3.2 and 2.1). Whoever can have it refuse a question
+/// would pass unseen where the owner admits on doubt.
+fn uri(target: &str) -> Cow<'_, str> {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let is_escape =
+        |at: usize| path.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    if !path.starts_with("//") && path.match_indices('%').all(|(at, _)| is_escape(at)) {
+        return Cow::Borrowed(target);
+    }
+    let mut uri = String::with_capacity(target.len() + 8);
+    let begin = path.len() - path.trim_start_matches('/').len();
+    uri.push_str(if begin > 0 { "/" } else { "" });
+    for (at, char) in path.char_indices().skip_while(|(at, _)| *at < begin) {
+        match char {
+            '%' if !is_escape(at) => uri.push_str("%25"),
+            char => uri.push(char),
+        }
+    }
+    uri.push_str(query);
+    Cow::Owned(uri)
 }
 
 /// The version of HTTP that the client speaks, as the firewall reads it.
@@ -230,6 +254,21 @@ fn endpoint(scheme: &str, authority: &Authority) -> Option<ActiveEndpoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_firewall_would_refuse_to_read_is_written_so_that_it_can() {
+        for (target, read) in [
+            ("/a/b?x=//%zz", "/a/b?x=//%zz"),
+            ("*", "*"),
+            ("//a:b/../index.php?id=1", "/a:b/../index.php?id=1"),
+            ("///x", "/x"),
+            ("/a%zz%41%4", "/a%25zz%41%254"),
+            ("/%", "/%25"),
+            ("//%é?%", "/%25é?%"),
+        ] {
+            assert_eq!(uri(target), read, "{target}");
+        }
+    }
 
     #[test]
     fn a_url_names_a_place_a_host_and_a_path() {

@@ -107,8 +107,33 @@ impl Approval {
     }
 
     pub(super) fn add_cookies(&self, fields: &mut Fields) {
-        fields.extend_from(&self.cookies, |_| true);
+        if self.cookies.len() > 0 {
+            keep_from_shared_caches(fields);
+            fields.extend_from(&self.cookies, |_| true);
+        }
     }
+}
+
+/// Makes a response one for its client alone. `Set-Cookie` keeps no cache from storing it (RFC 9111, section 7.3), and one
+/// before Gangway would give the cookies of one user to others.
+fn keep_from_shared_caches(fields: &mut Fields) {
+    for name in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"] {
+        fields.remove_named(name.as_bytes());
+    }
+    let is_shared = |directive: &&[u8]| {
+        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        [&b"public"[..], b"s-maxage", b"private"].iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let mut directives = b"private".to_vec();
+    for value in fields.all_named(b"cache-control") {
+        for directive in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if !directive.is_empty() && !is_shared(&directive) {
+                directives.extend(b", ");
+                directives.extend(directive);
+            }
+        }
+    }
+    fields.set(b"Cache-Control", &directives);
 }
 
 /// Removes what an application could take for a statement about the user. `Authorization` is a credential, which an

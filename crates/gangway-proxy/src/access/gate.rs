@@ -254,8 +254,7 @@ impl AccessControl {
         match &self.appsec {
             Some(service) => {
                 let AtGate { head, admission, body, connector, .. } = *request;
-                let own_mark = &self.question_mark;
-                service.inspect(on_doubt, Inspection { head, admission, body, connector, own_mark }).await
+                service.inspect(on_doubt, Inspection { head, admission, body, connector }).await
             }
             // A table closes such a route.
             None => Err(FailureReply::new(Reason::RouteClosed).into()),

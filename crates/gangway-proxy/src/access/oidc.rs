@@ -162,7 +162,7 @@ impl OidcLogins {
         // Where there is no room for it here, the register must know it all the more.
         let is_new = self.ended.insert(session.id(), session.ends(), now) || !self.ended.has(session.id());
         if is_new {
-            self.tell(SessionEvent::Ended(session.id().clone()));
+            self.tell(SessionEvent::Ended(session.id().clone(), session.ends()));
         }
         is_new
     }

@@ -85,7 +85,8 @@ impl Renewals {
             return Some(Arc::clone(slot));
         }
         if known.len() >= SESSIONS_MAX {
-            known.retain(|_, slot| is_needed(slot, now));
+            // One that a request holds is about to be asked.
+            known.retain(|_, slot| Arc::strong_count(slot) > 1 || is_needed(slot, now));
         }
         (known.len() < SESSIONS_MAX).then(|| Arc::clone(known.entry(session.id().clone()).or_default()))
     }

@@ -53,9 +53,8 @@ pub(super) enum Asked {
     NamedHost,
     /// It is a form from the host that it is for, by a browser that has a CSRF cookie. Every client can send another one.
     OwnForm,
-    /// It names an origin, which is what is refused. Only for what a browser is refused that has logged in: nobody else
-    /// can make it send its cookies.
-    Origin,
+    /// Its origin is the host that it asks for, which the route is for by name. Anybody can send another one.
+    OwnOrigin,
     /// It names no origin.
     NoOrigin,
 }
@@ -161,7 +160,7 @@ pub(super) const KNOWN: &[Known] = &[
         len: Some(19),
         texts: &[b"origin not allowed\n"],
         within: 19,
-        asked: &[Asked::Origin],
+        asked: &[Asked::OwnOrigin],
         refuted: Refuted::ByTime,
     },
     Known {
@@ -182,7 +181,7 @@ pub(super) const KNOWN: &[Known] = &[
         len: None,
         texts: &[b"\x81\x0fInvalid origin!"],
         within: 17,
-        asked: &[Asked::Origin],
+        asked: &[Asked::OwnOrigin],
         refuted: Refuted::ByTime,
     },
     // As a page, or as plain text to scripts. Rails 7.1 has put a few words between host and advice.

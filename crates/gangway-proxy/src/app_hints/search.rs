@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gangway_model::HostPattern;
 use http::Method;
 use memchr::memmem;
 use tokio::sync::Notify;
@@ -62,11 +63,10 @@ impl Search {
         let usual = if scheme == "https" { 443 } else { 80 };
         let port = admission.port.filter(|port| *port != usual).map_or_else(String::new, |port| format!(":{port}"));
         let own = format!("{scheme}://{host}{port}");
-        // A browser knows the public URL, also where a proxy before Gangway tells another one.
-        let is_of_browser =
-            |known: &Known| known.asked.iter().any(|asked| matches!(asked, Asked::OwnForm | Asked::Origin));
-        let names_origin = rows.iter().zip(KNOWN).any(|(row, known)| row.is_some() && is_of_browser(known));
-        let origin = origin_of(head).filter(|_| names_origin).map_or(own, str::to_owned);
+        // A browser knows that a proxy before Gangway speaks TLS, also where that tells nobody. Nothing else that a client
+        // says of its origin is told: people are to trust what stands in a hint.
+        let secure = format!("https://{host}");
+        let origin = if origin_of(head) == Some(&*secure) { secure } else { own };
         let sighting = Sighting { endpoint: endpoint.key.clone(), origin: origin.into(), host: host.into() };
         Some(Self {
             active: Arc::clone(active),
@@ -136,19 +136,30 @@ impl Known {
 }
 
 impl Asked {
-    fn holds(self, Answered { head, admission, active, .. }: &Answered<'_>) -> bool {
+    fn holds(self, answered: &Answered<'_>) -> bool {
+        let Answered { head, admission, active, .. } = answered;
         match self {
             Self::Page => head.method == Method::GET,
-            Self::NamedHost => !active.route.hosts.is_empty(),
+            Self::NamedHost => is_named(active, admission.host(head)),
             Self::OwnForm => {
                 let has_cookie = |cookie: &[u8]| memmem::find(cookie, b"csrftoken=").is_some();
-                origin_of(head).is_some_and(|origin| host_in(origin) == admission.host(head))
-                    && head.fields.all(FieldKind::Cookie).any(has_cookie)
+                Self::OwnOrigin.holds(answered) && head.fields.all(FieldKind::Cookie).any(has_cookie)
             }
-            Self::Origin => origin_of(head).is_some(),
+            Self::OwnOrigin => {
+                let host = admission.host(head);
+                origin_of(head).is_some_and(|origin| host_in(origin) == host) && is_named(active, host)
+            }
             Self::NoOrigin => head.fields.all_named(b"origin").next().is_none(),
         }
     }
+}
+
+/// Whether the route is for this host by its name. On a route for any host, anybody can ask for any.
+fn is_named(active: &ActiveRoute, host: &str) -> bool {
+    active.route.hosts.iter().any(|pattern| match pattern {
+        HostPattern::Exact(_) | HostPattern::Wildcard(_) => pattern.matches(host),
+        HostPattern::AnyDomain(_) | HostPattern::Any => false,
+    })
 }
 
 /// The origin that the client names (RFC 6454), if it is one of http or https with a host of ordinary form.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gangway_model::HostPattern;
 use http::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -25,7 +26,14 @@ type Request = (&'static str, &'static [(&'static str, &'static str)]);
 const PAGE: Request = ("GET", &[]);
 const EVENT_STREAM: Request = ("GET", &[("accept", "text/event-stream")]);
 const FORM: Request = ("POST", &[("origin", "https://docs.example.com"), ("cookie", "a=b; csrftoken=c")]);
-const OTHER_ORIGIN: Request = ("POST", &[("origin", "https://public.example.com")]);
+const OWN_ORIGIN: Request = ("POST", &[("origin", "https://docs.example.com")]);
+
+/// What anybody can send, which Grafana refuses as well.
+const OTHER_ORIGINS: [Request; 3] = [
+    ("POST", &[("origin", "https://a b")]),
+    ("GET", &[("origin", "https://evil.example"), ("cookie", "grafana_session=x")]),
+    ("GET", &[("origin", "https://docs.example.com.evil.example"), ("cookie", "grafana_session=x")]),
+];
 
 /// The answers in `tests/refusals`, each with what they are recognised as, and the request that gets them.
 const ANSWERS: &[(&str, Refusal, Request)] = &[
@@ -37,7 +45,7 @@ const ANSWERS: &[(&str, Refusal, Request)] = &[
     (include_str!("../../tests/refusals/django-form-api.http"), Refusal::FormOfDjango, FORM),
     (include_str!("../../tests/refusals/django-host.http"), Refusal::HostOfDjango, PAGE),
     (include_str!("../../tests/refusals/django-host-debug.http"), Refusal::HostOfDjango, PAGE),
-    (include_str!("../../tests/refusals/grafana.http"), Refusal::OriginOfGrafana, OTHER_ORIGIN),
+    (include_str!("../../tests/refusals/grafana.http"), Refusal::OriginOfGrafana, OWN_ORIGIN),
     (include_str!("../../tests/refusals/n8n-event-stream.http"), Refusal::EventStreamOfN8n, EVENT_STREAM),
     (include_str!("../../tests/refusals/rails.http"), Refusal::HostOfRails, PAGE),
     (include_str!("../../tests/refusals/rails-6.http"), Refusal::HostOfRails, PAGE),
@@ -126,7 +134,8 @@ fn admission(head: &RequestHead) -> Admission {
 fn route(has_host: bool) -> Arc<ActiveRoute> {
     let table = table(|route| {
         if !has_host {
-            route.hosts.clear();
+            // As a route without a host is compiled.
+            route.hosts = vec![HostPattern::Any, HostPattern::AnyDomain("docs".into())];
         }
     });
     table.routes().iter().find(|active| !active.ready.is_empty()).expect("the route").clone()
@@ -134,16 +143,15 @@ fn route(has_host: bool) -> Arc<ActiveRoute> {
 
 #[test]
 fn every_answer_is_recognised_in_pieces_of_every_size() {
-    let own = || format!("https://{HOST}");
+    let origin = format!("https://{HOST}");
     for (text, refusal, request) in ANSWERS {
-        let origin = if *request == OTHER_ORIGIN { "https://public.example.com".into() } else { own() };
         for len in [1, 2, 7, 49, 50, 51, 100, 4096, usize::MAX] {
             let found = Passing::of(text).in_pieces(len).refusals(*request, &route(true));
             assert_eq!(found, [(*refusal, origin.clone(), HOST.to_owned())], "pieces of {len}:\n{text}");
         }
     }
     for len in [1, 5, 17, usize::MAX] {
-        let found = Passing::switched(FRAMES_OF_N8N).in_pieces(len).refusals(OTHER_ORIGIN, &route(true));
+        let found = Passing::switched(FRAMES_OF_N8N).in_pieces(len).refusals(OWN_ORIGIN, &route(true));
         assert_eq!(found[0].0, Refusal::WebSocketOfN8n, "pieces of {len}");
     }
 }
@@ -197,7 +205,7 @@ fn only_the_beginning_of_an_answer_is_looked_at() {
     }
     let mut late = vec![0x81, 0x01, b'x'];
     late.extend(FRAMES_OF_N8N);
-    assert!(!Passing::switched(&late).is_recognised(OTHER_ORIGIN));
+    assert!(!Passing::switched(&late).is_recognised(OWN_ORIGIN));
 }
 
 #[test]
@@ -214,18 +222,21 @@ fn requests_that_anybody_can_make_up_say_nothing() {
         for form in forms {
             assert!(!Passing::of(text).is_recognised(form), "{form:?}");
         }
-        // A proxy before Gangway speaks TLS, and tells nobody.
+        // What a client says of scheme and port is not told.
         let plain = ("POST", &[("origin", "http://docs.example.com:8080"), ("cookie", "csrftoken=c")][..]);
-        assert!(Passing::of(text).is_recognised(plain));
+        let found = Passing::of(text).refusals(plain, &route(true));
+        assert_eq!(found, [(Refusal::FormOfDjango, format!("https://{HOST}"), HOST.to_owned())]);
     }
     for name in [Refusal::AnyRequestOfAiohttp, Refusal::HostOfDjango] {
         for (text, ..) in named(name).filter(|(text, ..)| !text.contains("DisallowedHost")) {
             assert!(!Passing::of(text).is_recognised(("POST", &[])), "{name:?}");
         }
     }
-    for (text, _, request) in named(Refusal::OriginOfGrafana) {
+    for (text, ..) in named(Refusal::OriginOfGrafana) {
         assert!(!Passing::of(text).is_recognised(PAGE));
-        assert!(!Passing::of(text).is_recognised(("POST", &[("origin", "https://a b")])), "{request:?}");
+        for request in OTHER_ORIGINS {
+            assert!(!Passing::of(text).is_recognised(request), "{request:?}");
+        }
     }
     for (text, ..) in named(Refusal::EventStreamOfN8n) {
         assert!(!Passing::of(text).is_recognised(("GET", &[("origin", "https://evil.example")])));
@@ -236,6 +247,8 @@ fn requests_that_anybody_can_make_up_say_nothing() {
         Refusal::HostOfRails,
         Refusal::HostOfVite,
         Refusal::HostOfVitePreview,
+        Refusal::OriginOfGrafana,
+        Refusal::FormOfDjango,
     ];
     for (text, refusal, request) in ANSWERS.iter().filter(|(_, refusal, _)| of_hosts.contains(refusal)) {
         let found = Passing::of(text).refusals(*request, &route(false));
@@ -264,8 +277,8 @@ fn answers_that_look_alike_are_none() {
         (html(403, "<title>403 Forbidden</title><h1>Forbidden <span>(403)</span></h1>"), FORM),
         (html(403, "<center><h1>403 Forbidden</h1></center><hr><center>nginx</center>"), FORM),
         (html(400, "<title>Bad Request (400)</title><h1>Bad Request (400)</h1><p>No file</p>"), PAGE),
-        (plain(403, "origin not allowed"), OTHER_ORIGIN),
-        (plain(403, "your origin is not allowed"), OTHER_ORIGIN),
+        (plain(403, "origin not allowed"), OWN_ORIGIN),
+        (plain(403, "your origin is not allowed"), OWN_ORIGIN),
         (plain(403, "Blocked request. This host is not allowed."), PAGE),
         (plain(403, "Blocked host: add it to the configuration"), PAGE),
     ] {

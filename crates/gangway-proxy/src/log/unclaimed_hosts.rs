@@ -104,7 +104,9 @@ impl UnclaimedNames {
     }
 
     fn shown(&self) -> String {
-        let shown: Vec<&str> = self.local.iter().chain(&self.other).take(SHOWN_MAX).map(|name| &**name).collect();
+        // A name may have been answered in both ways: before there is a certificate, only by an alert.
+        let other = self.other.iter().filter(|name| !self.local.contains(name));
+        let shown: Vec<&str> = self.local.iter().chain(other).take(SHOWN_MAX).map(|name| &**name).collect();
         shown.join(", ")
     }
 }
@@ -124,6 +126,10 @@ mod tests {
         }
         assert_eq!((seen.pages, seen.alerts), (2, 1000));
         assert_eq!(seen.shown(), "typo.lan, n0.example.org, n1.example.org");
+        let mut seen = UnclaimedNames::default();
+        seen.note("typo.lan", UnclaimedOutcome::Alert);
+        seen.note("typo.lan", UnclaimedOutcome::Page);
+        assert_eq!(seen.shown(), "typo.lan");
         assert_eq!((seen.local.len(), seen.other.len()), (1, SHOWN_MAX));
     }
 }

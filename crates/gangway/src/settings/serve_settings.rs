@@ -446,6 +446,6 @@ mod tests {
         let shown: Vec<_> =
             errors.iter().map(|error| error.diagnostic("nothing")).map(|found| (found.code.0, found.place)).collect();
         assert_eq!(shown, [(902, Place::Flag("--acme-wildcard".into()))]);
-        assert_eq!(notes(&[(&CROWDSEC_APPSEC_URL, "http://127.0.0.1:7422")]), ["it would look at no request"]);
+        assert_eq!(notes(&[(&CROWDSEC_APPSEC_URL, "http://127.0.0.1:7422")]), ["it needs `--crowdsec-url`"]);
     }
 }
