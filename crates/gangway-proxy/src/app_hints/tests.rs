@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::HostPattern;
+use gangway_model::{HostPattern, Hostname};
 use http::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -133,10 +133,11 @@ fn admission(head: &RequestHead) -> Admission {
 /// A route for a certain host, or for all.
 fn route(has_host: bool) -> Arc<ActiveRoute> {
     let table = table(|route| {
-        if !has_host {
+        route.hosts = match has_host {
+            true => vec![HostPattern::Exact(Hostname::parse(HOST, &mut Vec::new()).expect("a name"))],
             // As a route without a host is compiled.
-            route.hosts = vec![HostPattern::Any, HostPattern::AnyDomain("docs".into())];
-        }
+            false => vec![HostPattern::Any, HostPattern::AnyDomain("docs".into())],
+        };
     });
     table.routes().iter().find(|active| !active.ready.is_empty()).expect("the route").clone()
 }

@@ -126,10 +126,10 @@ mod tests {
         }
         assert_eq!((seen.pages, seen.alerts), (2, 1000));
         assert_eq!(seen.shown(), "typo.lan, n0.example.org, n1.example.org");
+        assert_eq!((seen.local.len(), seen.other.len()), (1, SHOWN_MAX));
         let mut seen = UnclaimedNames::default();
         seen.note("typo.lan", UnclaimedOutcome::Alert);
         seen.note("typo.lan", UnclaimedOutcome::Page);
         assert_eq!(seen.shown(), "typo.lan");
-        assert_eq!((seen.local.len(), seen.other.len()), (1, SHOWN_MAX));
     }
 }
