@@ -113,7 +113,7 @@ pub fn start(
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
     let Sources { compiled, certificates, whereabouts, logins, geography, bouncer, appsec, pages } = sources;
-    let appsec = appsec.and_then(|(appsec, url)| AppsecService::new(appsec, &url));
+    let appsec = appsec.and_then(|(appsec, url)| AppsecService::new(appsec, &url, settings.limits.appsec_answer));
     let metrics = Arc::new(metrics);
     let (table_seat, tables) = seat(ActiveTable::default());
     let suspects = Arc::<Suspects>::default();

@@ -41,6 +41,8 @@ pub struct Limits {
     pub requests_per_address: usize,
     /// Bytes of memory of the whole process.
     pub memory: usize,
+    /// Time for the whole answer of the web application firewall, for which the client waits.
+    pub appsec_answer: Duration,
 }
 
 impl Limits {
@@ -84,6 +86,8 @@ impl Default for Limits {
             connections_per_address: 512,
             requests_per_address: 1024,
             memory: memory_limit::default_bytes(),
+            // CrowdSec's bouncer for nginx waits for 700 ms, the one for HAProxy for 5 s.
+            appsec_answer: Duration::from_secs(1),
         }
     }
 }

@@ -11,6 +11,7 @@ use gangway_crowdsec::EngineError;
 use gangway_model::{
     Authentication, BasicAuth, BasicUser, ClientKey, LoginMethod, Middleware, OnDoubt, RateLimit, Scheme,
 };
+use gangway_proxy::ProxySettings;
 use gangway_testkit::appsec::{
     ATTACK, AppsecComponent, BOT, CHALLENGE_PATH, Fault, SUSPICIOUS, UNAVAILABLE_FOR_LEGAL_REASONS, allow, reply,
 };
@@ -38,7 +39,15 @@ fn inspected(mut route: RouteToServe, on_doubt: OnDoubt) -> RouteToServe {
 
 /// A plane that asks `component`, with one route that is closed where that cannot be asked, and one that is open.
 async fn plane(component: &AppsecComponent, endpoint: std::net::SocketAddr) -> Plane {
-    let mut plane = Plane::start_with_appsec(&component.url, |_| {});
+    plane_with(component, endpoint, |_| {}).await
+}
+
+async fn plane_with(
+    component: &AppsecComponent,
+    endpoint: std::net::SocketAddr,
+    change: impl FnOnce(&mut ProxySettings),
+) -> Plane {
+    let mut plane = Plane::start_with_appsec(&component.url, change);
     let closed = inspected(route(CLOSED, endpoint), OnDoubt::Close);
     let open = inspected(route(OPEN, endpoint), OnDoubt::Admit);
     plane.serve(vec![closed, open]).await;
@@ -483,7 +492,8 @@ async fn a_firewall_that_fails_in_any_way_closes_and_opens_as_its_route_says() {
 #[tokio::test]
 async fn a_no_counts_however_it_is_said_and_whatever_the_route_says() {
     let (component, (address, application)) = (component().await, app("a").await);
-    let plane = plane(&component, address).await;
+    // On a busy machine an answer takes its time, and without one the request would be let in where the label says so.
+    let plane = plane_with(&component, address, |settings| settings.limits.appsec_answer = STUCK).await;
     for said in [
         Fault::Status(403),
         Fault::Says(reply(403, "no JSON")),

@@ -35,10 +35,6 @@ use crate::upstream::transport::EndpointTransport;
 /// own bouncers, since files are larger than any bound; `body-limit` lets nothing be behind them.
 pub(super) const BODY_MAX: usize = 1 << 20;
 
-/// How long the whole answer may take, since the client waits for it. CrowdSec's bouncer for nginx waits for 700 ms, the
-/// one for HAProxy for 5 s.
-const ANSWER_TIME: Duration = Duration::from_secs(1);
-
 /// How long a connection may take.
 const CONNECT_TIME: Duration = Duration::from_millis(500);
 
@@ -53,6 +49,8 @@ pub(crate) struct AppsecService {
     target: Box<str>,
     /// Marks its questions. It is told to nobody else, so that nobody can pretend to be one of them.
     mark: Box<str>,
+    /// How long the whole answer may take.
+    answer_time: Duration,
 }
 
 /// A request that the firewall is asked about.
@@ -67,12 +65,12 @@ pub(super) struct Inspection<'a> {
 
 impl AppsecService {
     /// The firewall at a URL. None if that names no host.
-    pub(crate) fn new(appsec: Appsec, url: &str) -> Option<Self> {
+    pub(crate) fn new(appsec: Appsec, url: &str, answer_time: Duration) -> Option<Self> {
         let url: Uri = url.parse().ok()?;
         let target = url.path_and_query().map_or("/", |target| target.as_str());
         let endpoint = endpoint(url.scheme_str()?, url.authority()?)?;
         let mark = format!("gangway-{:016x}-appsec", fastrand::u64(..)).into();
-        Some(Self { appsec, endpoint, target: target.into(), mark })
+        Some(Self { appsec, endpoint, target: target.into(), mark, answer_time })
     }
 
     /// Asks about a request. An error is the reply for the client.
@@ -81,7 +79,7 @@ impl AppsecService {
             // That is no doubt: there would be one more question about each question.
             return Err(unavailable(&EngineError::Invalid("it leads back to this route".to_owned())));
         }
-        let verdict = match timeout(ANSWER_TIME, self.ask(request)).await {
+        let verdict = match timeout(self.answer_time, self.ask(request)).await {
             Ok(verdict) => verdict,
             Err(_) => Err(EngineError::Unreachable("there was no answer in time".to_owned())),
         };
