@@ -47,7 +47,7 @@ pub(crate) struct AppsecService {
     appsec: Appsec,
     endpoint: ActiveEndpoint,
     target: Box<str>,
-    /// Marks its questions. It is told to nobody else, so that nobody can pretend to be one of them.
+    /// Marks its questions. No other service learns it, so that no client can pretend to be one of them.
     mark: Box<str>,
     /// How long the whole answer may take.
     answer_time: Duration,
@@ -159,8 +159,8 @@ fn is_of_client(field: Field<'_>) -> bool {
 }
 
 /// The target of a request as the firewall can read it, which refuses what is no URI to it: two slashes at the beginning are
-/// an authority, and a percent sign begins an escape (RFC 3986, sections 3.2 and 2.1). Whoever can have it refuse a question
-/// would pass unseen where the owner admits on doubt.
+/// an authority, and a percent sign begins an escape (RFC 3986, sections 3.2 and 2.1). A client that makes it refuse a
+/// question would pass unseen where the owner admits on doubt.
 fn uri(target: &str) -> Cow<'_, str> {
     let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     let is_escape =

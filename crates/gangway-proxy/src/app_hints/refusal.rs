@@ -53,7 +53,7 @@ pub(super) enum Asked {
     NamedHost,
     /// It is a form from the host that it is for, by a browser that has a CSRF cookie. Every client can send another one.
     OwnForm,
-    /// Its origin is the host that it asks for, which the route is for by name. Anybody can send another one.
+    /// Its origin is the host that it asks for, which the route is for by name. Every client can send another one.
     OwnOrigin,
     /// It names no origin.
     NoOrigin,

@@ -63,8 +63,8 @@ impl Search {
         let usual = if scheme == "https" { 443 } else { 80 };
         let port = admission.port.filter(|port| *port != usual).map_or_else(String::new, |port| format!(":{port}"));
         let own = format!("{scheme}://{host}{port}");
-        // A browser knows that a proxy before Gangway speaks TLS, also where that tells nobody. Nothing else that a client
-        // says of its origin is told: people are to trust what stands in a hint.
+        // A browser knows that a proxy before Gangway speaks TLS, also where Gangway does not. A hint repeats nothing else
+        // that a client says of its origin: people trust what stands in a hint.
         let secure = format!("https://{host}");
         let origin = if origin_of(head) == Some(&*secure) { secure } else { own };
         let sighting = Sighting { endpoint: endpoint.key.clone(), origin: origin.into(), host: host.into() };
