@@ -154,7 +154,7 @@ impl Asked {
     }
 }
 
-/// Whether the route is for this host by its name. On a route for any host, anybody can ask for any.
+/// Whether the route is for this host by its name. On a route for any host, a client can ask for any.
 fn is_named(active: &ActiveRoute, host: &str) -> bool {
     active.route.hosts.iter().any(|pattern| match pattern {
         HostPattern::Exact(_) | HostPattern::Wildcard(_) => pattern.matches(host),

@@ -28,7 +28,7 @@ const EVENT_STREAM: Request = ("GET", &[("accept", "text/event-stream")]);
 const FORM: Request = ("POST", &[("origin", "https://docs.example.com"), ("cookie", "a=b; csrftoken=c")]);
 const OWN_ORIGIN: Request = ("POST", &[("origin", "https://docs.example.com")]);
 
-/// What anybody can send, which Grafana refuses as well.
+/// What any client can send, and Grafana refuses as well.
 const OTHER_ORIGINS: [Request; 3] = [
     ("POST", &[("origin", "https://a b")]),
     ("GET", &[("origin", "https://evil.example"), ("cookie", "grafana_session=x")]),
