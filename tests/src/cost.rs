@@ -44,6 +44,8 @@ const LONG: usize = 1024 * 1024;
 pub enum Protocol {
     /// HTTP/1.1 without TLS.
     H1,
+    /// HTTP/1.1 without TLS, one request after the other. Each wakes its thread, so that counts vary least.
+    H1Alone,
     /// HTTP/1.1 without TLS, over a connection of its own.
     H1Anew,
     /// HTTP/1.1 over TLS.
@@ -106,9 +108,9 @@ impl Subject {
         assert!(allocating.contains_key("mi_malloc_aligned"), "the map has the allocator: {allocating:?}");
         let mut counts = Vec::new();
         for requests in [requests, requests * 3] {
-            let profile = Profile::read(
-                &self.counted("valgrind", &CALLGRIND, Load { protocol, requests, connections: FEW }).await,
-            );
+            let connections = if protocol == Protocol::H1Alone { 1 } else { FEW };
+            let profile =
+                Profile::read(&self.counted("valgrind", &CALLGRIND, Load { protocol, requests, connections }).await);
             let allocations: u64 = allocating.values().map(|address| profile.calls(*address)).sum();
             // A start alone allocates thousands of times. A map of another binary would show none.
             assert!(allocations > 1000, "the map is not the one of this binary: {allocations} calls");
@@ -215,7 +217,7 @@ async fn send(load: Load, http: SocketAddr, https: SocketAddr) {
     let (plain, secure) =
         (format!("http://localhost:{}/", http.port()), format!("https://localhost:{}/", https.port()));
     match load.protocol {
-        Protocol::H1 => send_by_h2load(load, &["--h1", &plain]).await,
+        Protocol::H1 | Protocol::H1Alone => send_by_h2load(load, &["--h1", &plain]).await,
         Protocol::H1Tls => send_by_h2load(load, &["--h1", &secure]).await,
         Protocol::H1TlsLong => send_by_h2load(load, &["--h1", &format!("{secure}long")]).await,
         Protocol::H2Tls => send_by_h2load(load, &["-m", "8", &secure]).await,

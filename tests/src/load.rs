@@ -216,6 +216,7 @@ pub async fn together(clients: Vec<JoinHandle<(u32, Vec<String>)>>) -> (u32, Vec
 #[cfg(test)]
 mod tests {
     use gangway_testkit::app::{self, App};
+    use gangway_testkit::ports::ClosedPort;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -247,10 +248,8 @@ mod tests {
     #[test]
     fn what_nobody_answers_is_lost() {
         run(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let client = Client::plain(listener.local_addr().unwrap());
-            drop(listener);
-            let load = Load::through(&client, "gone.test");
+            let nobody = ClosedPort::new();
+            let load = Load::through(&Client::plain(nobody.address()), "gone.test");
             let begun = Instant::now();
             eventually("some were sent", STUCK, async || (begun.elapsed() > EVERY * 20).then_some(())).await;
             let outcome = load.end().await;

@@ -129,7 +129,7 @@ fn a_container_with_a_health_check_gets_traffic_only_while_it_is_healthy() {
             assert!(answer.text().starts_with("older "), "an unhealthy replica was asked: {}", answer.text());
         }
         let newer_itself = Client::plain(format!("{address}:8080").parse().unwrap());
-        newer_itself.get("x", "/health/ok").await.unwrap();
+        eventually("the newer replica listens", STUCK, async || newer_itself.get("x", "/health/ok").await.ok()).await;
         eventually("the newer replica is asked once it is healthy", STUCK, async || {
             client.get(&host, "/").await.ok().filter(|answer| answer.text().starts_with("newer ")).map(drop)
         })

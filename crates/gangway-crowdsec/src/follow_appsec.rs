@@ -50,7 +50,7 @@ pub struct AppsecOutputs {
 /// a question about a request has failed, until it is well again.
 pub async fn follow_appsec(settings: AppsecSettings, appsec: Appsec, outputs: AppsecOutputs) -> Infallible {
     let AppsecOutputs { key: mut keys, status: mut statuses } = outputs;
-    let (client, mut known, mut in_force) = (EngineClient::new(), None, None);
+    let (client, mut known, mut in_force, mut told) = (EngineClient::new(), None, None, None);
     loop {
         let read = read_key(&settings.key_file).await;
         if is_news(&read, known.as_ref()) {
@@ -58,9 +58,12 @@ pub async fn follow_appsec(settings: AppsecSettings, appsec: Appsec, outputs: Ap
             known = Some(read.clone());
             // The old one says nothing about the new one.
             in_force = None;
-        } else if let (Err(error), Some(Ok(_))) = (&read, &known) {
+        } else if let (Err(error), Some(Ok(_))) = (&read, &known)
+            && told.as_ref() != Some(error)
+        {
             tracing::warn!(%error, "kept the last key for CrowdSec AppSec");
         }
+        told = read.as_ref().err().cloned();
         let is_well = matches!(in_force, Some(AppsecStatus { trouble: None }));
         if !is_well {
             let trouble = match known.clone().unwrap_or(read) {

@@ -99,6 +99,7 @@ mod tests {
     use std::io::Write as _;
 
     use gangway_testkit::crowdsec::{BOUNCER_KEY, CrowdSec, reply};
+    use gangway_testkit::ports::ClosedPort;
     use tempfile::TempDir;
 
     use super::*;
@@ -198,10 +199,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_engine_that_is_not_there_is_an_error() {
-        let Asking { folder, engine, .. } = asking().await;
-        let url = engine.url.clone();
-        drop(engine);
-        let lapi = Lapi::new(LapiSettings { url: url.into(), key_file: folder.path().join("key") });
+        let (folder, nobody) = (tempfile::tempdir().expect("a folder"), ClosedPort::new());
+        let url = format!("http://{}", nobody.address()).into();
+        let lapi = Lapi::new(LapiSettings { url, key_file: key_file(&folder, BOUNCER_KEY.as_bytes()) });
         let error = lapi.pull(Pull::All).await.expect_err("nobody listens");
         assert!(matches!(&error, EngineError::Unreachable(why) if why.contains("refused")), "{error}");
     }

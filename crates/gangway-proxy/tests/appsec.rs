@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use gangway_testkit::appsec::{
 };
 use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::crowdsec::BOUNCER_KEY;
+use gangway_testkit::ports;
 use gangway_testkit::raw::{Asked as AskedBy, Raw};
 use gangway_testkit::recording::{AfterAnswer, AnswerMoment, CASE_FIELD, RecordingEndpoint, WrittenAnswer};
 use gangway_testkit::scripted::Asked;
@@ -532,9 +534,7 @@ async fn a_key_that_is_none_or_another_one_is_a_doubt() {
 
 #[tokio::test]
 async fn a_firewall_that_leads_back_to_us_is_none() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let own = listener.local_addr().expect("bound");
-    drop(listener);
+    let own = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().await));
     let (address, application) = app("a").await;
     let url = format!("http://{own}");
     let mut plane = Plane::start_with_appsec(&url, |settings| settings.http = vec![own]);

@@ -14,6 +14,7 @@ pub mod odd_parts;
 pub mod openid;
 pub mod pebble;
 pub mod pieces;
+pub mod ports;
 pub mod raw;
 pub mod recording;
 pub mod relay;

@@ -5,7 +5,8 @@ mod running;
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
-use gangway_testkit::pebble::{Ca, Mood, PATIENCE, port};
+use gangway_testkit::pebble::{Ca, Mood, PATIENCE};
+use gangway_testkit::ports;
 use gangway_testkit::wait::eventually;
 use running::Options;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,7 +31,7 @@ async fn permission_service() -> String {
 #[tokio::test]
 async fn the_first_request_for_a_permitted_host_is_answered_with_its_certificate() {
     let (app, _served) = app::spawn(App::new("shop")).await.unwrap();
-    let [http, https] = [port().await, port().await];
+    let [http, https] = [ports::free().await, ports::free().await];
     let ca = Ca::start([http, https], &Mood::default()).await;
     let folder = tempfile::tempdir().unwrap();
     let api_root = folder.path().join("root.pem");

@@ -10,11 +10,12 @@ use std::time::Duration;
 use gangway_acme::{DnsProvider, DnsSettings};
 use gangway_certs::KeepSettings;
 use gangway_diagnostic::codes;
+use gangway_testkit::ports;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-use crate::support::{Ca, FrontDoor, Keeping, Mood, Outputs, answers, port, post, put, settings};
+use crate::support::{Ca, FrontDoor, Keeping, Mood, Outputs, answers, post, put, settings};
 
 /// A CA that can validate only by the DNS.
 async fn scene(mood: &Mood) -> (FrontDoor, Ca) {
@@ -170,7 +171,7 @@ impl NameServer {
         let folder = tempfile::tempdir().expect("a folder");
         // The server drops its rights at the start and must still reach its files.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("is ours");
-        let (port, secret) = (port().await, "Z2FuZ3dheS10ZXN0cy1vbmx5LWEtc2VjcmV0LWtleSE=");
+        let (port, secret) = (ports::free().await, "Z2FuZ3dheS10ZXN0cy1vbmx5LWEtc2VjcmV0LWtleSE=");
         let at = folder.path().display();
         let config = format!(
             r#"options {{ directory "{at}"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};

@@ -69,8 +69,7 @@ impl AppsecService {
         let url: Uri = url.parse().ok()?;
         let target = url.path_and_query().map_or("/", |target| target.as_str());
         let endpoint = endpoint(url.scheme_str()?, url.authority()?)?;
-        let mark = format!("gangway-{:016x}-appsec", fastrand::u64(..)).into();
-        Some(Self { appsec, endpoint, target: target.into(), mark, answer_time })
+        Some(Self { appsec, endpoint, target: target.into(), mark: subrequest::new_mark("appsec"), answer_time })
     }
 
     /// Asks about a request. An error is the reply for the client.

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::access::oidc_cookies;
 use crate::downstream::connection::ClientConnection;
+use crate::message::cache_control::directives;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
@@ -120,20 +121,18 @@ fn keep_from_shared_caches(fields: &mut Fields) {
     for name in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"] {
         fields.remove_named(name.as_bytes());
     }
-    let is_shared = |directive: &&[u8]| {
-        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        [&b"public"[..], b"s-maxage", b"private"].iter().any(|known| known.eq_ignore_ascii_case(name))
-    };
-    let mut directives = b"private".to_vec();
+    let is_shared =
+        |name: &[u8]| [&b"public"[..], b"s-maxage", b"private"].iter().any(|known| known.eq_ignore_ascii_case(name));
+    let mut kept = b"private".to_vec();
     for value in fields.all_named(b"cache-control") {
-        for directive in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            if !directive.is_empty() && !is_shared(&directive) {
-                directives.extend(b", ");
-                directives.extend(directive);
+        directives(value, |directive| {
+            if !is_shared(directive.name) {
+                kept.extend(b", ");
+                kept.extend(directive.text);
             }
-        }
+        });
     }
-    fields.set(b"Cache-Control", &directives);
+    fields.set(b"Cache-Control", &kept);
 }
 
 /// Removes what an application could take for a statement about the user. `Authorization` is a credential, which an
@@ -372,6 +371,26 @@ mod tests {
             ("*", "/oauth2/sign_in?rd=%2F%2A"),
         ] {
             assert_eq!(sign_in(target), location, "{target}");
+        }
+    }
+
+    #[test]
+    fn an_answer_with_cookies_of_a_log_in_is_for_its_client_alone() {
+        for (values, kept) in [
+            (&[][..], "private"),
+            (&["public, max-age=60", "S-Maxage=7,no-transform"], "private, max-age=60, no-transform"),
+            (&["no-cache=\"a, public\" , PRIVATE=\"x, y\""], "private, no-cache=\"a, public\""),
+            (&["max-age=1, x=\"public"], "private, max-age=1"),
+        ] {
+            let mut fields = Fields::default();
+            for value in values {
+                fields.push(b"cache-control", value.as_bytes());
+            }
+            fields.push(b"CDN-Cache-Control", b"max-age=60");
+            keep_from_shared_caches(&mut fields);
+            let left: Vec<_> = fields.all_named(b"cache-control").map(String::from_utf8_lossy).collect();
+            assert_eq!(left, [kept]);
+            assert!(fields.all_named(b"cdn-cache-control").next().is_none());
         }
     }
 

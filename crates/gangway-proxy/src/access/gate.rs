@@ -30,6 +30,7 @@ use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
 use crate::serving_table::ActiveRoute;
 use crate::upstream::connector::Connector;
+use crate::upstream::subrequest;
 
 /// The state of all checks. It outlives every table, so neither a change of another label nor a recreated container lets
 /// a client begin anew.
@@ -204,7 +205,7 @@ impl AccessControl {
             logins: Logins::new(sources.user_lists),
             oidc: OidcLogins::new(sources.providers, sources.ended_sessions, sources.session_events),
             appsec,
-            question_mark: format!("gangway-{:016x}", fastrand::u64(..)).into(),
+            question_mark: subrequest::new_mark("auth"),
         }
     }
 

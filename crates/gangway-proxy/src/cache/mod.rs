@@ -7,7 +7,6 @@
 //! There are deliberately no heuristics: what does not say how long it is fresh is not kept.
 
 pub(crate) mod conditions;
-pub(crate) mod control;
 pub(crate) mod key;
 pub(crate) mod memory;
 pub(crate) mod recorder;

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::cache::control::CacheControl;
 use crate::message::body_length::BodyLength;
+use crate::message::cache_control::CacheControl;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;

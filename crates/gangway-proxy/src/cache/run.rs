@@ -8,7 +8,6 @@ use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use crate::cache::conditions;
-use crate::cache::control::CacheControl;
 use crate::cache::key::key;
 use crate::cache::recorder::{Destination, RecordedHead, Recorder};
 use crate::cache::rules::{Audience, NotKept, Received, judge};
@@ -16,6 +15,7 @@ use crate::cache::status::{self, CacheOutcome, Forwarded};
 use crate::cache::store::{Missing, RouteCache, Sharing, Wanted};
 use crate::cache::stored::{SelectedBy, Stored, weight};
 use crate::message::body_length::BodyLength;
+use crate::message::cache_control::CacheControl;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;

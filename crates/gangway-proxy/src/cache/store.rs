@@ -15,12 +15,12 @@ use quick_cache::unsync::{Cache, DefaultLifecycle};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::cache::control::CacheControl;
 use crate::cache::key::for_audience;
 use crate::cache::memory::CacheMemory;
 use crate::cache::rules::Audience;
 use crate::cache::status::Forwarded;
 use crate::cache::stored::Stored;
+use crate::message::cache_control::CacheControl;
 use crate::message::fields::Fields;
 
 /// One answer takes this share of its cache at most, so that a few large ones do not push everything else out.

@@ -20,7 +20,7 @@ use crate::downstream::front_door::{Accepted, FrontDoor};
 use crate::downstream::listener::{BACKLOG, Listener};
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::listen_addresses::ListenerProtocol;
-use crate::overload::idle_connections::{IdleConnections, IdleMark};
+use crate::overload::idle_connections::{IdleConnections, IdleMark, Room};
 use crate::overload::open_connections::{OpenConnection, OpenConnections};
 
 /// The pause after a failed accept. The usual cause is a lack of file descriptors, and trying again at once would
@@ -116,9 +116,9 @@ async fn is_to_serve(mut phases: Phases) -> bool {
 async fn accept_while_serving(socket: &AsyncFd<TcpListener>, protocol: ListenerProtocol, reception: &Acceptor) {
     let mut ended = pin!(reached(reception.phases.clone(), Lifecycle::Paused));
     loop {
-        if reception.bounds.is_full() || reception.open.is_full() {
-            // The one that is idle for longest gives up its place.
-            reception.idle.close(1);
+        while (reception.bounds.is_full() || reception.open.is_full()) && reception.idle.make_room() == Room::Awaited {
+            // Their tasks begin meanwhile.
+            tokio::task::yield_now().await;
         }
         // First the end of this phase: afterwards a waiting connection belongs to a successor. Then the place: while
         // there is none, connections wait in the system's queue and not in ours.

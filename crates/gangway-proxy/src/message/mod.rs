@@ -2,6 +2,7 @@
 
 pub(crate) mod address_text;
 pub(crate) mod body_length;
+pub(crate) mod cache_control;
 pub(crate) mod decimal;
 pub(crate) mod field_kind;
 pub(crate) mod fields;

@@ -23,6 +23,17 @@ pub(crate) struct IdleMark {
     task: OnceLock<AbortHandle>,
 }
 
+/// What was found for the sake of a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// An idle connection was closed.
+    Made,
+    /// Connections that have just come are about to begin, and any of them may be the one to close.
+    Awaited,
+    /// Every connection carries a request.
+    Nowhere,
+}
+
 /// The marks of all connections.
 #[derive(Debug)]
 pub(crate) struct IdleConnections {
@@ -59,6 +70,15 @@ impl IdleMark {
 
     fn idle_since(&self) -> Option<u64> {
         Some(self.since.load(Ordering::Relaxed)).filter(|since| !matches!(*since, BUSY | EVICTED))
+    }
+
+    /// Whether its task has not begun its idle time yet.
+    fn is_to_begin(&self) -> bool {
+        self.is_busy() && !self.has_served()
+    }
+
+    fn has_served(&self) -> bool {
+        self.has_served.load(Ordering::Relaxed)
     }
 
     /// Whether a request is under way.
@@ -113,16 +133,31 @@ impl IdleConnections {
     /// Closes up to `count` connections. Those go first that never carried a request, so that silent clients cannot
     /// displace others; then those that are idle for longest. Returns how many were closed.
     pub(crate) fn close(&self, count: usize) -> usize {
-        let marks = self.marks.lock();
-        let mut idle: Vec<_> = marks
-            .iter()
-            .filter_map(Weak::upgrade)
-            .filter_map(|mark| mark.idle_since().map(|since| (since, mark)))
-            .collect();
-        drop(marks);
-        idle.sort_by_key(|(since, mark)| (mark.has_served.load(Ordering::Relaxed), *since));
-        idle.iter().filter(|(since, mark)| mark.evict(*since)).take(count).count()
+        close_idle(&self.marks(), count)
     }
+
+    /// Closes one connection, as [`Self::close`] does, for the sake of a new one. One that has served stays while others
+    /// have not begun: many silent clients at once would displace it otherwise.
+    pub(crate) fn make_room(&self) -> Room {
+        let (served, new): (Vec<_>, Vec<_>) = self.marks().into_iter().partition(|mark| mark.has_served());
+        if close_idle(&new, 1) > 0 {
+            return Room::Made;
+        }
+        if new.iter().any(|mark| mark.is_to_begin()) {
+            return Room::Awaited;
+        }
+        if close_idle(&served, 1) > 0 { Room::Made } else { Room::Nowhere }
+    }
+
+    fn marks(&self) -> Vec<Arc<IdleMark>> {
+        self.marks.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+fn close_idle(marks: &[Arc<IdleMark>], count: usize) -> usize {
+    let mut idle: Vec<_> = marks.iter().filter_map(|mark| mark.idle_since().map(|since| (since, mark))).collect();
+    idle.sort_by_key(|(since, mark)| (mark.has_served(), *since));
+    idle.iter().filter(|(since, mark)| mark.evict(*since)).take(count).count()
 }
 
 /// A connection that does nothing, and its task.
@@ -169,5 +204,27 @@ mod tests {
         assert!(newer_task.await.is_err_and(|error| error.is_cancelled()));
         assert!(!busy_task.is_finished());
         drop((busy, older, newer, silent));
+    }
+
+    #[tokio::test]
+    async fn one_that_has_served_stays_while_new_ones_have_not_begun() {
+        let connections = IdleConnections::new();
+        assert_eq!(connections.make_room(), Room::Nowhere);
+        let (served, served_task) = connection(&connections);
+        assert!(served.end());
+        connections.begin(&served);
+        let new = IdleMark::new();
+        let new_task = tokio::spawn(std::future::pending::<()>());
+        new.set_task(new_task.abort_handle());
+        connections.add(&new);
+        assert_eq!(connections.make_room(), Room::Awaited);
+        connections.begin(&new);
+        assert_eq!(connections.make_room(), Room::Made);
+        assert!(new_task.await.is_err_and(|error| error.is_cancelled()), "it never carried a request");
+        drop(new);
+        assert!(!served_task.is_finished());
+        assert_eq!(connections.make_room(), Room::Made);
+        assert!(served_task.await.is_err_and(|error| error.is_cancelled()), "no other is left");
+        assert_eq!(connections.make_room(), Room::Nowhere);
     }
 }

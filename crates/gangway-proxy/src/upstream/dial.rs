@@ -177,6 +177,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use gangway_model::Scheme;
+    use gangway_testkit::ports::ClosedPort;
     use parking_lot::Mutex;
     use tokio::net::{TcpListener, TcpSocket};
     use tokio::sync::Semaphore;
@@ -270,9 +271,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_next_address_is_tried_when_one_refuses() {
-        let (closed, refused) = listener("127.0.0.1:0").await;
+        let nobody = ClosedPort::new();
+        let refused = nobody.address();
         let (_open, good) = listener("127.0.0.1:0").await;
-        drop(closed);
         let (_, address) = connect_to_any(&[refused, good]).await.expect("one of them listens");
         assert_eq!(address, good);
         let error = connect_to_any(&[refused, refused]).await.expect_err("nobody listens");
@@ -296,9 +297,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_address_that_worked_is_the_first_to_be_tried_again() {
-        let (closed, refused) = listener("127.0.0.1:0").await;
+        let nobody = ClosedPort::new();
+        let refused = nobody.address();
         let (_open, good) = listener("127.0.0.1:0").await;
-        drop(closed);
         let script = Script::default();
         script.answer(&[refused, good]);
         let endpoint = endpoint_at(Scheme::Http, Address::Name("app".into(), 80));

@@ -382,6 +382,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use gangway_model::Scheme;
+    use gangway_testkit::ports::ClosedPort;
     use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -472,9 +473,8 @@ mod tests {
             let (outcome, _) = tokio::join!(outcome(Scheme::Http, address), served);
             assert!(outcome.as_ref().is_err_and(|said| said.starts_with(why)), "{outcome:?}, not {why}");
         }
-        let (closed, address) = listener().await;
-        drop(closed);
-        assert_eq!(outcome(Scheme::Https, address).await, Err("connection refused".to_owned()));
+        let nobody = ClosedPort::new();
+        assert_eq!(outcome(Scheme::Https, nobody.address()).await, Err("connection refused".to_owned()));
     }
 
     #[test]

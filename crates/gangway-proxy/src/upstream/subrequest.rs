@@ -171,6 +171,11 @@ impl Sending<'_> {
     }
 }
 
+/// A word for the questions of this process to one kind of service. No other process has it.
+pub(crate) fn new_mark(service: &str) -> Box<str> {
+    format!("gangway-{:016x}-{service}", fastrand::u64(..)).into()
+}
+
 /// Whether a request has come from us, in whatever way: one of ours leads back to us.
 pub(crate) fn is_of_ours(fields: &Fields, own_mark: &str) -> bool {
     fields.all_named(LOOP_FIELD).any(|value| memchr::memmem::find(value, own_mark.as_bytes()).is_some())

@@ -7,22 +7,19 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 mod between;
 
 pub use between::{Asked, Between, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+
+use crate::ports;
 
 /// For as long as a condition may take to come true on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Where programs of tests listen.
-const PORT_FIRST: u16 = 12_000;
-const PORTS: u32 = 20_000;
 
 /// How Pebble is to behave.
 #[derive(Clone, Default)]
@@ -62,7 +59,8 @@ impl Ca {
     pub async fn start([http, tls]: [u16; 2], mood: &Mood) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let api_root = certify_api(folder.path());
-        let (api, management, dns, dns_management) = (port().await, port().await, port().await, port().await);
+        let (api, management, dns, dns_management) =
+            (ports::free().await, ports::free().await, ports::free().await, ports::free().await);
         let external = mood.external_account.as_ref();
         let config = serde_json::json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{api}"),
@@ -190,21 +188,6 @@ pub fn certify_api(folder: &Path) -> String {
     put(&folder.join("api.pem"), &params.signed_by(&key, &ca).expect("signs").pem());
     put(&folder.join("api.key"), &key.serialize_pem());
     ca.pem()
-}
-
-/// A port that nobody listens on. It is below those that the system gives to connections, one of which could take it
-/// before its program listens.
-pub async fn port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    for _ in 0..PORTS {
-        // Another process begins elsewhere.
-        let number = std::process::id().wrapping_mul(977).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
-        let port = PORT_FIRST + u16::try_from(number).expect("there are fewer ports");
-        if TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
-            return port;
-        }
-    }
-    panic!("no port is free");
 }
 
 /// Waits until somebody listens there.

@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use bytes::{Buf as _, Bytes};
 use gangway_model::{Address, Readiness, Scheme};
+use gangway_testkit::ports::ClosedPort;
 use http::{Method, StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -503,11 +504,9 @@ async fn no_connection_is_kept_to_an_endpoint_that_leaves() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_is_reported_as_such() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    drop(listener);
-    let connector = connector();
-    let refused = connector.connect(&endpoint(Scheme::Http, address), &NEED).await.expect_err("nobody listens");
+    let (nobody, connector) = (ClosedPort::new(), connector());
+    let refused =
+        connector.connect(&endpoint(Scheme::Http, nobody.address()), &NEED).await.expect_err("nobody listens");
     assert_eq!(refused.kind, UpstreamErrorKind::Refused);
     let unknown = endpoint_at(Scheme::Http, Address::Name("no-such-name.invalid".into(), 80));
     let unknown = connector.connect(&unknown, &NEED).await.expect_err("there is no such name");

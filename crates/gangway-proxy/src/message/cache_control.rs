@@ -30,7 +30,7 @@ impl CacheControl {
         let mut control = Self::default();
         for value in values {
             control.is_there = true;
-            if !directives(value, |name, argument| control.note(name, argument)) {
+            if !directives(value, |directive| control.note(&directive)) {
                 // Nobody can say where a directive ends that is in quotes without an end.
                 control.no_store = true;
             }
@@ -43,7 +43,8 @@ impl CacheControl {
         self.no_cache || self.max_age.is_some() || self.min_fresh.is_some()
     }
 
-    fn note(&mut self, name: &[u8], argument: Option<&[u8]>) {
+    fn note(&mut self, directive: &Directive<'_>) {
+        let Directive { name, argument, .. } = *directive;
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let shorter = |known: Option<Duration>| {
             let seconds = Duration::from_secs(argument.and_then(seconds).unwrap_or(0));
@@ -77,8 +78,19 @@ fn seconds(text: &[u8]) -> Option<u64> {
         .map(|number: u64| number.min(SECONDS_MAX))
 }
 
-/// Calls `found` for each directive of a value. Returns whether all quotes are closed.
-fn directives(value: &[u8], mut found: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
+/// One directive of a `Cache-Control` field (RFC 9111, section 5.2).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Directive<'a> {
+    /// All of it, as written.
+    pub(crate) text: &'a [u8],
+    /// In any case.
+    pub(crate) name: &'a [u8],
+    /// Without quotes.
+    argument: Option<&'a [u8]>,
+}
+
+/// Calls `found` for each directive of a value, up to one whose quotes are not closed. Returns whether all are.
+pub(crate) fn directives(value: &[u8], mut found: impl FnMut(Directive<'_>)) -> bool {
     let mut rest = value;
     while !rest.is_empty() {
         let (mut end, mut is_quoted) = (0, false);
@@ -94,15 +106,15 @@ fn directives(value: &[u8], mut found: impl FnMut(&[u8], Option<&[u8]>)) -> bool
         if is_quoted {
             return false;
         }
-        let directive = &rest[..end.min(rest.len())];
-        let mut parts = directive.splitn(2, |byte| *byte == b'=');
+        let text = rest[..end.min(rest.len())].trim_ascii();
+        let mut parts = text.splitn(2, |byte| *byte == b'=');
         let name = parts.next().unwrap_or_default().trim_ascii();
         let argument = parts
             .next()
             .map(<[u8]>::trim_ascii)
             .map(|text| text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text));
         if !name.is_empty() {
-            found(name, argument);
+            found(Directive { text, name, argument });
         }
         rest = rest.get(end + 1..).unwrap_or_default();
     }
