@@ -14,6 +14,7 @@ use crate::authentication::Authentication;
 use crate::content_coding::ContentCoding;
 use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
+use crate::listener::ListenerScope;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
 use crate::reputation::OnDoubt;
@@ -74,6 +75,8 @@ pub struct KeyOrigin {
 /// How a route is served to clients.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ListenerOptions {
+    /// On which listeners, and over which transport. Elsewhere there is no such route.
+    pub scope: ListenerScope,
     /// TLS towards clients.
     pub tls: TlsMode,
     /// Plain HTTP answers 308 to https. Always false with [`TlsMode::Off`].

@@ -1,8 +1,12 @@
 //! The global settings that decide what labels mean. Labels can never change them.
 
+mod traefik;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use self::traefik::{DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, TraefikSettings};
+use crate::listener::{HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol};
 use crate::select::Selector;
 use gangway_diagnostic::Place;
 
@@ -17,6 +21,10 @@ pub struct Settings {
     pub network: Option<Box<str>>,
     /// `--select`: which containers are ours; all where it is empty, else those that one of them takes.
     pub select: Vec<Selector>,
+    /// The listeners for the clients of routes.
+    pub listeners: Vec<KnownListener>,
+    /// Traefik's configuration, where Gangway runs in its place.
+    pub traefik: Option<TraefikSettings>,
     /// `[routes.<name>]` tables of the config file.
     pub file_routes: Vec<FileRoute>,
     /// `[middlewares.<name>]` tables of the config file.
@@ -87,6 +95,8 @@ impl Default for Settings {
             expose: Expose::Labelled,
             network: None,
             select: Vec::new(),
+            listeners: default_listeners(),
+            traefik: None,
             file_routes: Vec::new(),
             middlewares: Vec::new(),
             default_use: Vec::new(),
@@ -97,4 +107,12 @@ impl Default for Settings {
             own_listeners: OwnListeners::default(),
         }
     }
+}
+
+/// The listeners of `--http` and `--https`.
+fn default_listeners() -> Vec<KnownListener> {
+    [(HTTP, ListenerProtocol::Plain), (HTTPS, ListenerProtocol::Tls)]
+        .into_iter()
+        .filter_map(|(name, protocol)| Some(KnownListener { name: ListenerName::parse(name)?, protocol }))
+        .collect()
 }

@@ -90,6 +90,8 @@ impl ServeSettings {
             expose: self.expose,
             network,
             select: self.select.clone(),
+            listeners: gangway_model::Settings::default().listeners,
+            traefik: None,
             file_routes,
             middlewares,
             default_use: self.default_use.clone(),

@@ -17,6 +17,7 @@ use super::vocabulary::VOCABULARY;
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::label::{Source, whole};
+use crate::listener::ListenerScope;
 use crate::matcher::Matcher;
 use crate::route::{HealthCheck, KeyOrigin, ListenerOptions, Middleware, TlsMode};
 use crate::settings::Settings;
@@ -371,7 +372,7 @@ fn listener(fields: &mut RouteFields<'_>, found: &mut Vec<Diagnostic>) -> Listen
     let client_ca = client_ca.map(|(name, _)| name).filter(|_| tls != TlsMode::Off);
     let https_redirect = tls != TlsMode::Off && fields.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
     let (tls_min, cert_export) = (fields.tls_min, fields.cert_export.take());
-    ListenerOptions { tls, https_redirect, tls_min, client_ca, cert_export }
+    ListenerOptions { scope: ListenerScope::default(), tls, https_redirect, tls_min, client_ca, cert_export }
 }
 
 /// The health check, in addition to the engine's own.
