@@ -56,7 +56,7 @@ use crate::container_report::ContainerReport;
 use crate::dialect::{self, ContainerRead, ReadCache};
 use crate::engine_name::EngineName;
 use crate::mention;
-use crate::ownership::{Holdings, Observation, seconds};
+use crate::ownership::{Holdings, Observation, Tenant, seconds};
 use crate::route::{Middleware, Route, Upstream};
 use crate::select::is_selected;
 use crate::settings::Settings;
@@ -142,7 +142,9 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let mut unserved = UnservedClaims::new(&snapshot.holdings);
     let services = NamedServices::new(snapshot, &surroundings);
     dialect::check_definitions(settings, &mut found);
-    let mut intake = Intake::new(candidates::of_file(settings, &services, &mut found));
+    let mut of_files = candidates::of_file(settings, &services, &mut found);
+    of_files.extend(candidates::of_provider(settings, &services, &mut names, &mut found));
+    let mut intake = Intake::new(of_files);
     let mut reports = Vec::with_capacity(containers.len());
     let mut known_of_services = HashSet::new();
     let is_read = |container: &&Container| !surroundings.is_own(container) && why_not_up(container).is_none();
@@ -164,7 +166,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
         // Replicas have the same labels, so the same is found at each of them.
         found.extend(hidden.show(findings).into_iter().filter(|one| match owners.of(container) {
             owner @ Owner::Service { .. } => known_of_services.insert((owner, without_container(one))),
-            Owner::Alone { .. } => true,
+            Owner::Alone { .. } | Owner::Files => true,
         }));
         reports.push(report(container, made.ways, &surroundings, settings));
         intake.add(made.candidates, &mut unserved, &mut found);
@@ -218,7 +220,9 @@ fn add_stopped<'s>(
 ) {
     let tenants = holdings.tenants();
     let is_of_holder = |container: &&Container| {
-        why_not_up(container).is_some() && !is_one_off(container) && tenants.contains(&owners.of(container).tenant())
+        why_not_up(container).is_some()
+            && !is_one_off(container)
+            && (tenants.contains(&owners.of(container).tenant()) || tenants.contains(&Tenant::Traefik))
     };
     let stopped = containers.iter().copied().filter(is_of_holder);
     for ContainerRead { container, declared, .. } in dialect::read_all(stopped, settings, cache) {

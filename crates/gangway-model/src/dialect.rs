@@ -6,18 +6,20 @@
 //! know which dialect a declaration came from; help texts of later steps take the words from the route's
 //! [`Vocabulary`](crate::vocabulary::Vocabulary).
 //!
-//! There is one dialect so far: [`native`], our own.
+//! There are two: [`native`], our own, and [`traefik`], which is read where Gangway runs in Traefik's place.
 
 mod cache;
 #[cfg(test)]
 mod demo;
 pub(crate) mod native;
+mod traefik;
 
 pub(crate) use self::cache::ReadCache;
 use crate::bounds::ContainerFindings;
+use crate::label::Source;
 use crate::settings::{FileRoute, Settings};
 use crate::snapshot::Container;
-use crate::spec::{Declared, RouteSpec};
+use crate::spec::{Declarations, Declared, RouteSpec};
 use gangway_diagnostic::Diagnostic;
 
 /// What was read of one container.
@@ -48,7 +50,25 @@ fn read<'s>(container: &'s Container, settings: &'s Settings, found: &mut Vec<Di
     if demo::is_written_on(container) {
         return demo::read(container, found);
     }
-    native::read(container, settings, found)
+    let native = native::read(container, settings, found);
+    let Some(traefik) = &settings.traefik else { return native };
+    let mut of_traefik = traefik::read(container, traefik, found);
+    match (&native, &mut of_traefik) {
+        (Declared::Routed { declarations, by_label: true }, Declared::Routed { declarations: others, .. }) => {
+            traefik::leave_out(container, &declarations.routes, &mut others.routes, found);
+        }
+        (Declared::NotRouted(_) | Declared::Routed { .. }, Declared::NotRouted(_) | Declared::Routed { .. }) => {}
+    }
+    native.beside(of_traefik)
+}
+
+/// What files of Traefik's file provider declare.
+pub(crate) fn read_files<'s>(
+    settings: &'s Settings,
+    found: &mut Vec<Diagnostic>,
+) -> Option<(Source<'s>, Declarations<'s>)> {
+    let traefik = settings.traefik.as_ref()?;
+    Some((traefik::source(traefik), traefik::read_files(traefik, found)))
 }
 
 /// Reads a table of the configuration file, which is written in the keys of the native dialect.

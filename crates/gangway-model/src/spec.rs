@@ -48,6 +48,8 @@ pub(crate) struct Named<'s, T> {
     pub words: &'static Vocabulary,
     /// Says that an older container has declared something else under the name. The dialect owns code and words.
     pub taken: fn(name: &str) -> Finding,
+    /// Whether the name means the same to all projects.
+    pub is_common: bool,
 }
 
 /// A part of a route: declared with the route, or named.
@@ -116,6 +118,9 @@ pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Pa
     pub origins: Box<[KeyOrigin]>,
     /// The words of the dialect that it is written in.
     pub words: &'static Vocabulary,
+    /// Whether the route is known by its name alone: all containers that declare it in the same way are replicas, and
+    /// projects mean nothing.
+    pub is_common: bool,
 }
 
 /// A route of which nothing is a name any more. The addresses of its upstream are kept beside it.
@@ -145,7 +150,6 @@ pub(crate) enum Destination<'s> {
     /// To these. Replicas that declare the same route or upstream add theirs.
     Targets(Vec<TargetSpec<'s>>),
     /// To these upstreams, each with its share of the requests.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the native dialect names nothing; Traefik's does"))]
     Weighted(Vec<WeightedUpstream<'s>>),
 }
 
@@ -177,17 +181,17 @@ pub(crate) struct WeightedUpstream<'s> {
 }
 
 /// A middleware that is declared under a name.
-#[cfg_attr(not(test), expect(dead_code, reason = "the native dialect declares no middlewares; Traefik's does"))]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum MiddlewareSpec {
     /// What it does, in order.
     Steps(Vec<Middleware>),
+    /// It is several others, in order, by their names.
+    Chain(Vec<Box<str>>),
     /// It could not be made, which the dialect has reported.
     Broken(Without),
 }
 
 /// What becomes of the routes that name a middleware which could not be made.
-#[cfg_attr(not(test), expect(dead_code, reason = "the native dialect declares no middlewares; Traefik's does"))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Without {
     /// It would have kept somebody out: they are closed.
@@ -203,6 +207,18 @@ pub(crate) struct Access<'s> {
     pub scheme: Option<Scheme>,
     pub verify: Option<(bool, Mark<'s>)>,
     pub network: Option<(&'s str, Mark<'s>)>,
+    /// Which port is meant where none is written.
+    pub guess: PortGuess,
+}
+
+/// Which port of a container is meant where none is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum PortGuess {
+    /// That of the image, the only one, or one of the usual ones.
+    #[default]
+    Usual,
+    /// The lowest that is exposed.
+    Lowest,
 }
 
 /// A target that is no container.
@@ -257,7 +273,19 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
     /// The same route with other middlewares and another upstream; returns those that it had.
     pub(crate) fn replace<C, U>(self, middlewares: C, upstream: U) -> (RouteSpec<'s, C, U>, Chain, Upstream) {
         let Self {
-            name, matcher, claim, priority, priority_mark, listener, closed, group, share, origins, words, ..
+            name,
+            matcher,
+            claim,
+            priority,
+            priority_mark,
+            listener,
+            closed,
+            group,
+            share,
+            origins,
+            words,
+            is_common,
+            ..
         } = self;
         let (auth_service, auth_endpoints, page_services) =
             (self.auth_service, self.auth_endpoints, self.page_services);
@@ -279,6 +307,7 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
             share,
             origins,
             words,
+            is_common,
         };
         (route, chain, old)
     }
@@ -301,7 +330,26 @@ impl ResolvedRoute<'_> {
     }
 }
 
-impl Declared<'_> {
+impl<'s> Declared<'s> {
+    /// Both together: what two dialects make of one container.
+    pub(crate) fn beside(self, other: Self) -> Self {
+        match (self, other) {
+            (
+                Self::Routed { mut declarations, by_label },
+                Self::Routed { declarations: more, by_label: or_by_label },
+            ) => {
+                declarations.routes.extend(more.routes);
+                declarations.upstreams.extend(more.upstreams);
+                declarations.middlewares.extend(more.middlewares);
+                Self::Routed { declarations, by_label: by_label || or_by_label }
+            }
+            (routed @ Self::Routed { .. }, Self::NotRouted(_)) | (Self::NotRouted(_), routed @ Self::Routed { .. }) => {
+                routed
+            }
+            (Self::NotRouted(_), not @ Self::NotRouted(_)) => not,
+        }
+    }
+
     /// The number of alternatives of all routes.
     pub(crate) fn size(&self) -> usize {
         match self {
@@ -331,7 +379,7 @@ type Marking<'m, 's, 't> = &'m mut dyn FnMut(Mark<'s>) -> Mark<'t>;
 impl<'s, T> Named<'s, T> {
     fn marked<'t, U>(&self, mark: Marking<'_, 's, 't>, object: impl Fn(&T, Marking<'_, 's, 't>) -> U) -> Named<'t, U> {
         let (name, object) = (self.name.clone(), object(&self.object, mark));
-        Named { name, mark: mark(self.mark), object, words: self.words, taken: self.taken }
+        Named { name, mark: mark(self.mark), object, words: self.words, taken: self.taken, is_common: self.is_common }
     }
 }
 
@@ -395,6 +443,7 @@ impl<'s> RouteSpec<'s> {
             share: self.share.clone(),
             origins: self.origins.clone(),
             words: self.words,
+            is_common: self.is_common,
         }
     }
 }
@@ -450,6 +499,7 @@ impl<'s> Access<'s> {
                 let at = mark(at);
                 (at.value.trim(), at)
             }),
+            guess: self.guess,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::auth_services;
 use super::named_services::NamedServices;
 use super::names::{DeclaredBy, References, SharedNames};
-use super::owners::Owners;
+use super::owners::{Owner, Owners};
 use super::page_services;
 use super::targets::{Reached, reach, reach_urls};
 use crate::address::{Surroundings, TargetOwner};
@@ -91,10 +91,10 @@ pub(super) fn of_container<'s>(
         let is_lasting = container.state == ContainerState::Running && endpoints.is_empty();
         let unreachable = is_lasting.then(|| why_unreachable(container, &findings)).flatten();
         found.extend(findings.into_iter().filter(|_| is_heard));
-        names.add_upstream(container, owner, DeclaredBy::Running, named, endpoints, unreachable);
+        names.add_upstream(Some(container), owner, DeclaredBy::Running, named, endpoints, unreachable);
     }
     for named in middlewares {
-        names.add_middleware(container, owner, DeclaredBy::Running, named);
+        names.add_middleware(Some(container), owner, DeclaredBy::Running, named);
     }
     let mut candidates = Vec::with_capacity(routes.len());
     for mut route in routes {
@@ -158,11 +158,37 @@ pub(super) fn name_of_gone<'s>(
 ) {
     let owner = owners.of(container);
     for named in std::mem::take(&mut declarations.upstreams) {
-        names.add_upstream(container, owner, DeclaredBy::Gone, named, Vec::new(), None);
+        names.add_upstream(Some(container), owner, DeclaredBy::Gone, named, Vec::new(), None);
     }
     for named in std::mem::take(&mut declarations.middlewares) {
-        names.add_middleware(container, owner, DeclaredBy::Gone, named);
+        names.add_middleware(Some(container), owner, DeclaredBy::Gone, named);
     }
+}
+
+/// Makes candidates of what files of Traefik's file provider declare, and adds what they declare for others to `names`.
+pub(super) fn of_provider<'s>(
+    settings: &'s Settings,
+    services: &NamedServices<'_, 's>,
+    names: &mut SharedNames<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Candidate<'s>> {
+    let Some((source, declarations)) = dialect::read_files(settings, found) else { return Vec::new() };
+    for named in declarations.upstreams {
+        let endpoints = reach_urls(&named.object.destination).endpoints;
+        names.add_upstream(None, Owner::Files, DeclaredBy::Running, named, endpoints, None);
+    }
+    for named in declarations.middlewares {
+        names.add_middleware(None, Owner::Files, DeclaredBy::Running, named);
+    }
+    let candidate = |mut route: RouteSpec<'s>| {
+        auth_services::put(services, &mut route, source, found);
+        page_services::put(services, &mut route, source, found);
+        let Split { spec, references, reached } = Split::of(route, |_, destination| reach_urls(destination));
+        let endpoints = reached.map(|reached| reached.endpoints).unwrap_or_default();
+        let party = Party::common(&spec.name);
+        Candidate { party, source, spec, references, endpoints, shared: None, unreachable: None }
+    };
+    declarations.routes.into_iter().map(candidate).collect()
 }
 
 /// Makes candidates of the routes of the configuration file.
@@ -223,7 +249,7 @@ impl<'s> Candidate<'s> {
     pub(super) fn container(&self) -> Option<&'s Container> {
         match self.source {
             Source::Container(container) => Some(container),
-            Source::File(_) | Source::Definition(_) => None,
+            Source::File(_) | Source::Definition(_) | Source::Provider(_) => None,
         }
     }
 

@@ -73,6 +73,7 @@ fn route<'s>(name: &str, mark: Mark<'s>) -> RouteSpec<'s> {
         share: Box::default(),
         origins: Box::default(),
         words: &VOCABULARY,
+        is_common: false,
     }
 }
 
@@ -119,7 +120,7 @@ fn middleware(text: &str) -> MiddlewareSpec {
 fn named<'s, T>(name: &str, mark: Mark<'s>, object: T) -> Named<'s, T> {
     let taken =
         |name: &str| whole(codes::CLAIMED_TWICE, format!("{} is declared twice", quoted(name)), "", "rename it");
-    Named { name: name.into(), mark, object, words: &VOCABULARY, taken }
+    Named { name: name.into(), mark, object, words: &VOCABULARY, taken, is_common: false }
 }
 
 fn reference<'s>(name: &str, mark: Mark<'s>) -> Reference<'s> {

@@ -24,7 +24,6 @@ mod route_fields;
 pub(crate) mod schema;
 mod suggest;
 mod unknown_key;
-mod upstream_url;
 mod values;
 mod vocabulary;
 

@@ -11,8 +11,6 @@ pub struct TraefikSettings {
     pub entry_points: Vec<EntryPoint>,
     /// `providers.docker.exposedByDefault`.
     pub exposed_by_default: bool,
-    /// `providers.docker.network`.
-    pub network: Option<Box<str>>,
     /// `providers.docker.defaultRule`: a Go template.
     pub default_rule: Box<str>,
     /// `providers.docker.constraints`: an expression; empty where all containers are ours.
@@ -87,7 +85,6 @@ impl Default for TraefikSettings {
         Self {
             entry_points: Vec::new(),
             exposed_by_default: true,
-            network: None,
             default_rule: DEFAULT_RULE.into(),
             constraints: Box::default(),
             use_bind_port_ip: false,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gangway_diagnostic::printable;
 use gangway_model::{
     Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness, Route, RoutingTable, Scheme,
-    Timeouts, TlsMode, TlsVersion,
+    Timeouts, TlsMode, TlsVersion, Transport,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -37,6 +37,15 @@ pub fn route(route: &Route) -> String {
 
 fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
     write!(f, "{}: {}", route.id, printable(&route.rule))?;
+    if let Some(names) = &route.listener.scope.names {
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        write!(f, ", on {}", names.join(" and ")).expect("a text");
+    }
+    f.push_str(match route.listener.scope.transport {
+        Transport::Any => "",
+        Transport::Plain => " in clear",
+        Transport::Tls => " over tls",
+    });
     f.push_str(match route.listener.tls {
         TlsMode::Auto => "",
         TlsMode::Internal => ", tls internal",

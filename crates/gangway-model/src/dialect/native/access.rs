@@ -283,7 +283,7 @@ pub(super) fn skip_preset<'a>(
     };
     let image = match source {
         Source::Container(container) => Some(&*container.image),
-        Source::File(_) | Source::Definition(_) => None,
+        Source::File(_) | Source::Definition(_) | Source::Provider(_) => None,
     };
     let patterns = image.and_then(image_defaults::skipped).map(Iterator::collect::<Vec<_>>);
     let (finding, effect) = match (image, patterns) {

@@ -130,6 +130,7 @@ impl<'a> ReadRoute<'a> {
             share: std::mem::take(&mut fields.share),
             origins: draft.origins.into(),
             words: &VOCABULARY,
+            is_common: false,
         })
     }
 }
@@ -144,7 +145,7 @@ impl<'a> RouteDraft<'a> {
     pub(super) fn close(&mut self) -> String {
         self.closed = true;
         match self.source {
-            Source::Container(_) | Source::File(_) => closed(&self.name),
+            Source::Container(_) | Source::File(_) | Source::Provider(_) => closed(&self.name),
             Source::Definition(_) => users_closed(&self.name),
         }
     }

@@ -1,0 +1,249 @@
+//! Middlewares: what happens to requests and responses on the way.
+
+mod access;
+mod headers;
+
+use std::num::NonZeroU64;
+
+use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
+
+use super::findings::{Problems, VOCABULARY, name_taken, without_effect};
+use super::names::Provider;
+use super::services::is_on;
+use super::tree::{Node, Options};
+use super::values;
+use crate::content_coding::ContentCoding;
+use crate::label::{Mark, Source, whole};
+use crate::route::Middleware;
+use crate::spec::{MiddlewareSpec, Named, Without};
+
+/// What one type of middleware reads from its options. Options that nobody asked for are found afterwards.
+type Read<'s> = fn(&Options<'_, 's>, &mut Reading<'_, 's>) -> Vec<Middleware>;
+
+/// Every type of middleware that is known, and what becomes of routers that name one which could not be made.
+enum Kind<'s> {
+    /// It is built.
+    Built(Without, Read<'s>),
+    /// It names others.
+    Chain,
+    /// It is known and not built; this happens instead.
+    Absent(Without, &'static str),
+}
+
+/// What is read of one middleware.
+pub(super) struct Reading<'p, 's> {
+    pub problems: &'p mut Problems<'s>,
+    /// Options that do nothing here.
+    pub without_effect: Vec<(Mark<'s>, Finding)>,
+}
+
+fn kind<'s>(name: &str) -> Option<Kind<'s>> {
+    use Without::{Closed, Served};
+    Some(match name {
+        "addprefix" => Kind::Built(Served, add_prefix),
+        "basicauth" => Kind::Built(Closed, access::basic_auth),
+        "buffering" => Kind::Built(Served, buffering),
+        "chain" => Kind::Chain,
+        "compress" => Kind::Built(Served, compress),
+        "headers" => Kind::Built(Served, headers::headers),
+        "inflightreq" => Kind::Built(Closed, access::in_flight),
+        "ipallowlist" | "ipwhitelist" => Kind::Built(Closed, access::allow_list),
+        "ratelimit" => Kind::Built(Closed, access::rate_limit),
+        "contenttype" => Kind::Absent(Served, "the application's `Content-Type` is passed on as it is"),
+        "retry" => Kind::Absent(Served, "requests that reached no endpoint are tried at another one in any case"),
+        "circuitbreaker" => Kind::Absent(Served, "endpoints that fail are left out for a while in any case"),
+        "encodedcharacters" => Kind::Absent(Served, "paths that can be read in several ways are refused in any case"),
+        "grpcweb" => Kind::Absent(Served, "the application gets requests as they are"),
+        "passtlsclientcert" => Kind::Absent(Served, "the application gets no certificate of the client"),
+        "digestauth" => Kind::Absent(Closed, "use `basicAuth`; over TLS it is as safe"),
+        "plugin" => Kind::Absent(Closed, "what a plug-in would have done is not known"),
+        "forwardauth" => Kind::Absent(Closed, "write `gangway.auth.forward`"),
+        "errors" => Kind::Absent(Served, "write `gangway.errors`"),
+        "redirectregex" => Kind::Absent(Served, "write `gangway.redirect`"),
+        "redirectscheme" => Kind::Absent(Served, "write `gangway.redirect`"),
+        "replacepath" | "replacepathregex" => Kind::Absent(Served, "write `gangway.rewrite`"),
+        "stripprefix" | "stripprefixregex" => Kind::Absent(Served, "write `gangway.strip-prefix`"),
+        _ => return None,
+    })
+}
+
+/// The names of all types, as the nearest one is looked for among them.
+const TYPES: [&str; 23] = [
+    "addprefix",
+    "basicauth",
+    "buffering",
+    "chain",
+    "circuitbreaker",
+    "compress",
+    "contenttype",
+    "digestauth",
+    "encodedcharacters",
+    "errors",
+    "forwardauth",
+    "grpcweb",
+    "headers",
+    "inflightreq",
+    "ipallowlist",
+    "ipwhitelist",
+    "passtlsclientcert",
+    "plugin",
+    "ratelimit",
+    "redirectregex",
+    "redirectscheme",
+    "retry",
+    "stripprefix",
+];
+
+/// The middlewares below `http.middlewares`.
+pub(super) fn read<'s>(
+    middlewares: &Node<'s>,
+    source: Source<'s>,
+    provider: Provider,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Named<'s, MiddlewareSpec>> {
+    let named = |node: &Node<'s>| Named {
+        name: provider.declared(node.name),
+        mark: node.first,
+        object: middleware(node, source, provider, found),
+        words: &VOCABULARY,
+        taken: name_taken,
+        is_common: true,
+    };
+    middlewares.children.values().map(named).collect()
+}
+
+fn middleware<'s>(
+    node: &Node<'s>,
+    source: Source<'s>,
+    provider: Provider,
+    found: &mut Vec<Diagnostic>,
+) -> MiddlewareSpec {
+    let closes = format!("routers that name {} are closed", quoted(node.name));
+    let mut kinds = node.children.iter();
+    let (Some((name, of_kind)), None) = (kinds.next(), kinds.next()) else {
+        let message = match node.children.len() {
+            0 => format!("middleware {} has no type", quoted(node.name)),
+            _ => format!("middleware {} has several types", quoted(node.name)),
+        };
+        let finding = whole(codes::TRAEFIK_MIDDLEWARE, message, "", "one name holds one type; use `chain` for several");
+        found.push(source.about_key(node.first, finding, closes));
+        return MiddlewareSpec::Broken(Without::Closed);
+    };
+    let Some(kind) = kind(name) else {
+        let near = gangway_diagnostic::nearest(name, TYPES);
+        let help = near.map_or_else(
+            || "see the list of types in Traefik's reference".to_owned(),
+            |near| format!("did you mean {}?", quoted(near)),
+        );
+        let message = format!("unknown type of middleware {}", quoted(of_kind.name));
+        found.push(source.about_key(of_kind.first, whole(codes::TRAEFIK_MIDDLEWARE, message, "", help), closes));
+        return MiddlewareSpec::Broken(Without::Closed);
+    };
+    match kind {
+        Kind::Absent(without, instead) => {
+            let message = format!("middleware {} is of a type that is not built: {}", quoted(node.name), of_kind.name);
+            let mut finding = whole(codes::TRAEFIK_MIDDLEWARE, message, "", instead);
+            let effect = match without {
+                Without::Closed => closes,
+                Without::Served => {
+                    finding = finding.warning();
+                    format!("routers that name {} are served without it", quoted(node.name))
+                }
+            };
+            found.push(source.about_key(of_kind.first, finding, effect));
+            MiddlewareSpec::Broken(without)
+        }
+        Kind::Chain => {
+            let options = of_kind.options();
+            let listed = options.get("middlewares").map(Node::list).unwrap_or_default();
+            let mut problems = Problems::default();
+            problems.unknown(&options, "`chain`");
+            if listed.is_empty() || listed.iter().any(|(_, name)| name.is_empty()) {
+                problems.add(of_kind.first, values::invalid("an empty name in a chain", "name middlewares"));
+            }
+            let is_broken = !problems.is_empty();
+            problems.report(source, &closes, found);
+            match is_broken {
+                true => MiddlewareSpec::Broken(Without::Closed),
+                false => MiddlewareSpec::Chain(listed.iter().map(|(_, name)| provider.referred(name)).collect()),
+            }
+        }
+        Kind::Built(without, read) => {
+            let (options, mut problems) = (of_kind.options(), Problems::default());
+            let mut reading = Reading { problems: &mut problems, without_effect: Vec::new() };
+            let steps = read(&options, &mut reading);
+            let idle = reading.without_effect;
+            // A switch without options is on; any other word leaves it empty.
+            if of_kind.mark.is_some_and(|mark| !is_on(mark.value.trim())) {
+                problems.add(of_kind.first, values::invalid("not switched on", "write `true`, or remove the label"));
+            }
+            problems.unknown(&options, &format!("`{}`", of_kind.name));
+            let effect = match without {
+                Without::Closed => closes,
+                Without::Served => format!("routers that name {} are served without it", quoted(node.name)),
+            };
+            let is_broken = !problems.is_empty();
+            problems.report(source, &effect, found);
+            for (mark, finding) in idle {
+                let effect = format!("the rest of {} is in force", quoted(node.name));
+                found.push(source.about_key(mark, finding, effect));
+            }
+            if is_broken { MiddlewareSpec::Broken(without) } else { MiddlewareSpec::Steps(steps) }
+        }
+    }
+}
+
+impl<'s> Reading<'_, 's> {
+    /// Notes options that do nothing here, where they are there.
+    pub(super) fn idle(&mut self, options: &Options<'_, 's>, names: &[&'static str], instead: &str) {
+        for name in names {
+            if let Some(node) = options.get(name) {
+                let what = format!("`{}` is not in force", node.name);
+                self.without_effect.push((node.first, without_effect(&what, instead)));
+            }
+        }
+    }
+}
+
+fn add_prefix<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
+    let Some(mark) = options.text("prefix").filter(|mark| !mark.value.trim().is_empty()) else {
+        reading.problems.add(options.node.first, values::invalid("no prefix", "add `prefix`"));
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    let prefix = crate::path::parse_prefix(mark.value.trim(), &mut findings);
+    match prefix {
+        Some(prefix) => vec![Middleware::AddPrefix(prefix)],
+        None => {
+            findings.into_iter().for_each(|finding| reading.problems.add(mark, finding));
+            Vec::new()
+        }
+    }
+}
+
+fn buffering<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
+    let max = reading.problems.read(options, "maxrequestbodybytes", values::count);
+    reading.idle(options, &["memrequestbodybytes", "memresponsebodybytes"], "bodies are passed on as they come");
+    reading.idle(options, &["maxresponsebodybytes"], "answers may be of any length");
+    reading.idle(
+        options,
+        &["retryexpression"],
+        "requests that reached no endpoint are tried at another one in any case",
+    );
+    max.and_then(NonZeroU64::new).map(|max| Middleware::BodyLimit(max.get())).into_iter().collect()
+}
+
+fn compress<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
+    let known = [("zstd", ContentCoding::Zstd), ("br", ContentCoding::Brotli), ("gzip", ContentCoding::Gzip)];
+    let mut codings = Vec::new();
+    for (mark, name) in options.get("encodings").map(Node::list).unwrap_or_default() {
+        codings.extend(reading.problems.take(mark, values::choice(name, &known)));
+    }
+    if codings.is_empty() {
+        codings = vec![ContentCoding::Gzip, ContentCoding::Brotli, ContentCoding::Zstd];
+    }
+    reading.idle(options, &["minresponsebodybytes"], "answers above 1 KiB are compressed");
+    reading.idle(options, &["excludedcontenttypes", "includedcontenttypes"], "types that gain by it are compressed");
+    reading.idle(options, &["defaultencoding"], "a client that names no coding gets none");
+    vec![Middleware::Compression(codings.into())]
+}

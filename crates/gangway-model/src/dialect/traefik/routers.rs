@@ -1,0 +1,232 @@
+//! Routers: which requests are taken, on which entry points, and what happens to them.
+
+use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
+
+use super::entry_points::{self, Served};
+use super::findings::{Problems, VOCABULARY, middleware_unresolved, without_effect};
+use super::names::Provider;
+use super::rule;
+use super::services::{is_on, reference};
+use super::tls_options::TlsOptions;
+use super::tree::Node;
+use super::values;
+use crate::label::{Mark, Source, whole};
+use crate::listener::Transport;
+use crate::matcher::Matcher;
+use crate::route::{ListenerOptions, TlsMode};
+use crate::settings::TraefikSettings;
+use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
+
+/// The largest priority that a router may have.
+const PRIORITY_MAX: i64 = i64::MAX - 1000;
+
+/// What routers are read with.
+pub(super) struct Reading<'a, 's> {
+    pub source: Source<'s>,
+    pub provider: Provider,
+    pub traefik: &'s TraefikSettings,
+    /// The service of a router that names none; the error says why there is not one.
+    pub only_service: Result<&'a str, &'static str>,
+    /// The rule of a router that has none; the error says why there is none.
+    pub default_rule: Result<&'a str, &'a str>,
+    pub tls_options: &'a TlsOptions,
+}
+
+/// The routes of one router: one for all entry points that say the same to it.
+pub(super) fn read<'s>(
+    name: &str,
+    node: Option<&Node<'s>>,
+    reading: &Reading<'_, 's>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<RouteSpec<'s>> {
+    let empty = Node::default();
+    let node = node.unwrap_or(&empty);
+    let (options, mut problems, source) = (node.options(), Problems::default(), reading.source);
+    let lost = format!("router {} is not served", quoted(name));
+    let rule_mark = options.text("rule").filter(|mark| !mark.value.trim().is_empty());
+    let text = match (rule_mark, reading.default_rule) {
+        (Some(mark), _) => mark.value.trim(),
+        (None, Ok(rule)) => rule,
+        (None, Err(why)) => {
+            let finding = whole(codes::TRAEFIK_DEFAULT_RULE, why, "", "give the router a `rule`");
+            found.push(source.about_key(node.first, finding, lost));
+            return Vec::new();
+        }
+    };
+    let claim = rule_mark.unwrap_or(node.first);
+    let mut of_rule = Vec::new();
+    let matcher = rule::parse(text, &mut of_rule).and_then(|rule| Matcher::from_expression(rule, &mut of_rule));
+    let is_lost = matcher.is_none();
+    for finding in of_rule {
+        let effect = if is_lost { lost.clone() } else { format!("router {} is served", quoted(name)) };
+        found.push(match rule_mark {
+            Some(mark) => source.about_value(mark, finding, effect),
+            None => source.about(finding, effect),
+        });
+    }
+    let Some(matcher) = matcher else { return Vec::new() };
+
+    let mut of_entry_points = Problems::default();
+    let served = entry_points::of_router(options.get("entrypoints"), reading.traefik, &mut of_entry_points);
+    let effect = if served.is_empty() { lost } else { format!("router {} is served on the others", quoted(name)) };
+    of_entry_points.report(source, &effect, found);
+    let priority = priority(&options.text("priority"), text, &mut problems);
+    let tls = options.get("tls").filter(|tls| tls.mark.is_none_or(|mark| is_on(mark.value.trim())));
+    let mut of_tls = of_tls(tls, reading, &mut problems);
+    let middlewares = middlewares(options.get("middlewares"), reading, &mut problems);
+    let upstream = upstream(options.text("service"), name, reading, found);
+    for name in ["rulesyntax", "observability", "parentrefs"] {
+        let _ = options.get(name);
+    }
+    problems.unknown(&options, "a router");
+    let closed = !problems.is_empty();
+    problems.report(source, &format!("router {} is closed: it answers 503 to everybody", quoted(name)), found);
+    of_tls.without_effect.drain(..).for_each(|(mark, finding)| {
+        found.push(source.about_key(mark, finding, format!("router {} is served", quoted(name))));
+    });
+
+    let together = entry_points::together(&served, tls.is_some());
+    let is_split = together.len() > 1;
+    let spec = |(at, (entry_point, served)): (usize, (crate::listener::ListenerName, Served<'s>))| {
+        let own_name = if is_split && at > 0 { format!("{entry_point}-{name}") } else { name.to_owned() };
+        let is_tls = served.scope.transport == Transport::Tls;
+        let tls_options = of_tls.options.as_deref().or(served.tls.and_then(|tls| tls.options.as_deref()));
+        let (tls_min, client_ca) = tls_options.map_or_else(Default::default, |name| reading.tls_options.of(name));
+        let of_entry_point = served.middlewares.iter().map(|middleware| {
+            let name = Provider::File.referred(middleware);
+            Part::Named(Reference { name, mark: claim, unresolved: middleware_unresolved })
+        });
+        RouteSpec {
+            name: reading.provider.declared(&own_name),
+            matcher: matcher.clone(),
+            claim,
+            priority,
+            priority_mark: None,
+            listener: ListenerOptions {
+                scope: served.scope,
+                tls: if is_tls { TlsMode::Auto } else { TlsMode::Off },
+                https_redirect: false,
+                tls_min: if is_tls { tls_min } else { crate::route::TlsVersion::default() },
+                client_ca: client_ca.filter(|_| is_tls),
+                cert_export: None,
+            },
+            middlewares: of_entry_point.chain(middlewares.iter().cloned()).collect(),
+            upstream: upstream.clone(),
+            auth_service: None,
+            auth_endpoints: Vec::new(),
+            page_services: Vec::new(),
+            closed: closed || of_tls.closes,
+            group: None,
+            share: Box::default(),
+            origins: Box::default(),
+            words: &VOCABULARY,
+            is_common: true,
+        }
+    };
+    together.into_iter().enumerate().map(spec).collect()
+}
+
+/// The priority that is written, or else the length of the rule.
+fn priority<'s>(mark: &Option<Mark<'s>>, rule: &str, problems: &mut Problems<'s>) -> i64 {
+    let len = i64::try_from(rule.len()).unwrap_or(i64::MAX);
+    let Some(mark) = *mark else { return len };
+    match problems.take(mark, values::integer(mark.value.trim())) {
+        Some(priority) if priority > PRIORITY_MAX => {
+            problems.add(mark, values::invalid("priority too large", "write a smaller number"));
+            len
+        }
+        Some(0) | None => len,
+        Some(priority) => priority,
+    }
+}
+
+/// What `tls` of a router says.
+#[derive(Default)]
+struct OfTls<'s> {
+    options: Option<Box<str>>,
+    closes: bool,
+    without_effect: Vec<(Mark<'s>, Finding)>,
+}
+
+fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut Problems<'s>) -> OfTls<'s> {
+    let mut of_tls = OfTls::default();
+    let Some(tls) = tls else { return of_tls };
+    let options = tls.options();
+    let resolvers = &reading.traefik.resolvers;
+    if let Some(mark) = options.text("certresolver")
+        && !mark.value.trim().is_empty()
+        && !resolvers.iter().any(|known| **known == *mark.value.trim())
+    {
+        let name = mark.value.trim();
+        let help = match nearest(name, resolvers.iter().map(|known| &**known)) {
+            Some(near) => format!("did you mean {}?", quoted(near)),
+            None => "add it to `certificatesResolvers`".to_owned(),
+        };
+        let message = format!("no certificate resolver {} is defined", quoted(name));
+        let finding =
+            whole(codes::TRAEFIK_RESOLVER, message, "the automatic choice of an issuer serves meanwhile", help);
+        of_tls.without_effect.push((mark, finding.warning()));
+    }
+    if let Some(domains) = options.get("domains") {
+        let finding = without_effect(
+            "`tls.domains` of a router is not read yet",
+            "certificates are made for the hosts of the rule; name the others in a rule",
+        );
+        of_tls.without_effect.push((domains.first, finding));
+    }
+    if let Some(mark) = options.text("options").filter(|mark| !mark.value.trim().is_empty()) {
+        let name = mark.value.trim();
+        match reading.tls_options.find(name, reading.provider) {
+            Some(found) => of_tls.options = Some(found),
+            None => {
+                of_tls.closes = true;
+                let message = format!("no TLS options {} are declared", quoted(name));
+                problems.add(
+                    mark,
+                    whole(codes::TRAEFIK_TLS_OPTIONS, message, "", "declare them in a file of the file provider"),
+                );
+            }
+        }
+    }
+    problems.unknown(&options, "`tls` of a router");
+    of_tls
+}
+
+fn middlewares<'s>(
+    list: Option<&Node<'s>>,
+    reading: &Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+) -> Vec<Part<'s, crate::route::Middleware>> {
+    let mut parts = Vec::new();
+    for (mark, name) in list.map(Node::list).unwrap_or_default() {
+        if name.is_empty() {
+            problems.add(mark, values::invalid("an empty name among the middlewares", "remove the comma"));
+            continue;
+        }
+        let name = reading.provider.referred(name);
+        parts.push(Part::Named(Reference { name, mark, unresolved: middleware_unresolved }));
+    }
+    parts
+}
+
+/// Where the requests of a router go.
+fn upstream<'s>(
+    mark: Option<Mark<'s>>,
+    router: &str,
+    reading: &Reading<'_, 's>,
+    found: &mut Vec<Diagnostic>,
+) -> Part<'s, UpstreamSpec<'s>> {
+    let nowhere = || UpstreamSpec { destination: Destination::Nowhere, delivery: Delivery::default() };
+    let written = mark.map(|mark| (mark, mark.value.trim())).filter(|(_, name)| !name.is_empty());
+    match (written, reading.only_service) {
+        (Some((_, "noop@internal")), _) => Part::Own(nowhere()),
+        (Some((mark, name)), _) => Part::Named(reference(reading.provider, name, mark)),
+        (None, Ok(name)) => Part::Named(reference(reading.provider, name, Mark::default())),
+        (None, Err(why)) => {
+            let finding = whole(codes::TRAEFIK_SERVICE_MISSING, why, "", "name a service by `service`");
+            let effect = format!("router {} has no endpoint; it answers 503", quoted(router));
+            found.push(reading.source.about(finding, effect));
+            Part::Own(UpstreamSpec { destination: Destination::Targets(Vec::new()), delivery: Delivery::default() })
+        }
+    }
+}
