@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gangway_model::path::normalise;
-use gangway_model::{HOST_LEN_MAX, Hostname, RequestView, canonical_host};
+use gangway_model::{Arrival, HOST_LEN_MAX, HTTP, HTTPS, Hostname, ListenerName, RequestView, canonical_host};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -24,6 +24,8 @@ pub(crate) struct ExplainQuery {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) from: IpAddr,
+    /// The listener that the request comes to; one of those for the URL's scheme where none is said.
+    pub(crate) listener: Option<ListenerName>,
 }
 
 impl ExplainQuery {
@@ -31,17 +33,19 @@ impl ExplainQuery {
     pub(crate) fn parse(query: &str) -> Result<Self, (String, &'static str)> {
         let (mut url, mut method, mut from, mut headers) =
             (None, Method::GET, Ipv4Addr::LOCALHOST.into(), HeaderMap::new());
+        let mut listener = None;
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "url" => url = Some(value.into_owned()),
                 "method" => method = method_of(&value)?,
                 "from" => from = address(&value)?,
+                "listener" => listener = Some(listener_name(&value)?),
                 "header" if headers.len() < HEADERS_MAX => drop(add_header(&mut headers, &value)?),
                 "header" => return Err(("too many headers".into(), "100 are enough for any request")),
                 _ => {
                     return Err((
                         format!("unknown parameter `{name}`"),
-                        "known are `url`, `method`, `from` and `header`",
+                        "known are `url`, `method`, `from`, `listener` and `header`",
                     ));
                 }
             }
@@ -50,13 +54,15 @@ impl ExplainQuery {
         let (secure, host, target) = parts(&url)?;
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let (path, query) = (normalise(path).into_owned(), query.to_owned());
-        Ok(Self { secure, host, path, query, target, method, headers, from })
+        Ok(Self { secure, host, path, query, target, method, headers, from, listener })
     }
 
     /// The request as routes match it.
     pub(crate) fn view(&self) -> RequestView<'_> {
-        let Self { host, path, query, method, headers, from, .. } = self;
-        RequestView { host, path, query, method, headers, client: *from }
+        let Self { host, path, query, method, headers, from, secure, listener, .. } = self;
+        let usual = if *secure { HTTPS } else { HTTP };
+        let arrival = Arrival { listener: listener.as_deref().unwrap_or(usual), is_tls: *secure };
+        RequestView { host, path, query, method, headers, client: *from, arrival }
     }
 }
 
@@ -102,6 +108,11 @@ fn address(text: &str) -> Result<IpAddr, (String, &'static str)> {
     text.parse().map_err(|_| (format!("`{text}` is no address"), "write one such as `192.0.2.7`"))
 }
 
+fn listener_name(text: &str) -> Result<ListenerName, (String, &'static str)> {
+    let wrong = || (format!("`{text}` is no name of a listener"), "write one such as `https`");
+    ListenerName::parse(text).ok_or_else(wrong)
+}
+
 fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), (String, &'static str)> {
     let wrong = || (format!("`{text}` is no header field"), "write one such as `X-Beta: yes`");
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
@@ -140,6 +151,13 @@ mod tests {
     }
 
     #[test]
+    fn the_listener_is_the_usual_one_unless_it_is_said() {
+        let arrival = |query: &str| parsed(query).view().arrival.listener.to_owned();
+        assert_eq!((arrival("url=http://a.test"), arrival("url=a.test")), ("http".into(), "https".into()));
+        assert_eq!(arrival("url=a.test&listener=Internal"), "internal");
+    }
+
+    #[test]
     fn a_malformed_query_is_refused_with_a_reason() {
         for query in [
             "",
@@ -152,6 +170,7 @@ mod tests {
             "url=a&x=1",
             "url=https://%00/",
             "url=a&header=x:a%0ab",
+            "url=a&listener=a/b",
         ] {
             let (error, help) = ExplainQuery::parse(query).expect_err(query);
             assert!(!error.is_empty() && !help.is_empty());

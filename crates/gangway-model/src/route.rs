@@ -14,7 +14,7 @@ use crate::authentication::Authentication;
 use crate::content_coding::ContentCoding;
 use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
-use crate::listener::ListenerScope;
+use crate::listener::{ListenerScope, Transport};
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
 use crate::reputation::OnDoubt;
@@ -88,6 +88,13 @@ pub struct ListenerOptions {
     pub client_ca: Option<Box<str>>,
     /// A folder below the volume that gets the certificates of the route's hosts.
     pub cert_export: Option<Box<str>>,
+}
+
+impl ListenerOptions {
+    /// Whether any request over TLS finds the route.
+    pub fn is_over_tls(&self) -> bool {
+        self.tls != TlsMode::Off && self.scope.transport != Transport::Plain
+    }
 }
 
 /// Whether a route is served over TLS, and whose certificates it shows.

@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use gangway_model::{
-    Attachment, Compiled, Compiler, Container, ContainerReport, ContainerState, EngineName, Expose, ExposedPort, Gone,
-    Health, Middleware, NetworkMode, OwnPlace, Precedence, RequestView, Route, Settings, Snapshot, compile,
+    Arrival, Attachment, Compiled, Compiler, Container, ContainerReport, ContainerState, EngineName, Expose,
+    ExposedPort, Gone, Health, Middleware, NetworkMode, OwnPlace, Precedence, RequestView, Route, Settings, Snapshot,
+    compile,
 };
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
@@ -273,7 +274,7 @@ fn find(compiled: &Compiled, host: &str, path: &str, method: &Method) -> Option<
 fn found(compiled: &Compiled, host: &str, path: &str, method: &Method) -> Option<(String, Precedence)> {
     let headers = HeaderMap::new();
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let request = RequestView { host, path, query: "", method, headers: &headers, client };
+    let request = RequestView { host, path, query: "", method, headers: &headers, client, arrival: Arrival::HTTPS };
     compiled.table.find(&request).map(|found| {
         let ageless = Precedence { age: Reverse(0), id: Reverse("".into()), ..found.precedence.clone() };
         (found.route.id.to_string(), ageless)

@@ -60,6 +60,7 @@ fn metrics() -> Metrics {
 fn table_of(routes: impl IntoIterator<Item = (Matcher, Route)>, metrics: &Metrics) -> ActiveTable {
     let entries = routes.into_iter().map(|(matcher, route)| Entry {
         matcher,
+        scope: route.listener.scope.clone(),
         priority: 0,
         age: 0,
         id: route.id.clone(),

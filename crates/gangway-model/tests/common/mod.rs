@@ -18,7 +18,7 @@
 //! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. `network lan, macvlan`
 //! says by which driver a network is made, `unreadable shop-web-1, Ports` what makes no sense,
 //! `stranded shop-web-1` who is in a network that is gone. Settings
-//! are `settings, domain example.org, network edge, expose all`, `settings, public [::]:443, admin 127.0.0.1:8420`, `settings, default-use sso`, `settings, geoip given`, `settings, crowdsec given, appsec given`,
+//! are `settings, domain example.org, network edge, expose all`, `settings, listener internal plain`, `settings, public [::]:443, admin 127.0.0.1:8420`, `settings, default-use sso`, `settings, geoip given`, `settings, crowdsec given, appsec given`,
 //! `traefik, entry-point web, entry-point websecure tls, resolver le, hidden` runs in Traefik's place; below it stand keys of
 //! its file provider; a route of the file is `route nas`, and a shared definition `middlewares lan-only`.
 //!
@@ -37,8 +37,8 @@ use std::time::Duration;
 use gangway_diagnostic::{FilePosition, Place};
 use gangway_model::{
     Attachment, Compiled, Container, ContainerState, DynamicKey, EngineKind, EngineName, EntryPoint,
-    EntryPointRedirection, EntryPointTls, Expose, ExposedPort, FileRoute, Gone, Health, ListenerName, MiddlewareTable,
-    NetworkMode, OwnPlace, Selector, Settings, Snapshot, TraefikSettings, compile,
+    EntryPointRedirection, EntryPointTls, Expose, ExposedPort, FileRoute, Gone, Health, KnownListener, ListenerName,
+    ListenerProtocol, MiddlewareTable, NetworkMode, OwnPlace, Selector, Settings, Snapshot, TraefikSettings, compile,
 };
 
 /// Where fixtures stand.
@@ -336,6 +336,11 @@ fn set(line: &str, settings: &mut Settings) {
             Some(("crowdsec", "given")) => settings.has_crowdsec = true,
             Some(("appsec", "given")) => settings.has_appsec = true,
             Some(("expose", "all")) => settings.expose = Expose::All,
+            Some(("listener", what)) => {
+                let (name, protocol) = what.split_once(' ').expect(fact);
+                let name = ListenerName::parse(name).expect(fact);
+                settings.listeners.push(KnownListener { name, protocol: protocol_of(protocol) });
+            }
             Some(("public", at)) => settings.own_listeners.public.push(at.parse().expect(fact)),
             Some(("admin", at)) => settings.own_listeners.admin = at.parse().ok(),
             Some(("select", text)) => settings.select.push(Selector::parse(text).expect("a selector")),
@@ -345,6 +350,15 @@ fn set(line: &str, settings: &mut Settings) {
 }
 
 /// `in the network of NAME` names a container that has an id of its own.
+fn protocol_of(text: &str) -> ListenerProtocol {
+    match text {
+        "plain" => ListenerProtocol::Plain,
+        "tls" => ListenerProtocol::Tls,
+        "auto" => ListenerProtocol::Detected,
+        other => panic!("unknown protocol {other}"),
+    }
+}
+
 fn resolve_names(snapshot: &mut Snapshot) {
     let ids: Vec<Box<str>> = snapshot.containers.iter().map(|container| container.id.clone()).collect();
     for container in &mut snapshot.containers {

@@ -37,19 +37,19 @@ pub fn route(route: &Route) -> String {
 
 fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
     write!(f, "{}: {}", route.id, printable(&route.rule))?;
-    if let Some(names) = &route.listener.scope.names {
-        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-        write!(f, ", on {}", names.join(" and ")).expect("a text");
-    }
-    f.push_str(match route.listener.scope.transport {
-        Transport::Any => "",
-        Transport::Plain => " in clear",
-        Transport::Tls => " over tls",
-    });
     f.push_str(match route.listener.tls {
         TlsMode::Auto => "",
         TlsMode::Internal => ", tls internal",
         TlsMode::Off => ", tls off",
+    });
+    if let Some(names) = &route.listener.scope.names {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        write!(f, ", on {}", names.join(" "))?;
+    }
+    f.push_str(match route.listener.scope.transport {
+        Transport::Any => "",
+        Transport::Plain => ", in clear only",
+        Transport::Tls => ", over TLS only",
     });
     if !route.listener.https_redirect && route.listener.tls != TlsMode::Off {
         f.push_str(", plain HTTP too");

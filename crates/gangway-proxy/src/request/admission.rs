@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use gangway_model::RequestView;
 use gangway_model::path::normalise;
+use gangway_model::{Arrival, RequestView};
 
 use crate::grammar::{has_whole_escapes, host_of_authority, port};
 use crate::message::field_kind::FieldKind;
@@ -101,6 +101,7 @@ impl Admission {
             headers: &head.fields,
             // A gateway's address says nothing about the client, so it must match no network.
             client: if self.origin.is_anonymous { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { self.origin.client },
+            arrival: if self.origin.secure { Arrival::HTTPS } else { Arrival::HTTP },
         }
     }
 }

@@ -296,7 +296,8 @@ impl RouteToServe {
             origins: Box::default(),
         };
         (self.change)(&mut route);
-        Entry { matcher, priority: 0, age: 0, id, payload: Arc::new(route) }
+        let scope = route.listener.scope.clone();
+        Entry { matcher, scope, priority: 0, age: 0, id, payload: Arc::new(route) }
     }
 }
 
