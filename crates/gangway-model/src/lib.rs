@@ -67,6 +67,10 @@ pub use error_pages::{ErrorPages, ErrorRule, PAGES_FOLDER, PageKind, PageSource,
 pub use explain::{CONSIDERED_MAX, Considered, Explanation, NEAREST_MAX, Nearest, Winner};
 pub use forward_auth::{AuthProduct, ForwardAuth, IDENTITY_OF_ALL, IdentityField};
 pub use geography::{ClientPlace, CountryCode, Geography, Located, NoGeography, PlaceKind};
+pub use go_template::{
+    FUNCTIONS as TEMPLATE_FUNCTIONS, GoTemplate, OUTPUT_LEN_MAX as TEMPLATE_OUTPUT_LEN_MAX, Rendered,
+    TemplateContainer, TemplateData, TemplateError,
+};
 pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};
 pub use listener::{Arrival, HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol, ListenerScope, Transport};
 pub use location::{PublicPorts, follows_redirects, https_redirect, slash_redirect};
