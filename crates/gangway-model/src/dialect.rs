@@ -34,25 +34,35 @@ pub(crate) struct ContainerRead<'s> {
 /// They are read one by one, as the iterator is asked: what many containers ask for together is bounded by the
 /// caller, who must not have to hold all of it before. A dialect whose containers are read together gathers what it
 /// needs of all of them, which is never more than their labels, before it gives back the first.
-pub(crate) fn read_all<'s>(
-    containers: impl Iterator<Item = &'s Container>,
+pub(crate) fn read_all<'s, 'c>(
+    containers: impl Iterator<Item = &'s Container> + 'c,
     settings: &'s Settings,
-    cache: &mut ReadCache,
-) -> impl Iterator<Item = ContainerRead<'s>> {
-    containers.map(|container| {
-        let (declared, findings) = cache.read(container, settings, read);
+    cache: &'c mut ReadCache,
+) -> impl Iterator<Item = ContainerRead<'s>> + 'c
+where
+    's: 'c,
+{
+    let of_traefik = settings.traefik.as_ref().map(traefik::Provided::new);
+    containers.map(move |container| {
+        let read = |container, found: &mut Vec<Diagnostic>| read(container, settings, of_traefik.as_ref(), found);
+        let (declared, findings) = cache.read(container, read);
         ContainerRead { container, declared, findings }
     })
 }
 
-fn read<'s>(container: &'s Container, settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Declared<'s> {
+fn read<'s>(
+    container: &'s Container,
+    settings: &'s Settings,
+    of_traefik: Option<&traefik::Provided<'s>>,
+    found: &mut Vec<Diagnostic>,
+) -> Declared<'s> {
     #[cfg(test)]
     if demo::is_written_on(container) {
         return demo::read(container, found);
     }
     let native = native::read(container, settings, found);
-    let Some(traefik) = &settings.traefik else { return native };
-    let mut of_traefik = traefik::read(container, traefik, found);
+    let Some(provided) = of_traefik else { return native };
+    let mut of_traefik = traefik::read(container, provided, found);
     match (&native, &mut of_traefik) {
         (Declared::Routed { declarations, by_label: true }, Declared::Routed { declarations: others, .. }) => {
             traefik::leave_out(container, &declarations.routes, &mut others.routes, found);

@@ -84,8 +84,8 @@ pub use reputation::{Judgement, OnDoubt, Reputation};
 pub use request_limit::{ClientKey, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{
-    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy,
-    Readiness, RedirectPart, RedirectTarget, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode,
+    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, KeyOrigin, ListenerOptions, Middleware,
+    Policy, Readiness, RedirectPart, RedirectTarget, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode,
     TlsVersion, Upstream,
 };
 pub use select::{NotASelector, Selector};

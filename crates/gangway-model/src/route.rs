@@ -88,6 +88,8 @@ pub struct ListenerOptions {
     pub client_ca: Option<Box<str>>,
     /// A folder below the volume that gets the certificates of the route's hosts.
     pub cert_export: Option<Box<str>>,
+    /// Names that have certificates beside the route's hosts, each exact or a wildcard.
+    pub cert_names: Box<[HostPattern]>,
 }
 
 impl ListenerOptions {
@@ -150,8 +152,8 @@ pub enum Middleware {
     ResponseHeader(HeaderName, Option<HeaderValue>),
     /// More body bytes than this are refused with 413.
     BodyLimit(u64),
-    /// `Strict-Transport-Security` with this max-age in seconds, on https answers only.
-    Hsts(NonZeroU64),
+    /// `Strict-Transport-Security`.
+    Hsts(Hsts),
     /// Adds the fields of [`SECURE_HEADERS`] where a response has none of the name, and `Strict-Transport-Security` with
     /// this max-age in seconds, if there is one, on https answers.
     SecureHeaders {
@@ -177,6 +179,35 @@ pub enum Middleware {
     ErrorPages(Arc<ErrorPages>),
     /// Keeps answers that may be kept (RFC 9111), up to this number of bytes.
     Cache(NonZeroU64),
+}
+
+/// `Strict-Transport-Security` (RFC 6797).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Hsts {
+    /// For how many seconds browsers refuse plain HTTP.
+    pub max_age: NonZeroU64,
+    /// `includeSubDomains`.
+    pub subdomains: bool,
+    /// `preload`.
+    pub preload: bool,
+    /// Whether it is sent in clear too, where browsers ignore it.
+    pub in_clear: bool,
+}
+
+impl Hsts {
+    /// The time alone, on https answers only.
+    pub fn of(max_age: NonZeroU64) -> Self {
+        Self { max_age, subdomains: false, preload: false, in_clear: false }
+    }
+}
+
+/// The value of the field.
+impl Display for Hsts {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "max-age={}", self.max_age)?;
+        f.write_str(if self.subdomains { "; includeSubDomains" } else { "" })?;
+        f.write_str(if self.preload { "; preload" } else { "" })
+    }
 }
 
 /// The response fields of `headers` `secure`, which break no application that works in browsers of today: name and value.

@@ -80,8 +80,10 @@ pub(crate) enum Unresolved {
     Broken,
     /// The container's routes name more than one container may.
     TooMany,
-    /// An upstream that leads to itself.
+    /// It leads to itself.
     Circular,
+    /// It asks a log-in service, and another middleware of the route asks another one.
+    SecondLogIn,
 }
 
 /// One route. `Chain` and `Upstream` are what the route says of its middlewares and its upstream: in a declaration
@@ -183,12 +185,30 @@ pub(crate) struct WeightedUpstream<'s> {
 /// A middleware that is declared under a name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum MiddlewareSpec {
-    /// What it does, in order.
-    Steps(Vec<Middleware>),
+    /// What it does.
+    Steps(NamedSteps),
     /// It is several others, in order, by their names.
     Chain(Vec<Box<str>>),
     /// It could not be made, which the dialect has reported.
     Broken(Without),
+}
+
+/// What a named middleware does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct NamedSteps {
+    /// In order.
+    pub steps: Vec<Middleware>,
+    /// The service that it asks, if it asks one.
+    pub log_in: Option<LogInService>,
+}
+
+/// The log-in service of a named middleware.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct LogInService {
+    /// Where it is if no container and no service has the name.
+    pub url: UrlTarget,
+    /// Where it is, once it is looked up.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// What becomes of the routes that name a middleware which could not be made.

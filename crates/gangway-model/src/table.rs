@@ -126,13 +126,13 @@ impl<T> RoutingTable<T> {
 }
 
 impl RoutingTable<Arc<Route>> {
-    /// Exact names and `*.` wildcards of routes that are served over TLS, each with the kind of CA. Where routes of one
+    /// Exact names and `*.` wildcards of routes that are served over TLS, and further names that they want, each with the kind of CA. Where routes of one
     /// name differ, [`TlsMode::Auto`] serves both.
     pub fn names_needing_certificates(&self) -> BTreeMap<Box<str>, TlsMode> {
         let mut names = BTreeMap::new();
         for route in self.routes.iter().filter(|route| route.listener.is_over_tls()) {
             let certifiable = |host: &&HostPattern| matches!(host, HostPattern::Exact(_) | HostPattern::Wildcard(_));
-            for host in route.hosts.iter().filter(certifiable) {
+            for host in route.hosts.iter().chain(&route.listener.cert_names).filter(certifiable) {
                 let mode = names.entry(host.to_string().into()).or_insert(route.listener.tls);
                 if route.listener.tls == TlsMode::Auto {
                     *mode = TlsMode::Auto;

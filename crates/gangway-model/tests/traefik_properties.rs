@@ -16,7 +16,9 @@ const PROTECTING: [(&str, &str, &str, fn(&Middleware) -> bool); 4] = [
         "ann:$2y$04$ePP0zE7zVXXfi5jIjrOeTOLNvfGSHM6PIvdtLQI2HQTFW74480aO.",
         |step| step.authentication().is_some(),
     ),
-    ("lan", "traefik.http.middlewares.lan.ipallowlist.sourcerange", "10.0.0.0/8", |step| step.address_filter().is_some()),
+    ("lan", "traefik.http.middlewares.lan.ipallowlist.sourcerange", "10.0.0.0/8", |step| {
+        step.address_filter().is_some()
+    }),
     ("rate", "traefik.http.middlewares.rate.ratelimit.average", "10", |step| matches!(step, Middleware::RateLimit(_))),
     ("flight", "traefik.http.middlewares.flight.inflightreq.amount", "10", |step| {
         matches!(step, Middleware::ConcurrencyLimit(_))
@@ -79,7 +81,8 @@ fn defined(key: &str, value: &str, damage: Damage) -> Vec<(String, String)> {
         Damage::Garbled => label(key.into(), "\u{1}, ;,x:"),
         Damage::TwoTypes => {
             let name = key.split('.').nth(3).expect("a name");
-            [label(key.into(), value), label(format!("traefik.http.middlewares.{name}.addprefix.prefix"), "/x")].concat()
+            [label(key.into(), value), label(format!("traefik.http.middlewares.{name}.addprefix.prefix"), "/x")]
+                .concat()
         }
         Damage::UnknownOption => {
             let (middleware, _) = key.rsplit_once('.').expect("an option");
@@ -96,19 +99,75 @@ fn container(name: &str, labels: Vec<(String, String)>) -> Container {
 
 fn word() -> impl Strategy<Value = String> {
     let words = [
-        "http", "routers", "services", "middlewares", "a", "b", "rule", "tls", "domains[0]", "main", "loadbalancer",
-        "server", "port", "headers", "customrequestheaders", "X-A", "chain", "basicauth", "users", "entrypoints",
-        "priority", "service", "certresolver", "options", "", "[", "[0]", "ä", "enable", "docker", "network", "tcp",
-        "compress", "sticky", "cookie", "name", "weighted", "healthcheck", "path",
+        "http",
+        "routers",
+        "services",
+        "middlewares",
+        "a",
+        "b",
+        "rule",
+        "tls",
+        "domains[0]",
+        "main",
+        "loadbalancer",
+        "server",
+        "port",
+        "headers",
+        "customrequestheaders",
+        "X-A",
+        "chain",
+        "basicauth",
+        "users",
+        "entrypoints",
+        "priority",
+        "service",
+        "certresolver",
+        "options",
+        "",
+        "[",
+        "[0]",
+        "ä",
+        "enable",
+        "docker",
+        "network",
+        "tcp",
+        "compress",
+        "sticky",
+        "cookie",
+        "name",
+        "weighted",
+        "healthcheck",
+        "path",
     ];
     prop_oneof![8 => prop::sample::select(&words[..]).prop_map(str::to_owned), 1 => "[ -~]{0,6}"]
 }
 
 fn value() -> impl Strategy<Value = String> {
     let values = [
-        "Host(`a.test`)", "Host(`b.test`) && PathPrefix(`/x`)", "HostRegexp(`{a:.*}`)", "true", "false", "", "1", "-1",
-        "a", "b@file", "a,b", ",", "web", "nowhere", "le", "8080", "99999", "/x", "10s", "Host(", "!Host(`a.test`)",
-        "9223372036854775807", "@", "a@docker",
+        "Host(`a.test`)",
+        "Host(`b.test`) && PathPrefix(`/x`)",
+        "HostRegexp(`{a:.*}`)",
+        "true",
+        "false",
+        "",
+        "1",
+        "-1",
+        "a",
+        "b@file",
+        "a,b",
+        ",",
+        "web",
+        "nowhere",
+        "le",
+        "8080",
+        "99999",
+        "/x",
+        "10s",
+        "Host(",
+        "!Host(`a.test`)",
+        "9223372036854775807",
+        "@",
+        "a@docker",
     ];
     prop_oneof![8 => prop::sample::select(&values[..]).prop_map(str::to_owned), 1 => "\\PC{0,12}"]
 }

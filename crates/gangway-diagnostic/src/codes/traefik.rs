@@ -8,7 +8,7 @@ codes! {
     TRAEFIK_OPTION = 701, Error | Warning, "unknown option of Traefik",
         "No option of this name exists. Traefik drops a container with all its routers then; here only what the option \
          belongs to is closed or left out.";
-    TRAEFIK_VALUE = 702, Error, "value that Traefik's option cannot have",
+    TRAEFIK_VALUE = 702, Error | Warning, "value that Traefik's option cannot have",
         "The value cannot be read, or two options exclude each other. What the option belongs to is closed or left out, \
          as the effect says.";
     TRAEFIK_VERSION_2 = 703, Warning, "rule in a form of Traefik 2",

@@ -93,7 +93,8 @@ pub(super) fn of_container<'s>(
         found.extend(findings.into_iter().filter(|_| is_heard));
         names.add_upstream(Some(container), owner, DeclaredBy::Running, named, endpoints, unreachable);
     }
-    for named in middlewares {
+    for mut named in middlewares {
+        auth_services::put_into_named(services, &mut named, source, found);
         names.add_middleware(Some(container), owner, DeclaredBy::Running, named);
     }
     let mut candidates = Vec::with_capacity(routes.len());
@@ -153,14 +154,15 @@ pub(super) fn of_gone<'s>(
 pub(super) fn name_of_gone<'s>(
     container: &'s Container,
     declarations: &mut Declarations<'s>,
-    owners: &Owners<'s>,
+    around: Around<'_, 's>,
     names: &mut SharedNames<'s>,
 ) {
-    let owner = owners.of(container);
+    let owner = around.owners.of(container);
     for named in std::mem::take(&mut declarations.upstreams) {
         names.add_upstream(Some(container), owner, DeclaredBy::Gone, named, Vec::new(), None);
     }
-    for named in std::mem::take(&mut declarations.middlewares) {
+    for mut named in std::mem::take(&mut declarations.middlewares) {
+        auth_services::put_into_named(around.services, &mut named, Source::Container(container), &mut Vec::new());
         names.add_middleware(Some(container), owner, DeclaredBy::Gone, named);
     }
 }
@@ -177,7 +179,8 @@ pub(super) fn of_provider<'s>(
         let endpoints = reach_urls(&named.object.destination).endpoints;
         names.add_upstream(None, Owner::Files, DeclaredBy::Running, named, endpoints, None);
     }
-    for named in declarations.middlewares {
+    for mut named in declarations.middlewares {
+        auth_services::put_into_named(services, &mut named, source, found);
         names.add_middleware(None, Owner::Files, DeclaredBy::Running, named);
     }
     let candidate = |mut route: RouteSpec<'s>| {

@@ -35,6 +35,21 @@ struct NamedUpstream {
     unreachable: Option<Box<str>>,
 }
 
+/// What names in a chain stand for.
+#[derive(Default)]
+struct Collected {
+    steps: Vec<Middleware>,
+    /// Where the log-in service of one of them is.
+    log_in: Vec<Endpoint>,
+}
+
+impl Collected {
+    /// Whether both ask a log-in service, and not the same. A route asks one.
+    fn is_of_other_service_than(&self, endpoints: &[Endpoint]) -> bool {
+        !self.log_in.is_empty() && !endpoints.is_empty() && self.log_in != endpoints
+    }
+}
+
 /// Engine and id.
 type ContainerKey<'s> = (&'s EngineName, &'s str);
 
@@ -117,8 +132,14 @@ impl<'n, 's> NameResolver<'n, 's> {
                 Part::Named(reference) => reference,
             };
             let (why, without) = match self.steps(container, &reference.name) {
-                Ok(steps) => {
+                Ok(steps) if steps.is_of_other_service_than(&candidate.spec.auth_endpoints) => {
+                    (Unresolved::SecondLogIn, Without::Closed)
+                }
+                Ok(Collected { steps, log_in }) => {
                     candidate.spec.middlewares.extend(steps);
+                    if !log_in.is_empty() {
+                        candidate.spec.auth_endpoints = log_in;
+                    }
                     continue;
                 }
                 Err(unusable) => unusable,
@@ -143,19 +164,15 @@ impl<'n, 's> NameResolver<'n, 's> {
     }
 
     /// What the middleware of this name does; else why it does nothing, and what becomes of the route.
-    fn steps(
-        &mut self,
-        container: Option<&'s Container>,
-        name: &str,
-    ) -> Result<Vec<Middleware>, (Unresolved, Without)> {
-        let mut steps = Vec::new();
-        self.collect_steps(container, name, 0, &mut steps)?;
+    fn steps(&mut self, container: Option<&'s Container>, name: &str) -> Result<Collected, (Unresolved, Without)> {
+        let mut collected = Collected::default();
+        self.collect_steps(container, name, 0, &mut collected)?;
         let count = self.steps.entry(container.map(key)).or_default();
-        if *count + steps.len() > NAMED_STEPS_MAX {
+        if *count + collected.steps.len() > NAMED_STEPS_MAX {
             return Err((Unresolved::TooMany, Without::Closed));
         }
-        *count += steps.len();
-        Ok(steps)
+        *count += collected.steps.len();
+        Ok(collected)
     }
 
     /// A member of a chain that could not be made and is no protection is left out by itself.
@@ -164,7 +181,7 @@ impl<'n, 's> NameResolver<'n, 's> {
         container: Option<&'s Container>,
         name: &str,
         depth: usize,
-        steps: &mut Vec<Middleware>,
+        collected: &mut Collected,
     ) -> Result<(), (Unresolved, Without)> {
         if depth > DEPTH_MAX {
             return Err((Unresolved::Circular, Without::Closed));
@@ -172,16 +189,22 @@ impl<'n, 's> NameResolver<'n, 's> {
         match self.names.middleware(container, name) {
             None => Err((Unresolved::Unknown, Without::Closed)),
             Some(MiddlewareSpec::Broken(without)) => Err((Unresolved::Broken, *without)),
-            Some(MiddlewareSpec::Steps(own)) if steps.len() + own.len() > NAMED_STEPS_MAX => {
+            Some(MiddlewareSpec::Steps(own)) if collected.steps.len() + own.steps.len() > NAMED_STEPS_MAX => {
                 Err((Unresolved::TooMany, Without::Closed))
             }
             Some(MiddlewareSpec::Steps(own)) => {
-                steps.extend_from_slice(own);
+                let endpoints = own.log_in.as_ref().map(|service| &*service.endpoints).unwrap_or_default();
+                if !endpoints.is_empty() && collected.is_of_other_service_than(endpoints) {
+                    return Err((Unresolved::SecondLogIn, Without::Closed));
+                }
+                collected.steps.extend_from_slice(&own.steps);
+                collected.log_in =
+                    if endpoints.is_empty() { std::mem::take(&mut collected.log_in) } else { endpoints.to_vec() };
                 Ok(())
             }
             Some(MiddlewareSpec::Chain(names)) => {
                 for name in names {
-                    match self.collect_steps(container, name, depth + 1, steps) {
+                    match self.collect_steps(container, name, depth + 1, collected) {
                         Ok(()) | Err((_, Without::Served)) => {}
                         Err(closed @ (_, Without::Closed)) => return Err(closed),
                     }

@@ -11,8 +11,8 @@ use crate::matcher::Matcher;
 use crate::route::{Address, ListenerOptions, Middleware, Scheme};
 use crate::snapshot::Container;
 use crate::spec::{
-    Access, Declarations, Declared, Delivery, Destination, MiddlewareSpec, Named, Part, Reference, RouteSpec,
-    TargetPlace, TargetSpec, Unresolved, UpstreamSpec, UrlTarget, WeightedUpstream, Without,
+    Access, Declarations, Declared, Delivery, Destination, MiddlewareSpec, Named, NamedSteps, Part, Reference,
+    RouteSpec, TargetPlace, TargetSpec, Unresolved, UpstreamSpec, UrlTarget, WeightedUpstream, Without,
 };
 use crate::vocabulary::Vocabulary;
 use gangway_diagnostic::Diagnostic;
@@ -111,7 +111,9 @@ fn target<'s>(target: &str, mark: Mark<'s>) -> TargetSpec<'s> {
 
 fn middleware(text: &str) -> MiddlewareSpec {
     match text.strip_prefix("add ") {
-        Some(prefix) => MiddlewareSpec::Steps(vec![Middleware::AddPrefix(prefix.into())]),
+        Some(prefix) => {
+            MiddlewareSpec::Steps(NamedSteps { steps: vec![Middleware::AddPrefix(prefix.into())], log_in: None })
+        }
         None if text == "unsupported" => MiddlewareSpec::Broken(Without::Served),
         None => MiddlewareSpec::Broken(Without::Closed),
     }

@@ -28,39 +28,42 @@ use self::findings::Problems;
 use self::names::Provider;
 use self::tls_options::TlsOptions;
 use self::tree::Node;
-use crate::go_template::{GoTemplate, TemplateData};
+use crate::go_template::{GoTemplate, TemplateContainer, TemplateData};
 use crate::label::{Mark, Source, whole};
 use crate::matcher::HostCondition;
 use crate::settings::TraefikSettings;
 use crate::snapshot::Container;
 use crate::spec::{Declarations, Declared, RouteSpec};
 
-/// What the files of the file provider say to all providers.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
+/// What the configuration and the files of the file provider say to all containers. It is made once for many.
+pub(super) struct Provided<'s> {
+    traefik: &'s TraefikSettings,
     tls_options: TlsOptions,
     transports: BTreeMap<Box<str>, bool>,
+    /// None where it cannot be read: then no container is ours.
+    constraint: Option<Constraint>,
+    /// The error says why there is none.
+    default_rule: Result<GoTemplate, String>,
 }
 
-impl Shared {
-    /// Reads the part of the files that containers refer to.
-    pub(super) fn of(traefik: &TraefikSettings) -> Self {
+impl<'s> Provided<'s> {
+    pub(super) fn new(traefik: &'s TraefikSettings) -> Self {
         let root = Node::of_files(&traefik.dynamic);
         let tls_options = root.at(&["tls", "options"]).map(TlsOptions::read).unwrap_or_default();
         let transports = root.at(&["http", "serverstransports"]).map(tls_options::transports).unwrap_or_default();
-        Self { tls_options, transports }
+        let constraint = Constraint::parse(&traefik.constraints);
+        let default_rule = GoTemplate::parse(&traefik.default_rule);
+        let default_rule = default_rule.map_err(|error| format!("`defaultRule` cannot be read: {error}"));
+        Self { traefik, tls_options, transports, constraint, default_rule }
     }
 }
 
 /// Reads the labels of a container.
-pub(super) fn read<'s>(
-    container: &'s Container,
-    traefik: &'s TraefikSettings,
-    found: &mut Vec<Diagnostic>,
-) -> Declared<'s> {
+pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found: &mut Vec<Diagnostic>) -> Declared<'s> {
+    let traefik = provided.traefik;
     let (source, root) = (Source::Container(container), Node::of_labels(container));
     let by_label = !root.children.is_empty();
-    if let Err(why) = is_enabled(container, &root, traefik, found) {
+    if let Err(why) = is_enabled(container, &root, provided, found) {
         return Declared::NotRouted(why);
     }
     for (name, node) in &root.children {
@@ -74,14 +77,13 @@ pub(super) fn read<'s>(
             found.push(source.about_key(node.first, finding.warning(), "the label does nothing".to_owned()));
         }
     }
-    let shared = Shared::of(traefik);
     let network = network(&root, source, found);
     let base = names::of_container(container);
     let empty = Node::default();
     let http = root.child("http").unwrap_or(&empty);
     let services_of = http.child("services");
     let reading =
-        services::Reading { source, provider: Provider::Docker, traefik, network, transports: &shared.transports };
+        services::Reading { source, provider: Provider::Docker, traefik, network, transports: &provided.transports };
     let mut upstreams = services_of.map(|services| services::read(services, reading, found)).unwrap_or_default();
     let only_service: Result<String, &str> = match services_of.map(|services| services.children.len()) {
         None | Some(0) => {
@@ -94,14 +96,14 @@ pub(super) fn read<'s>(
             .unwrap_or_default()),
         Some(_) => Err("the container declares several services, and the router names none"),
     };
-    let default_rule = default_rule(container, &base, traefik);
+    let default_rule = default_rule(container, &base, provided);
     let reading = routers::Reading {
         source,
         provider: Provider::Docker,
         traefik,
         only_service: only_service.as_deref().map_err(|why| *why),
         default_rule: default_rule.as_deref().map_err(|why| &**why),
-        tls_options: &shared.tls_options,
+        tls_options: &provided.tls_options,
     };
     let mut routes = Vec::new();
     match http.child("routers").filter(|routers| !routers.children.is_empty()) {
@@ -163,14 +165,19 @@ pub(super) fn leave_out<'s>(
 pub(super) fn read_files<'s>(traefik: &'s TraefikSettings, found: &mut Vec<Diagnostic>) -> Declarations<'s> {
     let root = Node::of_files(&traefik.dynamic);
     let source = source(traefik);
-    let shared = Shared::of(traefik);
+    let provided = Provided::new(traefik);
     let empty = Node::default();
     let http = root.child("http").unwrap_or(&empty);
     if let Some(options) = root.at(&["tls", "options"]) {
         tls_options::check(options, found);
     }
-    let reading =
-        services::Reading { source, provider: Provider::File, traefik, network: None, transports: &shared.transports };
+    let reading = services::Reading {
+        source,
+        provider: Provider::File,
+        traefik,
+        network: None,
+        transports: &provided.transports,
+    };
     let upstreams = http.child("services").map(|all| services::read(all, reading, found)).unwrap_or_default();
     let reading = routers::Reading {
         source,
@@ -178,7 +185,7 @@ pub(super) fn read_files<'s>(traefik: &'s TraefikSettings, found: &mut Vec<Diagn
         traefik,
         only_service: Err("the router names no service"),
         default_rule: Err("the router has no rule"),
-        tls_options: &shared.tls_options,
+        tls_options: &provided.tls_options,
     };
     let mut routes = Vec::new();
     for router in http.child("routers").into_iter().flat_map(|all| all.children.values()) {
@@ -187,6 +194,7 @@ pub(super) fn read_files<'s>(traefik: &'s TraefikSettings, found: &mut Vec<Diagn
     let middlewares = http.child("middlewares");
     let middlewares = middlewares.map(|all| middlewares::read(all, source, Provider::File, found)).unwrap_or_default();
     unknown_parts(http, source, found);
+    routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
     Declarations { routes, upstreams, middlewares }
 }
 
@@ -204,11 +212,11 @@ fn unknown_parts<'s>(http: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagno
 fn is_enabled<'s>(
     container: &'s Container,
     root: &Node<'s>,
-    traefik: &TraefikSettings,
+    provided: &Provided<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Result<(), String> {
     let enabled = match root.child("enable").and_then(|node| node.mark) {
-        None => traefik.exposed_by_default,
+        None => provided.traefik.exposed_by_default,
         Some(mark) => match values::boolean(mark.value.trim()) {
             Ok(enabled) => enabled,
             Err(finding) => {
@@ -224,7 +232,7 @@ fn is_enabled<'s>(
             None => "`exposedByDefault` is off, and no label `traefik.enable` says yes".to_owned(),
         });
     }
-    match Constraint::parse(&traefik.constraints) {
+    match &provided.constraint {
         Some(constraint) if constraint.takes(&container.labels) => Ok(()),
         Some(_) => Err("`constraints` leave it out".to_owned()),
         None => Err("`constraints` cannot be read".to_owned()),
@@ -256,10 +264,11 @@ fn network<'s>(root: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>)
 }
 
 /// The rule of routers that have none. The error says why there is none.
-fn default_rule(container: &Container, base: &str, traefik: &TraefikSettings) -> Result<String, String> {
-    let template =
-        GoTemplate::parse(&traefik.default_rule).map_err(|error| format!("`defaultRule` cannot be read: {error}"))?;
-    let data = TemplateData { name: base, container_name: &container.name, labels: &container.labels };
+fn default_rule(container: &Container, base: &str, provided: &Provided<'_>) -> Result<String, String> {
+    let template = provided.default_rule.as_ref().map_err(Clone::clone)?;
+    let container = TemplateContainer { name: base, container_name: &container.name, labels: &container.labels };
+    // What a table is made of depends on nothing but what the engine and the configuration say.
+    let data = TemplateData { container: Some(container), variable: &|_| None };
     let rule = template.render(&data).map_err(|error| format!("`defaultRule` cannot be filled in: {error}"))?;
     if rule.trim().is_empty() {
         Err("`defaultRule` is empty for this container".to_owned())

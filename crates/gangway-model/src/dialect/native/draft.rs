@@ -19,7 +19,7 @@ use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::label::{Source, whole};
 use crate::matcher::Matcher;
-use crate::route::{HealthCheck, KeyOrigin, ListenerOptions, Middleware, TlsMode};
+use crate::route::{HealthCheck, Hsts, KeyOrigin, ListenerOptions, Middleware, TlsMode};
 use crate::settings::Settings;
 use crate::spec::{Delivery, Destination, Part, RouteSpec, TargetPlace, TargetSpec, UpstreamSpec, UrlTarget};
 use crate::value;
@@ -387,7 +387,7 @@ fn listener(
     let client_ca = client_ca.map(|(name, _)| name).filter(|_| tls != TlsMode::Off);
     let https_redirect = tls != TlsMode::Off && fields.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
     let (tls_min, cert_export) = (fields.tls_min, fields.cert_export.take());
-    ListenerOptions { scope, tls, https_redirect, tls_min, client_ca, cert_export }
+    ListenerOptions { scope, tls, https_redirect, tls_min, client_ca, cert_export, cert_names: Box::default() }
 }
 
 /// The health check, in addition to the engine's own.
@@ -433,7 +433,7 @@ fn middlewares<'a>(
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Middleware> {
     let mut chain = std::mem::take(&mut fields.response_headers);
-    chain.extend(fields.hsts.take().map(|(max_age, _)| Middleware::Hsts(max_age)));
+    chain.extend(fields.hsts.take().map(|(max_age, _)| Middleware::Hsts(Hsts::of(max_age))));
     if fields.has_secure_headers {
         let is_silent = draft.label(KeyId::Hsts).is_none() && fields.tls != TlsMode::Off;
         chain.push(Middleware::SecureHeaders {
@@ -486,9 +486,10 @@ fn middlewares<'a>(
         }
     }
     let rewrite = fields.rewrite.take();
-    chain.extend(
-        rewrite.map(|rewrite| Middleware::Rewrite { pattern: rewrite.pattern, replacement: rewrite.replacement }),
-    );
+    chain.extend(rewrite.map(|rewrite| Middleware::Rewrite {
+        pattern: rewrite.pattern,
+        replacement: rewrite.replacement,
+    }));
     chain.extend(fields.add_prefix.take().map(Middleware::AddPrefix));
     chain
 }

@@ -1,12 +1,19 @@
 //! Entry points: on which of them a router is served, and what they say to their routers.
 
+use std::sync::Arc;
+
 use gangway_diagnostic::{codes, nearest, quoted};
 
-use super::findings::Problems;
+use super::findings::{Problems, VOCABULARY, middleware_unresolved};
+use super::names::Provider;
 use super::tree::Node;
-use crate::label::whole;
+use crate::label::{Mark, whole};
 use crate::listener::{ListenerName, ListenerScope, Transport};
-use crate::settings::{EntryPoint, EntryPointTls, TraefikSettings};
+use crate::matcher::Matcher;
+use crate::route::{ListenerOptions, Middleware, TlsMode};
+use crate::settings::{EntryPoint, EntryPointRedirection, EntryPointTls, TraefikSettings};
+use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
+use crate::url_redirect::{RedirectedUrl, UrlRedirect};
 
 /// The entry points of a router that say the same to it.
 pub(super) struct Served<'s> {
@@ -47,6 +54,39 @@ pub(super) fn of_router<'s>(
     served.sort_by(|one, other| one.name.cmp(&other.name));
     served.dedup_by(|one, other| one.name == other.name);
     served
+}
+
+/// The route that redirects what comes to an entry point, if it redirects.
+pub(super) fn redirection<'s>(entry_point: &'s EntryPoint) -> Option<RouteSpec<'s>> {
+    let EntryPointRedirection { scheme, port, is_permanent, priority } = entry_point.redirection.as_ref()?;
+    let to = RedirectedUrl::Moved { scheme: scheme.clone(), port: Some(*port) };
+    let redirect = UrlRedirect { to, is_permanent: *is_permanent };
+    let matcher = Matcher::from_lists(Vec::new(), Vec::new(), &mut Vec::new())?;
+    let middlewares = entry_point.middlewares.iter().map(|middleware| {
+        let name = Provider::File.referred(middleware);
+        Part::Named(Reference { name, mark: Mark::default(), unresolved: middleware_unresolved })
+    });
+    let redirect = Part::Own(Middleware::UrlRedirect(Arc::new(redirect)));
+    let scope = ListenerScope { names: Some([entry_point.name.clone()].into()), transport: Transport::Plain };
+    Some(RouteSpec {
+        name: format!("{}-redirection@internal", entry_point.name).into(),
+        matcher,
+        claim: Mark::default(),
+        priority: *priority,
+        priority_mark: None,
+        listener: ListenerOptions { scope, tls: TlsMode::Off, ..ListenerOptions::default() },
+        middlewares: middlewares.chain([redirect]).collect(),
+        upstream: Part::Own(UpstreamSpec { destination: Destination::Nowhere, delivery: Delivery::default() }),
+        auth_service: None,
+        auth_endpoints: Vec::new(),
+        page_services: Vec::new(),
+        closed: false,
+        group: None,
+        share: Box::default(),
+        origins: Box::default(),
+        words: &VOCABULARY,
+        is_common: true,
+    })
 }
 
 /// Puts those entry points together that say the same to a router. `is_tls` says whether it asks for TLS itself.

@@ -93,6 +93,9 @@ pub(super) fn middleware_unresolved(name: &str, why: Unresolved) -> Finding {
         Unresolved::Broken => (format!("middleware {} could not be made", quoted(name)), "see the finding about it"),
         Unresolved::TooMany => (format!("middleware {} is one too many", quoted(name)), "use fewer middlewares"),
         Unresolved::Circular => (format!("middleware {} leads to itself", quoted(name)), "take it out of the chain"),
+        Unresolved::SecondLogIn => {
+            (format!("middleware {} asks a second log-in service", quoted(name)), "use one `forwardAuth` in a router")
+        }
     };
     whole(codes::TRAEFIK_MIDDLEWARE_MISSING, message, "", help)
 }
@@ -105,7 +108,9 @@ pub(super) fn service_unresolved(name: &str, why: Unresolved) -> Finding {
         ),
         Unresolved::Broken => (format!("service {} could not be made", quoted(name)), "see the finding about it"),
         Unresolved::TooMany => (format!("service {} is one too many", quoted(name)), "use fewer services"),
-        Unresolved::Circular => (format!("service {} leads to itself", quoted(name)), "take it out of the chain"),
+        Unresolved::Circular | Unresolved::SecondLogIn => {
+            (format!("service {} leads to itself", quoted(name)), "take it out of the chain")
+        }
     };
     whole(codes::TRAEFIK_SERVICE_MISSING, message, "", help)
 }

@@ -2,6 +2,8 @@
 
 mod access;
 mod headers;
+mod paths;
+mod redirects;
 
 use std::num::NonZeroU64;
 
@@ -15,7 +17,7 @@ use super::values;
 use crate::content_coding::ContentCoding;
 use crate::label::{Mark, Source, whole};
 use crate::route::Middleware;
-use crate::spec::{MiddlewareSpec, Named, Without};
+use crate::spec::{MiddlewareSpec, Named, NamedSteps, Without};
 
 /// What one type of middleware reads from its options. Options that nobody asked for are found afterwards.
 type Read<'s> = fn(&Options<'_, 's>, &mut Reading<'_, 's>) -> Vec<Middleware>;
@@ -26,6 +28,8 @@ enum Kind<'s> {
     Built(Without, Read<'s>),
     /// It names others.
     Chain,
+    /// It asks a log-in service.
+    LogIn,
     /// It is known and not built; this happens instead.
     Absent(Without, &'static str),
 }
@@ -40,7 +44,7 @@ pub(super) struct Reading<'p, 's> {
 fn kind<'s>(name: &str) -> Option<Kind<'s>> {
     use Without::{Closed, Served};
     Some(match name {
-        "addprefix" => Kind::Built(Served, add_prefix),
+        "addprefix" => Kind::Built(Served, paths::add_prefix),
         "basicauth" => Kind::Built(Closed, access::basic_auth),
         "buffering" => Kind::Built(Served, buffering),
         "chain" => Kind::Chain,
@@ -57,12 +61,14 @@ fn kind<'s>(name: &str) -> Option<Kind<'s>> {
         "passtlsclientcert" => Kind::Absent(Served, "the application gets no certificate of the client"),
         "digestauth" => Kind::Absent(Closed, "use `basicAuth`; over TLS it is as safe"),
         "plugin" => Kind::Absent(Closed, "what a plug-in would have done is not known"),
-        "forwardauth" => Kind::Absent(Closed, "write `gangway.auth.forward`"),
+        "forwardauth" => Kind::LogIn,
         "errors" => Kind::Absent(Served, "write `gangway.errors`"),
-        "redirectregex" => Kind::Absent(Served, "write `gangway.redirect`"),
-        "redirectscheme" => Kind::Absent(Served, "write `gangway.redirect`"),
-        "replacepath" | "replacepathregex" => Kind::Absent(Served, "write `gangway.rewrite`"),
-        "stripprefix" | "stripprefixregex" => Kind::Absent(Served, "write `gangway.strip-prefix`"),
+        "redirectregex" => Kind::Built(Served, redirects::redirect_regex),
+        "redirectscheme" => Kind::Built(Served, redirects::redirect_scheme),
+        "replacepath" => Kind::Built(Served, paths::replace_path),
+        "replacepathregex" => Kind::Built(Served, paths::replace_path_regex),
+        "stripprefix" => Kind::Built(Served, paths::strip_prefix),
+        "stripprefixregex" => Kind::Built(Served, paths::strip_prefix_regex),
         _ => return None,
     })
 }
@@ -168,6 +174,20 @@ fn middleware<'s>(
                 false => MiddlewareSpec::Chain(listed.iter().map(|(_, name)| provider.referred(name)).collect()),
             }
         }
+        Kind::LogIn => {
+            let (options, mut problems) = (of_kind.options(), Problems::default());
+            let mut reading = Reading { problems: &mut problems, without_effect: Vec::new() };
+            let steps = access::forward_auth(&options, &mut reading);
+            let idle = reading.without_effect;
+            problems.unknown(&options, "`forwardAuth`");
+            let is_broken = !problems.is_empty();
+            problems.report(source, &closes, found);
+            report_idle(node.name, idle, source, found);
+            match steps.filter(|_| !is_broken) {
+                Some(steps) => MiddlewareSpec::Steps(steps),
+                None => MiddlewareSpec::Broken(Without::Closed),
+            }
+        }
         Kind::Built(without, read) => {
             let (options, mut problems) = (of_kind.options(), Problems::default());
             let mut reading = Reading { problems: &mut problems, without_effect: Vec::new() };
@@ -184,12 +204,18 @@ fn middleware<'s>(
             };
             let is_broken = !problems.is_empty();
             problems.report(source, &effect, found);
-            for (mark, finding) in idle {
-                let effect = format!("the rest of {} is in force", quoted(node.name));
-                found.push(source.about_key(mark, finding, effect));
+            report_idle(node.name, idle, source, found);
+            match is_broken {
+                true => MiddlewareSpec::Broken(without),
+                false => MiddlewareSpec::Steps(NamedSteps { steps, log_in: None }),
             }
-            if is_broken { MiddlewareSpec::Broken(without) } else { MiddlewareSpec::Steps(steps) }
         }
+    }
+}
+
+fn report_idle<'s>(name: &str, idle: Vec<(Mark<'s>, Finding)>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
+    for (mark, finding) in idle {
+        found.push(source.about_key(mark, finding, format!("the rest of {} is in force", quoted(name))));
     }
 }
 
@@ -201,22 +227,6 @@ impl<'s> Reading<'_, 's> {
                 let what = format!("`{}` is not in force", node.name);
                 self.without_effect.push((node.first, without_effect(&what, instead)));
             }
-        }
-    }
-}
-
-fn add_prefix<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
-    let Some(mark) = options.text("prefix").filter(|mark| !mark.value.trim().is_empty()) else {
-        reading.problems.add(options.node.first, values::invalid("no prefix", "add `prefix`"));
-        return Vec::new();
-    };
-    let mut findings = Vec::new();
-    let prefix = crate::path::parse_prefix(mark.value.trim(), &mut findings);
-    match prefix {
-        Some(prefix) => vec![Middleware::AddPrefix(prefix)],
-        None => {
-            findings.into_iter().for_each(|finding| reading.problems.add(mark, finding));
-            Vec::new()
         }
     }
 }

@@ -3,13 +3,14 @@
 use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
 
 use super::entry_points::{self, Served};
-use super::findings::{Problems, VOCABULARY, middleware_unresolved, without_effect};
+use super::findings::{Problems, VOCABULARY, middleware_unresolved};
 use super::names::Provider;
 use super::rule;
 use super::services::{is_on, reference};
 use super::tls_options::TlsOptions;
 use super::tree::Node;
 use super::values;
+use crate::host::HostPattern;
 use crate::label::{Mark, Source, whole};
 use crate::listener::Transport;
 use crate::matcher::Matcher;
@@ -91,6 +92,8 @@ pub(super) fn read<'s>(
         let own_name = if is_split && at > 0 { format!("{entry_point}-{name}") } else { name.to_owned() };
         let is_tls = served.scope.transport == Transport::Tls;
         let tls_options = of_tls.options.as_deref().or(served.tls.and_then(|tls| tls.options.as_deref()));
+        let of_entry_point = served.tls.into_iter().flat_map(|tls| &tls.domains).filter_map(|name| certifiable(name));
+        let cert_names: Vec<HostPattern> = of_tls.names.iter().cloned().chain(of_entry_point).collect();
         let (tls_min, client_ca) = tls_options.map_or_else(Default::default, |name| reading.tls_options.of(name));
         let of_entry_point = served.middlewares.iter().map(|middleware| {
             let name = Provider::File.referred(middleware);
@@ -109,6 +112,7 @@ pub(super) fn read<'s>(
                 tls_min: if is_tls { tls_min } else { crate::route::TlsVersion::default() },
                 client_ca: client_ca.filter(|_| is_tls),
                 cert_export: None,
+                cert_names: if is_tls { cert_names.into() } else { Box::default() },
             },
             middlewares: of_entry_point.chain(middlewares.iter().cloned()).collect(),
             upstream: upstream.clone(),
@@ -144,6 +148,8 @@ fn priority<'s>(mark: &Option<Mark<'s>>, rule: &str, problems: &mut Problems<'s>
 #[derive(Default)]
 struct OfTls<'s> {
     options: Option<Box<str>>,
+    /// Names of certificates.
+    names: Vec<HostPattern>,
     closes: bool,
     without_effect: Vec<(Mark<'s>, Finding)>,
 }
@@ -167,12 +173,20 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
             whole(codes::TRAEFIK_RESOLVER, message, "the automatic choice of an issuer serves meanwhile", help);
         of_tls.without_effect.push((mark, finding.warning()));
     }
-    if let Some(domains) = options.get("domains") {
-        let finding = without_effect(
-            "`tls.domains` of a router is not read yet",
-            "certificates are made for the hosts of the rule; name the others in a rule",
-        );
-        of_tls.without_effect.push((domains.first, finding));
+    for domain in options.get("domains").into_iter().flat_map(Node::items) {
+        let options = domain.options();
+        let names = [options.get("main"), options.get("sans")].into_iter().flatten().flat_map(Node::list);
+        for (mark, name) in names {
+            match certifiable(name) {
+                Some(name) => of_tls.names.push(name),
+                None => {
+                    let message = format!("{} is no name of a certificate", quoted(name));
+                    of_tls
+                        .without_effect
+                        .push((mark, values::invalid(message, "write a name or `*.` and a domain").warning()));
+                }
+            }
+        }
     }
     if let Some(mark) = options.text("options").filter(|mark| !mark.value.trim().is_empty()) {
         let name = mark.value.trim();
@@ -190,6 +204,12 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
     }
     problems.unknown(&options, "`tls` of a router");
     of_tls
+}
+
+/// A name or a wildcard that a certificate can have.
+fn certifiable(name: &str) -> Option<HostPattern> {
+    let pattern = HostPattern::parse(name, &mut Vec::new())?;
+    matches!(pattern, HostPattern::Exact(_) | HostPattern::Wildcard(_)).then_some(pattern)
 }
 
 fn middlewares<'s>(

@@ -11,9 +11,12 @@ use super::super::values;
 use super::Reading;
 use crate::address_filter::{AddressEntry, AddressFilter, ClientEntry, ClientList};
 use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod};
+use crate::forward_auth::{ForwardAuth, IdentityField};
 use crate::request_limit::{ClientKey, RateLimit};
 use crate::route::Middleware;
 use crate::rule::network;
+use crate::spec::{LogInService, NamedSteps};
+use crate::upstream_url;
 
 /// Traefik's realm.
 const REALM: &str = "traefik";
@@ -47,6 +50,82 @@ pub(super) fn basic_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_
     let basic = BasicAuth { users, lists: Vec::new(), realm: realm.into(), keep: !removes };
     let authentication = Authentication { method: LoginMethod::Basic(basic), skip: Vec::new() };
     vec![Middleware::Authentication(Arc::new(authentication))]
+}
+
+/// A service that is asked about each request.
+pub(super) fn forward_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Option<NamedSteps> {
+    let identity = identity_fields(options, reading);
+    reading.idle(options, &["authrequestheaders"], "the service gets all fields of the request but its body");
+    let trust = reading.problems.read(options, "trustforwardheader", values::boolean);
+    if trust == Some(true) {
+        reading.idle(
+            options,
+            &["trustforwardheader"],
+            "forwarded fields count where `forwardedHeaders` trusts the client",
+        );
+    }
+    reading.idle(options, &["maxbodysize", "maxresponsebodysize"], "Gangway has bounds of its own");
+    let cookies = ["addauthcookiestoresponse", "preservelocationheader", "headerfield", "authsigninurl"];
+    reading.idle(options, &cookies, "cookies and redirections of the service are passed on to the client");
+    for name in ["forwardbody", "preserverequestmethod"] {
+        if reading.problems.read(options, name, values::boolean) == Some(true) {
+            let message = "the service would have to get the body or the method of the request";
+            reading
+                .problems
+                .add(options.node.first, values::invalid(message, "let the service decide by the other fields"));
+        }
+    }
+    if let Some(tls) = options.get("tls") {
+        let help = "the certificate of the service is checked by the public authorities";
+        reading.problems.add(tls.first, values::invalid("`tls` of a log-in service is not in force yet", help));
+    }
+    let Some(address) = options.text("address").filter(|mark| !mark.value.trim().is_empty()) else {
+        reading.problems.add(options.node.first, values::invalid("no address of a service", "add `address`"));
+        return None;
+    };
+    let text = address.value.trim();
+    let begin = text.find("://").map_or(0, |at| at + 3);
+    let at = text[begin..].find(['/', '?']).map_or(text.len(), |at| begin + at);
+    let (base, target) = text.split_at(at);
+    let url = reading.problems.take(address, upstream_url::parse(base))?;
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) || target.contains('#') {
+        reading.problems.add(address, values::invalid("not the address of a service", "write a URL"));
+    }
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+    let forward = ForwardAuth { service: base.into(), product: None, target: target.into(), identity };
+    let authentication = Authentication { method: LoginMethod::Forward(forward), skip: Vec::new() };
+    let steps = vec![Middleware::Authentication(Arc::new(authentication))];
+    Some(NamedSteps { steps, log_in: Some(LogInService { url, endpoints: Vec::new() }) })
+}
+
+/// The fields of the service's answers that are for the application.
+fn identity_fields<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Box<[IdentityField]> {
+    let mut fields = Vec::new();
+    for (mark, name) in options.get("authresponseheaders").map(Node::list).unwrap_or_default() {
+        match http::HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) => fields.push(IdentityField::new(name.as_str())),
+            Err(_) if name.is_empty() => {}
+            Err(_) => reading
+                .problems
+                .add(mark, values::invalid("not the name of a header", "write a name such as `Remote-User`")),
+        }
+    }
+    if let Some(mark) = options.text("authresponseheadersregex").filter(|mark| !mark.value.trim().is_empty()) {
+        // Most say how the names begin, and that can be said.
+        let text = mark.value.trim();
+        let begin = text.strip_prefix('^').map(|rest| rest.strip_suffix('$').unwrap_or(rest));
+        let begin = begin.map(|rest| rest.strip_suffix(".*").or_else(|| rest.strip_suffix(".+")).unwrap_or(rest));
+        match begin
+            .filter(|begin| !begin.is_empty() && begin.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+        {
+            Some(begin) => fields.push(IdentityField::new(&format!("{begin}*"))),
+            None => {
+                let help = "write how the names begin, such as `^X-Team-`, or list them in `authResponseHeaders`";
+                reading.problems.add(mark, values::invalid("an expression for names of headers", help));
+            }
+        }
+    }
+    fields.into()
 }
 
 pub(super) fn allow_list<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {

@@ -8,7 +8,7 @@ use super::super::tree::{Node, Options};
 use super::super::values;
 use super::Reading;
 use crate::label::Mark;
-use crate::route::Middleware;
+use crate::route::{Hsts, Middleware};
 
 /// Fields that are one option: the option, the field, and its value where the option is a switch.
 const SIMPLE: [(&str, &str, Option<&str>); 9] = [
@@ -42,12 +42,13 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
         steps.extend(value.map(|value| Middleware::ResponseHeader(HeaderName::from_static(field), Some(value))));
     }
     let seconds = reading.problems.read(options, "stsseconds", values::integer).unwrap_or(0);
-    steps.extend(u64::try_from(seconds).ok().and_then(NonZeroU64::new).map(Middleware::Hsts));
+    let [subdomains, preload, in_clear] = ["stsincludesubdomains", "stspreload", "forcestsheader"]
+        .map(|name| reading.problems.read(options, name, values::boolean).unwrap_or(false));
+    let max_age = u64::try_from(seconds).ok().and_then(NonZeroU64::new);
+    steps.extend(max_age.map(|max_age| Middleware::Hsts(Hsts { max_age, subdomains, preload, in_clear })));
     for (name, value) in custom(options.get("customresponseheaders"), reading) {
         steps.push(Middleware::ResponseHeader(name, value));
     }
-    let of_sts = ["stsincludesubdomains", "stspreload", "forcestsheader"];
-    reading.idle(options, &of_sts, "`Strict-Transport-Security` has the time alone, on https answers");
     let of_cors = [
         "accesscontrolallowcredentials",
         "accesscontrolallowheaders",
