@@ -537,7 +537,7 @@ async fn a_firewall_that_leads_back_to_us_is_none() {
     let own = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().await));
     let (address, application) = app("a").await;
     let url = format!("http://{own}");
-    let mut plane = Plane::start_with_appsec(&url, |settings| settings.http = vec![own]);
+    let mut plane = Plane::start_with_appsec(&url, |settings| settings.listeners[0].addresses = vec![own]);
     let host: &'static str = "127.0.0.1";
     plane.serve_table(vec![inspected(route(host, address), OnDoubt::Close)]).await;
     let answer = ask(&plane.http(), host, "GET", "/", &[], "").await;

@@ -56,7 +56,7 @@ impl Deployment {
         settings.has_crowdsec |= !are_all_settings_known;
         settings.has_appsec |= !are_all_settings_known;
         found.extend(other_proxies::notes(loader.sources(), project));
-        let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings };
+        let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings, are_all_settings_known };
         let Some(ComposeProject { project, environment, .. }) = &self.project else {
             return compiler.compile(&ComposeSnapshot::new(project), |_| true, found);
         };
@@ -95,6 +95,8 @@ struct OfflineCompiler<'c, 'f> {
     loader: &'c Loader<'f>,
     config: Option<&'c CheckedConfig>,
     settings: Settings,
+    /// Otherwise there may be more listeners than are known here.
+    are_all_settings_known: bool,
 }
 
 impl OfflineCompiler<'_, '_> {
@@ -106,6 +108,7 @@ impl OfflineCompiler<'_, '_> {
         found: &mut Vec<SourceDiagnostic>,
     ) -> RouteList {
         let compiled = compile(&compose.snapshot, &self.settings);
+        let counts = |code| counts(code) && (self.are_all_settings_known || code != codes::LISTENER_UNKNOWN);
         if let Some(start) = self.start() {
             let diagnostics = compiled.diagnostics.iter().filter(|diagnostic| counts(diagnostic.code));
             let diagnostics: Vec<Diagnostic> = diagnostics.map(|found| self.as_far_as_files_tell(found)).collect();

@@ -43,7 +43,7 @@ use gangway_acme::storage::FolderStorage;
 use gangway_admin::{Admin, Sources};
 use gangway_certs::PlainHttp;
 use gangway_crowdsec::{Appsec, Bouncer};
-use gangway_model::OwnListeners;
+use gangway_model::{HTTP, HTTPS, OwnListeners};
 use gangway_proxy::{BackgroundTasks, ListenAddresses, LoginSources, Whereabouts};
 use gangway_tls::UnixTime;
 use prometheus::Registry;
@@ -285,8 +285,9 @@ async fn bind(
     sockets.extend(admin.socket().map(Arc::new));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        http = log::list(&listening.http),
-        https = log::list(&listening.https),
+        http = log::list(listening.of(HTTP)),
+        https = log::list(listening.of(HTTPS)),
+        others = Some(log::other_listeners(&listening)).filter(|others| !others.is_empty()),
         admin = %admin.address(),
         data = %settings.data.display(),
         "listening"
@@ -304,7 +305,7 @@ fn model_settings(start: &StartSettings, listening: &ListenAddresses, admin: &Ad
 }
 
 fn public_addresses(listening: &ListenAddresses) -> Vec<SocketAddr> {
-    listening.http.iter().chain(&listening.https).copied().collect()
+    listening.all().collect()
 }
 
 /// The ports that clients use, given the place of this process in the network.

@@ -46,8 +46,8 @@ fn ports_without_listener(
     if may_be_elsewhere || service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host") {
         return Vec::new();
     }
-    let addresses = settings.http.iter().chain(&settings.https).chain([&settings.admin]);
-    let listening: BTreeSet<u16> = addresses.map(std::net::SocketAddr::port).collect();
+    let addresses = settings.public_addresses().chain([settings.admin]);
+    let listening: BTreeSet<u16> = addresses.map(|address| address.port()).collect();
     let others = service.ports.iter().filter(|port| !listening.contains(&port.port));
     others.map(|port| port_without_listener(gangway, port, settings)).collect()
 }
@@ -58,13 +58,10 @@ fn port_without_listener(
     settings: &ServeSettings,
 ) -> SourceDiagnostic {
     let is_secure = |port: u16| port % 1000 == 443;
-    let (name, listeners) = if is_secure(*port) || published.is_some_and(is_secure) {
-        ("https", &settings.https)
-    } else {
-        ("http", &settings.http)
-    };
+    let name = if is_secure(*port) || published.is_some_and(is_secure) { "https" } else { "http" };
+    let listener = settings.listeners.iter().find(|listener| *listener.name == *name);
     let published = published.unwrap_or(*port);
-    let help = match listeners.first() {
+    let help = match listener.and_then(|listener| listener.addresses.first()) {
         Some(address) => {
             format!("write `{published}:{}`, or let Gangway listen there: `--{name} :{port}`", address.port())
         }
