@@ -1,7 +1,7 @@
 //! The running instance as the admin listener sees it. All answers come from published values.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::RwLock;
@@ -13,8 +13,8 @@ use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_crowdsec::{Bouncer, Status};
 use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_model::{
-    ClientPlace, Compiled, CountryCode, EndpointKey, Geography, Judgement, Located, Middleware, OnDoubt, PublicPorts,
-    Reputation, RoutingTable, SkipRule,
+    ClientPlace, Compiled, CountryCode, EndpointKey, Geography, Judgement, ListenerProtocol, Located, Middleware,
+    OnDoubt, PublicPorts, Reputation, RoutingTable, SkipRule,
 };
 use gangway_proxy::{BoundListener, DataPlane, GeoDatabases, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};

@@ -10,7 +10,7 @@ use gangway_watcher::{DockerEnvironment, LOCAL_SOCKET};
 use super::context::GangwayService;
 use super::service_settings::ServiceSettings;
 use crate::check::offline_settings::read_settings;
-use crate::settings::schema::{CONFIG, DOCKER, Flag, HTTP, HTTPS};
+use crate::settings::schema::{CONFIG, DOCKER};
 use crate::settings::{NOT_STARTED, ServeSettings};
 
 /// Adds the diagnostics about the service that a compose file alone allows.
@@ -40,9 +40,8 @@ fn ports_without_listener(
     settings: &ServeSettings,
 ) -> Vec<SourceDiagnostic> {
     let service = gangway.service;
-    let is_given = |flag: &Flag| given.raw.layer.contains(flag);
-    // The config file may say where to listen.
-    let may_be_elsewhere = is_given(&CONFIG) && !(is_given(&HTTP) && is_given(&HTTPS));
+    // The config file may open further listeners.
+    let may_be_elsewhere = given.raw.layer.contains(&CONFIG);
     if may_be_elsewhere || service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host") {
         return Vec::new();
     }
