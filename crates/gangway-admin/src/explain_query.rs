@@ -3,9 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gangway_model::path::normalise;
-use gangway_model::{HOST_LEN_MAX, Hostname, RequestView, canonical_host};
+use gangway_model::{Arrival, HOST_LEN_MAX, HTTP, HTTPS, Hostname, ListenerName, RequestView, canonical_host};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::api::ListenerView;
+
+/// What listeners that take requests of a scheme begin with.
+const fn begins_with(secure: bool) -> &'static str {
+    if secure { "tls" } else { "plain" }
+}
 
 /// The number of header fields that a query may have.
 const HEADERS_MAX: usize = 100;
@@ -14,6 +21,8 @@ const HEADERS_MAX: usize = 100;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ExplainQuery {
     pub(crate) secure: bool,
+    /// Whether the URL says so itself. Otherwise it follows the listener.
+    has_scheme: bool,
     /// In the canonical form in which hosts are compared.
     pub(crate) host: String,
     /// In the normalised form in which paths are compared.
@@ -24,6 +33,8 @@ pub(crate) struct ExplainQuery {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) from: IpAddr,
+    /// The listener that the request comes to; one of those for the URL's scheme where none is said.
+    pub(crate) listener: Option<ListenerName>,
 }
 
 impl ExplainQuery {
@@ -31,17 +42,19 @@ impl ExplainQuery {
     pub(crate) fn parse(query: &str) -> Result<Self, (String, &'static str)> {
         let (mut url, mut method, mut from, mut headers) =
             (None, Method::GET, Ipv4Addr::LOCALHOST.into(), HeaderMap::new());
+        let mut listener = None;
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "url" => url = Some(value.into_owned()),
                 "method" => method = method_of(&value)?,
                 "from" => from = address(&value)?,
+                "listener" => listener = Some(listener_name(&value)?),
                 "header" if headers.len() < HEADERS_MAX => drop(add_header(&mut headers, &value)?),
                 "header" => return Err(("too many headers".into(), "100 are enough for any request")),
                 _ => {
                     return Err((
                         format!("unknown parameter `{name}`"),
-                        "known are `url`, `method`, `from` and `header`",
+                        "known are `url`, `method`, `from`, `listener` and `header`",
                     ));
                 }
             }
@@ -50,13 +63,46 @@ impl ExplainQuery {
         let (secure, host, target) = parts(&url)?;
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let (path, query) = (normalise(path).into_owned(), query.to_owned());
-        Ok(Self { secure, host, path, query, target, method, headers, from })
+        Ok(Self { secure, has_scheme: url.contains("://"), host, path, query, target, method, headers, from, listener })
+    }
+
+    /// Says on which of these listeners the request comes: the one that was asked about, or `http` or `https`, or the
+    /// first one for the scheme. An error is one clause, and something to do.
+    pub(crate) fn arrive(&mut self, listeners: &[ListenerView]) -> Result<(), (String, &'static str)> {
+        let fits = |one: &&ListenerView| one.protocol == "auto" || one.protocol == begins_with(self.secure);
+        match &self.listener {
+            Some(name) => match listeners.iter().find(|one| *one.name == **name) {
+                None => Err((format!("there is no listener `{name}`"), "`gangway status` lists them")),
+                Some(one) if !self.has_scheme && one.protocol == "plain" => {
+                    self.secure = false;
+                    Ok(())
+                }
+                Some(one) if !fits(&one) => {
+                    let help = "write the other scheme in front of the URL, or name another listener";
+                    Err((format!("no such request comes to listener `{name}`"), help))
+                }
+                Some(_) => Ok(()),
+            },
+            None => {
+                let usual = if self.secure { HTTPS } else { HTTP };
+                let fitting = || listeners.iter().filter(fits);
+                let found = fitting().find(|one| one.name == usual).or_else(|| fitting().next());
+                self.listener = found.and_then(|one| ListenerName::parse(&one.name));
+                Ok(())
+            }
+        }
+    }
+
+    /// The listener that it comes to.
+    pub(crate) fn listener(&self) -> &str {
+        self.listener.as_deref().unwrap_or(if self.secure { HTTPS } else { HTTP })
     }
 
     /// The request as routes match it.
     pub(crate) fn view(&self) -> RequestView<'_> {
         let Self { host, path, query, method, headers, from, .. } = self;
-        RequestView { host, path, query, method, headers, client: *from }
+        let arrival = Arrival { listener: self.listener(), is_tls: self.secure };
+        RequestView { host, path, query, method, headers, client: *from, arrival }
     }
 }
 
@@ -102,6 +148,11 @@ fn address(text: &str) -> Result<IpAddr, (String, &'static str)> {
     text.parse().map_err(|_| (format!("`{text}` is no address"), "write one such as `192.0.2.7`"))
 }
 
+fn listener_name(text: &str) -> Result<ListenerName, (String, &'static str)> {
+    let wrong = || (format!("`{text}` is no name of a listener"), "write one such as `https`");
+    ListenerName::parse(text).ok_or_else(wrong)
+}
+
 fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), (String, &'static str)> {
     let wrong = || (format!("`{text}` is no header field"), "write one such as `X-Beta: yes`");
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
@@ -140,6 +191,33 @@ mod tests {
     }
 
     #[test]
+    fn the_listener_is_the_usual_one_unless_it_is_said() {
+        let arrival = |query: &str| parsed(query).view().arrival.listener.to_owned();
+        assert_eq!((arrival("url=http://a.test"), arrival("url=a.test")), ("http".into(), "https".into()));
+        assert_eq!(arrival("url=a.test&listener=Internal"), "internal");
+    }
+
+    #[test]
+    fn a_listener_has_to_be_there_and_to_fit_the_scheme() {
+        let view = |name: &str, protocol: &str| ListenerView {
+            name: name.to_owned(),
+            protocol: protocol.to_owned(),
+            ..ListenerView::default()
+        };
+        let listeners = [view("web", "plain"), view("mixed", "auto"), view("https", "tls")];
+        let arrived = |query: &str| {
+            let mut asked = parsed(query);
+            asked.arrive(&listeners).map(|()| asked.listener().to_owned()).map_err(|(error, _)| error)
+        };
+        assert_eq!(arrived("url=http://a.test"), Ok("web".into()), "there is no `http`");
+        assert_eq!(arrived("url=https://a.test"), Ok("https".into()));
+        assert_eq!(arrived("url=https://a.test&listener=mixed"), Ok("mixed".into()));
+        assert!(arrived("url=https://a.test&listener=web").is_err());
+        assert_eq!(arrived("url=a.test&listener=web"), Ok("web".into()), "then it is plain HTTP");
+        assert!(arrived("url=http://a.test&listener=other").is_err());
+    }
+
+    #[test]
     fn a_malformed_query_is_refused_with_a_reason() {
         for query in [
             "",
@@ -152,6 +230,7 @@ mod tests {
             "url=a&x=1",
             "url=https://%00/",
             "url=a&header=x:a%0ab",
+            "url=a&listener=a/b",
         ] {
             let (error, help) = ExplainQuery::parse(query).expect_err(query);
             assert!(!error.is_empty() && !help.is_empty());

@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use gangway_model::path::PathPattern;
-use gangway_model::{Entry, HostPattern, Matcher, RequestView, RoutingTable};
+use gangway_model::{Arrival, Entry, HostPattern, ListenerScope, Matcher, RequestView, RoutingTable};
 use http::{HeaderMap, Method};
 
 /// So many hosts are asked for in every table, so that only its size differs.
@@ -83,7 +83,14 @@ fn table(hosts: usize) -> RoutingTable<usize> {
         let matcher =
             Matcher::from_lists(vec![host], paths.into_iter().collect(), &mut findings).expect("one alternative");
         let payload = entries.len();
-        entries.push(Entry { matcher, priority: 0, age: 0, id: format!("project/app/{payload:05}").into(), payload });
+        entries.push(Entry {
+            matcher,
+            scope: ListenerScope::default(),
+            priority: 0,
+            age: 0,
+            id: format!("project/app/{payload:05}").into(),
+            payload,
+        });
     };
     for number in 0..hosts {
         add(&host(number), None);
@@ -102,8 +109,15 @@ fn look_up(table: &RoutingTable<usize>, asked: &[String], count: usize) -> Durat
     let began = Instant::now();
     let mut sum = 0;
     for host in asked.iter().cycle().take(count) {
-        let request =
-            RequestView { host, path: "/api/v1/items", query: "", method: &Method::GET, headers: &headers, client };
+        let request = RequestView {
+            host,
+            path: "/api/v1/items",
+            query: "",
+            method: &Method::GET,
+            headers: &headers,
+            client,
+            arrival: Arrival::HTTPS,
+        };
         sum += table.find(std::hint::black_box(&request)).map_or(0, |found| *found.route);
     }
     std::hint::black_box(sum);

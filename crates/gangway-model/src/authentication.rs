@@ -209,11 +209,20 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     use super::*;
+    use crate::listener::Arrival;
 
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3));
 
     fn get(headers: &HeaderMap) -> RequestView<'_> {
-        RequestView { host: "a.org", path: "/", query: "", method: &Method::GET, headers, client: CLIENT }
+        RequestView {
+            host: "a.org",
+            path: "/",
+            query: "",
+            method: &Method::GET,
+            headers,
+            client: CLIENT,
+            arrival: Arrival::HTTPS,
+        }
     }
 
     fn skipping(rules: &[SkipRule]) -> Authentication {

@@ -224,7 +224,13 @@ fn add_stopped<'s>(
     for ContainerRead { container, declared, .. } in dialect::read_all(stopped, settings, cache) {
         let Declared::Routed { declarations, .. } = declared else { continue };
         for route in declarations.routes {
-            unserved.add(owners.party(container, &route), container, route.matcher, route.priority);
+            unserved.add(
+                owners.party(container, &route),
+                container,
+                route.matcher,
+                route.listener.scope,
+                route.priority,
+            );
         }
     }
 }
@@ -232,6 +238,7 @@ fn add_stopped<'s>(
 fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
     let RouteGroup { id, party, age, spec, origin, mut endpoints, held, unreachable, .. } = group;
     let spec = *spec;
+    let scope = spec.listener.scope.clone();
     endpoints.sort_by(|a, b| a.key.cmp(&b.key));
     endpoints.dedup_by(|a, b| a.key == b.key);
     let route = Route {
@@ -252,7 +259,7 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         closed: spec.closed,
         origins: spec.origins,
     };
-    (Entry { matcher: spec.matcher, priority: spec.priority, age, id, payload: Arc::new(route) }, origin)
+    (Entry { matcher: spec.matcher, scope, priority: spec.priority, age, id, payload: Arc::new(route) }, origin)
 }
 
 /// One reason where all routes have the same, else each with the route's name before it.

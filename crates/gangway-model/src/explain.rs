@@ -10,7 +10,7 @@
 use gangway_diagnostic::distance;
 
 use crate::host::HostPattern;
-use crate::matcher::{Alternative, HostCondition, Test};
+use crate::matcher::{HostCondition, Test};
 use crate::path::PathPattern;
 use crate::request_view::RequestView;
 use crate::rule::Condition;
@@ -143,7 +143,7 @@ impl<T> RoutingTable<T> {
                 explanation.considered_more += 1;
                 continue;
             }
-            let why = match (first_failure(&slot.alternative, request), winner) {
+            let why = match (first_failure(slot, request), winner) {
                 _ if !index.admits(request.host, slot) => {
                     format!("`{}` is somebody else's, who does not let it in with `gangway.share`", request.host)
                 }
@@ -249,7 +249,11 @@ fn outranked(this: &Precedence, winner: &Precedence) -> String {
 }
 
 /// The first condition that a request does not meet.
-fn first_failure(alternative: &Alternative, request: &RequestView<'_>) -> Option<String> {
+fn first_failure(slot: &Slot, request: &RequestView<'_>) -> Option<String> {
+    if let Some(failure) = slot.scope.as_ref().and_then(|scope| scope.failure(request.arrival)) {
+        return Some(failure);
+    }
+    let alternative = &slot.alternative;
     if !alternative.path().matches(request.path) {
         let path = masked_target(request.path);
         return Some(match alternative.path() {
@@ -302,7 +306,7 @@ fn nearest<'s>(slots: impl Iterator<Item = &'s Slot>, request: &RequestView<'_>)
         let HostCondition::Pattern(pattern) = slot.alternative.host() else { continue };
         let Some(distance) = host_distance(pattern, request.host) else { continue };
         // Among equally near hosts, a slot that also matches the path comes first.
-        let misses_path = usize::from(first_failure(&slot.alternative, request).is_some());
+        let misses_path = usize::from(first_failure(slot, request).is_some());
         near.push((2 * distance + misses_path, slot));
     }
     // The index is sorted by precedence, which means nothing here.

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, Method};
 
+use crate::listener::Arrival;
+
 /// Everything that a matcher may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'a> {
@@ -20,6 +22,8 @@ pub struct RequestView<'a> {
     pub headers: &'a dyn FieldValues,
     /// The address of the client, which a trusted proxy may have named.
     pub client: IpAddr,
+    /// The way on which it has come.
+    pub arrival: Arrival<'a>,
 }
 
 /// The fields of a request, in whatever form they are kept.

@@ -14,6 +14,7 @@ use crate::authentication::Authentication;
 use crate::content_coding::ContentCoding;
 use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
+use crate::listener::{ListenerScope, Transport};
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
 use crate::reputation::OnDoubt;
@@ -74,6 +75,8 @@ pub struct KeyOrigin {
 /// How a route is served to clients.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ListenerOptions {
+    /// On which listeners, and over which transport. Elsewhere there is no such route.
+    pub scope: ListenerScope,
     /// TLS towards clients.
     pub tls: TlsMode,
     /// Plain HTTP answers 308 to https. Always false with [`TlsMode::Off`].
@@ -85,6 +88,13 @@ pub struct ListenerOptions {
     pub client_ca: Option<Box<str>>,
     /// A folder below the volume that gets the certificates of the route's hosts.
     pub cert_export: Option<Box<str>>,
+}
+
+impl ListenerOptions {
+    /// Whether any request over TLS finds the route.
+    pub fn is_over_tls(&self) -> bool {
+        self.tls != TlsMode::Off && self.scope.transport != Transport::Plain
+    }
 }
 
 /// Whether a route is served over TLS, and whose certificates it shows.

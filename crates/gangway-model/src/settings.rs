@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::listener::{HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol};
 use crate::select::Selector;
 use gangway_diagnostic::Place;
 
@@ -17,6 +18,8 @@ pub struct Settings {
     pub network: Option<Box<str>>,
     /// `--select`: which containers are ours; all where it is empty, else those that one of them takes.
     pub select: Vec<Selector>,
+    /// The listeners for the clients of routes.
+    pub listeners: Vec<KnownListener>,
     /// `[routes.<name>]` tables of the config file.
     pub file_routes: Vec<FileRoute>,
     /// `[middlewares.<name>]` tables of the config file.
@@ -87,6 +90,7 @@ impl Default for Settings {
             expose: Expose::Labelled,
             network: None,
             select: Vec::new(),
+            listeners: default_listeners(),
             file_routes: Vec::new(),
             middlewares: Vec::new(),
             default_use: Vec::new(),
@@ -97,4 +101,12 @@ impl Default for Settings {
             own_listeners: OwnListeners::default(),
         }
     }
+}
+
+/// The listeners of `--http` and `--https`.
+fn default_listeners() -> Vec<KnownListener> {
+    [(HTTP, ListenerProtocol::Plain), (HTTPS, ListenerProtocol::Tls)]
+        .into_iter()
+        .filter_map(|(name, protocol)| Some(KnownListener { name: ListenerName::parse(name)?, protocol }))
+        .collect()
 }

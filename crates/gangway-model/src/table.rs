@@ -67,8 +67,8 @@ impl<T> RoutingTable<T> {
         entries.sort_by(|a, b| a.id.cmp(&b.id));
         let mut routes = Vec::with_capacity(entries.len());
         let mut slots = Vec::with_capacity(entries.len());
-        for (route, Entry { matcher, priority, age, id, payload }) in entries.into_iter().enumerate() {
-            slots.extend(Slot::all(route, matcher, priority, age, &id));
+        for (route, Entry { matcher, scope, priority, age, id, payload }) in entries.into_iter().enumerate() {
+            slots.extend(Slot::all(route, matcher, scope, priority, age, &id));
             routes.push(payload);
         }
         let admission = HostAdmission::new(reserved, routes.iter().map(tenant));
@@ -130,7 +130,7 @@ impl RoutingTable<Arc<Route>> {
     /// name differ, [`TlsMode::Auto`] serves both.
     pub fn names_needing_certificates(&self) -> BTreeMap<Box<str>, TlsMode> {
         let mut names = BTreeMap::new();
-        for route in self.routes.iter().filter(|route| route.listener.tls != TlsMode::Off) {
+        for route in self.routes.iter().filter(|route| route.listener.is_over_tls()) {
             let certifiable = |host: &&HostPattern| matches!(host, HostPattern::Exact(_) | HostPattern::Wildcard(_));
             for host in route.hosts.iter().filter(certifiable) {
                 let mode = names.entry(host.to_string().into()).or_insert(route.listener.tls);
@@ -146,7 +146,10 @@ impl RoutingTable<Arc<Route>> {
     /// case without port, by a pattern or for want of any host: such names stand in no list, and get
     /// certificates on demand or not at all.
     pub fn takes_by_pattern(&self, host: &str) -> bool {
-        self.index.any_by_pattern(host, |slot| self.routes[slot.route as usize].listener.tls == TlsMode::Auto)
+        self.index.any_by_pattern(host, |slot| {
+            let listener = &self.routes[slot.route as usize].listener;
+            listener.is_over_tls() && listener.tls == TlsMode::Auto
+        })
     }
 }
 

@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use gangway_model::{
-    Attachment, Compiled, Compiler, Container, ContainerReport, ContainerState, EngineName, Expose, ExposedPort, Gone,
-    Health, Middleware, NetworkMode, OwnPlace, Precedence, RequestView, Route, Settings, Snapshot, compile,
+    Arrival, Attachment, Compiled, Compiler, Container, ContainerReport, ContainerState, EngineName, Expose,
+    ExposedPort, Gone, Health, Middleware, NetworkMode, OwnPlace, Precedence, RequestView, Route, Settings, Snapshot,
+    compile,
 };
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
@@ -33,6 +34,7 @@ fn key() -> impl Strategy<Value = String> {
         "redirect",
         "tls",
         "https-redirect",
+        "listen",
         "request.header.X-A",
         "response.header.X-B",
         "response.header.Connection",
@@ -108,6 +110,8 @@ fn value() -> impl Strategy<Value = String> {
         "-7",
         "99999999999999999999",
         "http",
+        "https, http",
+        "https",
         "h2c",
         "edge",
         "nowhere",
@@ -273,7 +277,7 @@ fn find(compiled: &Compiled, host: &str, path: &str, method: &Method) -> Option<
 fn found(compiled: &Compiled, host: &str, path: &str, method: &Method) -> Option<(String, Precedence)> {
     let headers = HeaderMap::new();
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let request = RequestView { host, path, query: "", method, headers: &headers, client };
+    let request = RequestView { host, path, query: "", method, headers: &headers, client, arrival: Arrival::HTTPS };
     compiled.table.find(&request).map(|found| {
         let ageless = Precedence { age: Reverse(0), id: Reverse("".into()), ..found.precedence.clone() };
         (found.route.id.to_string(), ageless)

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use gangway_model::{
-    Compiled, Container, ContainerState, EngineName, Holdings, HostCondition, RequestView, Settings, Snapshot, compile,
+    Arrival, Compiled, Container, ContainerState, EngineName, Holdings, HostCondition, RequestView, Settings, Snapshot,
+    compile,
 };
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
@@ -93,7 +94,8 @@ impl World {
     fn serves(&self, host: &str, path: &str) -> String {
         let (method, headers) = (Method::GET, HeaderMap::new());
         let client = IpAddr::from([127, 0, 0, 1]);
-        let request = RequestView { host, path, query: "", method: &method, headers: &headers, client };
+        let request =
+            RequestView { host, path, query: "", method: &method, headers: &headers, client, arrival: Arrival::HTTPS };
         let Some(found) = self.compiled.table.find(&request) else { return "nobody".into() };
         found.route.origin.join(" ")
     }

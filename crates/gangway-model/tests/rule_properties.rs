@@ -3,7 +3,7 @@
 
 use gangway_model::path::PathPattern;
 use gangway_model::rule::{self, Condition, Expression, Term};
-use gangway_model::{HostPattern, Matcher, RequestView, path};
+use gangway_model::{Arrival, HostPattern, Matcher, RequestView, path};
 use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
 
@@ -124,6 +124,7 @@ impl Sent {
             method: &self.method,
             headers: &headers,
             client: self.client.parse().expect("an address"),
+            arrival: Arrival::HTTPS,
         })
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use gangway_model::path::PathPattern;
 use gangway_model::{
-    Entry, Explanation, Handshake, HostHeader, HostPattern, HostRank, ListenerOptions, Matcher, RequestView, Reserved,
-    Route, RoutingTable, Timeouts, TlsMode, TlsVersion, Upstream, rule, ties,
+    Arrival, Entry, Explanation, Handshake, HostHeader, HostPattern, HostRank, ListenerName, ListenerOptions,
+    ListenerScope, Matcher, RequestView, Reserved, Route, RoutingTable, Timeouts, TlsMode, TlsVersion, Transport,
+    Upstream, rule, ties,
 };
 use http::{HeaderMap, Method};
 
@@ -19,7 +20,7 @@ fn matcher(rule: &str) -> Matcher {
 
 /// An entry named by `id`, as old as the others.
 fn entry(id: &'static str, rule: &str) -> Entry<&'static str> {
-    Entry { matcher: matcher(rule), priority: 0, age: 0, id: id.into(), payload: id }
+    Entry { matcher: matcher(rule), scope: ListenerScope::default(), priority: 0, age: 0, id: id.into(), payload: id }
 }
 
 fn table(entries: &[(&'static str, &str)]) -> RoutingTable<&'static str> {
@@ -29,7 +30,15 @@ fn table(entries: &[(&'static str, &str)]) -> RoutingTable<&'static str> {
 fn view<R>(host: &str, path: &str, read: impl FnOnce(&RequestView<'_>) -> R) -> R {
     let headers = HeaderMap::new();
     let client = "192.0.2.1".parse().expect("an address");
-    read(&RequestView { host, path, query: "", method: &Method::GET, headers: &headers, client })
+    read(&RequestView {
+        host,
+        path,
+        query: "",
+        method: &Method::GET,
+        headers: &headers,
+        client,
+        arrival: Arrival::HTTPS,
+    })
 }
 
 fn find(table: &RoutingTable<&'static str>, host: &str, path: &str) -> Option<&'static str> {
@@ -294,7 +303,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         origins: Box::default(),
     });
     let matcher = Matcher::from_lists(hosts, Vec::new(), &mut Vec::new()).expect("few hosts");
-    Entry { matcher, priority: 0, age: 0, id: id.into(), payload }
+    Entry { matcher, scope: ListenerScope::default(), priority: 0, age: 0, id: id.into(), payload }
 }
 
 #[test]
@@ -327,6 +336,7 @@ fn hosts_are_taken_by_pattern_where_tls_is_automatic() {
     }
     assert!(table.names_host("b.org"));
     let many = (0..40).map(|number| Entry {
+        scope: ListenerScope::default(),
         matcher: matcher(&format!("PathPrefix(`/{number}`)")),
         ..tls_route(&format!("{number}"), if number == 7 { TlsMode::Auto } else { TlsMode::Off }, &[])
     });
@@ -421,14 +431,29 @@ fn an_explanation_is_bounded_and_shows_no_values() {
     let entries: Vec<_> = (0..60)
         .map(|n| {
             let rule = format!("Host(`a.org`) && Header(`X-Key`, `k{n}`)");
-            Entry { matcher: matcher(&rule), priority: 0, age: 0, id: format!("r{n:02}").into(), payload: n }
+            Entry {
+                matcher: matcher(&rule),
+                scope: ListenerScope::default(),
+                priority: 0,
+                age: 0,
+                id: format!("r{n:02}").into(),
+                payload: n,
+            }
         })
         .collect();
     let table = RoutingTable::build(entries);
     let mut headers = HeaderMap::new();
     headers.insert("x-key", http::HeaderValue::from_static("hunter2"));
     let client = "192.0.2.1".parse().expect("an address");
-    let request = RequestView { host: "a.org", path: "/", query: "", method: &Method::GET, headers: &headers, client };
+    let request = RequestView {
+        host: "a.org",
+        path: "/",
+        query: "",
+        method: &Method::GET,
+        headers: &headers,
+        client,
+        arrival: Arrival::HTTPS,
+    };
     let explanation = table.explain_whole(&request);
     assert_eq!((explanation.considered.len(), explanation.considered_more), (50, 10));
     assert!(!format!("{explanation:?}").contains("hunter2"));
@@ -442,6 +467,7 @@ fn a_client_that_waits_for_a_404_costs_the_same_in_a_table_of_any_size() {
         let paths = (0..routes).map(|n| format!("Host(`paths.example.org`) && PathPrefix(`/p{n:05}`)"));
         let more = ["Host(`www.bare.org`)".to_owned(), "Host(`*.sub.org`)".to_owned()];
         let entries = names.chain(paths).chain(more).enumerate().map(|(n, rule)| Entry {
+            scope: ListenerScope::default(),
             matcher: matcher(&rule),
             priority: 0,
             age: 0,
@@ -527,4 +553,62 @@ fn a_pattern_asks_nothing_of_a_reserved_host_either() {
     assert_eq!(handshakes.of("other.b.org").client_ca.as_deref(), Some("theirs"));
     let stopped = handshakes.of("stopped.b.org");
     assert_eq!((stopped.client_ca, stopped.tls_min), (None, TlsVersion::Tls13));
+}
+
+fn listeners(names: &[&str]) -> ListenerScope {
+    let names = names.iter().map(|name| ListenerName::parse(name).expect("a name")).collect();
+    ListenerScope { names: Some(names), transport: Transport::Any }
+}
+
+fn find_at(table: &RoutingTable<&'static str>, host: &str, path: &str, arrival: Arrival<'_>) -> Option<&'static str> {
+    view(host, path, |request| table.find(&RequestView { arrival, ..*request }).map(|found| *found.route))
+}
+
+#[test]
+fn a_route_outside_its_listeners_is_passed_over() {
+    let table = RoutingTable::build(vec![
+        Entry { scope: listeners(&["internal"]), ..entry("admin", "Host(`a.org`) && PathPrefix(`/admin`)") },
+        Entry { scope: listeners(&["internal", "https"]), ..entry("narrow", "Host(`a.org`)") },
+        entry("wide", "Host(`*.org`)"),
+    ]);
+    let internal = Arrival { listener: "internal", is_tls: false };
+    assert_eq!(find_at(&table, "a.org", "/admin", internal), Some("admin"));
+    assert_eq!(find_at(&table, "a.org", "/admin", Arrival::HTTPS), Some("narrow"));
+    assert_eq!(find_at(&table, "a.org", "/admin", Arrival::HTTP), Some("wide"));
+    let why = view("a.org", "/admin", |request| {
+        let explained = table.explain_whole(&RequestView { arrival: Arrival::HTTP, ..*request });
+        explained.considered.into_iter().map(|considered| considered.why).collect::<Vec<_>>()
+    });
+    assert_eq!(why, ["listener `http` is not `internal`", "listener `http` is not `internal` or `https`"]);
+}
+
+#[test]
+fn a_route_of_one_transport_is_not_found_over_the_other() {
+    let of = |transport| ListenerScope { names: None, transport };
+    let table = RoutingTable::build(vec![
+        Entry { scope: of(Transport::Tls), ..entry("safe", "Host(`a.org`)") },
+        Entry { scope: of(Transport::Plain), ..entry("clear", "Host(`a.org`)") },
+    ]);
+    assert_eq!(find_at(&table, "a.org", "/", Arrival::HTTPS), Some("safe"));
+    assert_eq!(find_at(&table, "a.org", "/", Arrival::HTTP), Some("clear"));
+}
+
+#[test]
+fn the_route_that_names_the_listener_goes_before_one_for_all() {
+    let table = RoutingTable::build(vec![
+        entry("all", "Host(`a.org`)"),
+        Entry { scope: listeners(&["internal"]), ..entry("internal", "Host(`a.org`)") },
+    ]);
+    let internal = Arrival { listener: "internal", is_tls: true };
+    assert_eq!(find_at(&table, "a.org", "/", internal), Some("internal"));
+    assert_eq!(find_at(&table, "a.org", "/", Arrival::HTTPS), Some("all"));
+}
+
+#[test]
+fn routes_of_different_listeners_are_no_tie() {
+    let of = |id, names: &[&str]| Entry { scope: listeners(names), ..entry(id, "Host(`a.org`)") };
+    assert_eq!(ties(&[of("a", &["x"]), of("b", &["y"])]), []);
+    let tie = ties(&[of("a", &["x", "y"]), of("b", &["y"])]).pop().expect("both are at `y`");
+    assert!(!tie.is_same, "{tie:?}");
+    assert!(ties(&[of("a", &["x"]), of("b", &["x"])])[0].is_same);
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use gangway_model::path::PathPattern;
 use gangway_model::{
-    Entry, Explanation, HostCondition, HostPattern, HostRank, Matcher, RequestView, RoutingTable, path, rule, ties,
+    Arrival, Entry, Explanation, HostCondition, HostPattern, HostRank, ListenerName, ListenerScope, Matcher,
+    RequestView, RoutingTable, Transport, path, rule, ties,
 };
 use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
@@ -13,6 +14,7 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 struct Listed {
     rule: String,
+    scope: ListenerScope,
     priority: i64,
     age: i64,
 }
@@ -62,10 +64,25 @@ fn rest() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+/// Mostly everywhere, as routes are.
+fn scope() -> impl Strategy<Value = ListenerScope> {
+    let names = prop::sample::select(vec![None, None, Some(vec!["a"]), Some(vec!["b"]), Some(vec!["a", "b"])]);
+    let transport = prop::sample::select(vec![Transport::Any, Transport::Any, Transport::Plain, Transport::Tls]);
+    (names, transport).prop_map(|(names, transport)| ListenerScope {
+        names: names.map(|names| names.into_iter().filter_map(ListenerName::parse).collect()),
+        transport,
+    })
+}
+
 fn listed() -> impl Strategy<Value = Listed> {
-    (host(), path(), rest(), prop_oneof![4 => Just(0_i64), 1 => -1..3_i64], 0..3_i64).prop_map(
-        |(host, path, rest, priority, age)| Listed { rule: format!("{host} && {path} && {rest}"), priority, age },
-    )
+    let priority = prop_oneof![4 => Just(0_i64), 1 => -1..3_i64];
+    let scope = prop_oneof![2 => Just(ListenerScope::default()), 1 => scope()];
+    (host(), path(), rest(), scope, priority, 0..3_i64).prop_map(|(host, path, rest, scope, priority, age)| Listed {
+        rule: format!("{host} && {path} && {rest}"),
+        scope,
+        priority,
+        age,
+    })
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +93,7 @@ struct Sent {
     method: Method,
     field: bool,
     client: &'static str,
+    arrival: Arrival<'static>,
 }
 
 fn sent() -> impl Strategy<Value = Sent> {
@@ -115,8 +133,12 @@ fn sent() -> impl Strategy<Value = Sent> {
         prop::sample::select(vec![Method::GET, Method::POST]),
         any::<bool>(),
         prop::sample::select(vec!["10.0.0.1", "192.0.2.1"]),
+        (prop::sample::select(vec!["a", "b", "c"]), any::<bool>()),
     )
-        .prop_map(|(host, path, query, method, field, client)| Sent { host, path, query, method, field, client })
+        .prop_map(|(host, path, query, method, field, client, (listener, is_tls))| {
+            let arrival = Arrival { listener, is_tls };
+            Sent { host, path, query, method, field, client, arrival }
+        })
 }
 
 impl Sent {
@@ -132,6 +154,7 @@ impl Sent {
             method: &self.method,
             headers: &headers,
             client: self.client.parse::<IpAddr>().expect("an address"),
+            arrival: self.arrival,
         })
     }
 }
@@ -142,7 +165,8 @@ fn entries(listed: &[Listed]) -> Vec<Entry<usize>> {
         let rule = rule::parse(&listed.rule, &mut Vec::new()).expect("a rule");
         let matcher = Matcher::from_expression(rule, &mut Vec::new())?;
         let id = format!("route-{position:03}").into();
-        Some(Entry { matcher, priority: listed.priority, age: listed.age, id, payload: position })
+        let Listed { scope, priority, age, .. } = listed.clone();
+        Some(Entry { matcher, scope, priority, age, id, payload: position })
     };
     listed.iter().enumerate().filter_map(entry).collect()
 }
@@ -152,7 +176,7 @@ fn oracle(entries: &[Entry<usize>], request: &RequestView<'_>) -> Option<usize> 
     let mut accepting = Vec::new();
     for entry in entries {
         for alternative in entry.matcher.alternatives() {
-            if !alternative.accepts(request) {
+            if !alternative.accepts(request) || !entry.scope.takes(request.arrival) {
                 continue;
             }
             let host = match alternative.host() {
@@ -168,8 +192,8 @@ fn oracle(entries: &[Entry<usize>], request: &RequestView<'_>) -> Option<usize> 
                 PathPattern::Exact(path) => path.len() + 1,
                 PathPattern::Regex(pattern) => pattern.as_str().len(),
             };
-            let precedence =
-                (entry.priority, host, path, alternative.tests().len(), -entry.age, std::cmp::Reverse(entry.payload));
+            let conditions = alternative.tests().len() + usize::from(entry.scope.names.is_some());
+            let precedence = (entry.priority, host, path, conditions, -entry.age, std::cmp::Reverse(entry.payload));
             accepting.push((precedence, entry.payload));
         }
     }
@@ -221,8 +245,8 @@ proptest! {
 
     #[test]
     fn many_paths_of_one_host_are_found_alike(
-        listed in prop::collection::vec((path(), rest(), 0..2_i64).prop_map(|(path, rest, priority)| Listed {
-            rule: format!("Host(`a.org`) && {path} && {rest}"), priority, age: 0,
+        listed in prop::collection::vec((path(), rest(), scope(), 0..2_i64).prop_map(|(path, rest, scope, priority)| Listed {
+            rule: format!("Host(`a.org`) && {path} && {rest}"), scope, priority, age: 0,
         }), 17..60),
         requests in prop::collection::vec(sent().prop_map(|sent| Sent { host: "a.org", ..sent }), 1..40),
     ) {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use gangway_model::path::PathPattern;
-use gangway_model::{Entry, HOST_LEN_MAX, HostPattern, Matcher, RequestView, RoutingTable, canonical_host, path, rule};
+use gangway_model::{Arrival, Entry, ListenerScope, HOST_LEN_MAX, HostPattern, Matcher, RequestView, RoutingTable, canonical_host, path, rule};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -46,9 +46,11 @@ fuzz_target!(|text: &str| {
         method: &http::Method::GET,
         headers: &headers,
         client: [127, 0, 0, 1].into(),
+        arrival: Arrival::HTTPS,
     };
     let accepts = matcher.alternatives().iter().any(|a| a.accepts(&request));
-    let table = RoutingTable::build(vec![Entry { matcher, priority: 0, age: 0, id: "x".into(), payload: () }]);
+    let scope = ListenerScope::default();
+    let table = RoutingTable::build(vec![Entry { matcher, scope, priority: 0, age: 0, id: "x".into(), payload: () }]);
     let found = table.find(&request).is_some();
     let explained = table.explain(&request);
     assert_eq!(explained.winner.is_some(), found);

@@ -110,4 +110,10 @@ codes! {
     APPSEC_UNAVAILABLE = 254, Error, "web application firewall that cannot be asked",
         "The AppSec component of CrowdSec cannot be reached, is silent, refuses the key, or answers what makes no sense. Routes \
          with `appsec` answer 503, and those with `appsec` `open` let requests in that nobody has looked at.";
+
+    LISTENER_UNKNOWN = 270, Error, "listener that is not there",
+        "`listen` names a listener that neither a flag nor the configuration file opens. The others that it names serve the route. \
+         Where it names no other, nobody can tell which listeners the route was to be kept from, so it is closed on all of them.";
+    LISTENERS_AGAINST_TLS = 271, Error, "listeners that do not fit `tls`",
+        "`listen` names only listeners with TLS and `tls` is `off`, or only such without TLS and `tls` asks for a certificate.";
 }

@@ -113,7 +113,7 @@ impl<'g> HostClaims<'g> {
             if strength <= of_host.strength {
                 (of_host.strength, of_host.share) = (strength, &group.spec.share);
             }
-            of_host.rules.push(RuleId::new(asked, group.spec.priority));
+            of_host.rules.push(RuleId::new(asked, &group.spec.listener.scope, group.spec.priority));
             (claim, of_host.rules.len() - 1)
         };
         let asked: Vec<(usize, usize)> = alternatives.map(add).collect();
@@ -134,7 +134,7 @@ impl<'g> HostClaims<'g> {
         for asked in &absent.alternatives {
             let claim = self.claim(&absent.party, asked.host());
             let claim = &mut self.claims[claim];
-            let rule = RuleId::new(asked, absent.priority);
+            let rule = RuleId::new(asked, &absent.scope, absent.priority);
             if claim.strength == Strength::Absent {
                 claim.rules.push(rule);
             }

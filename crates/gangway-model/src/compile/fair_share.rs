@@ -54,8 +54,8 @@ impl<'s> Intake<'s> {
         self.candidates = kept;
         for candidate in cut {
             if let Source::Container(container) = candidate.source {
-                let RouteSpec { matcher, priority, .. } = *candidate.spec;
-                unserved.add(candidate.party, container, matcher, priority);
+                let RouteSpec { matcher, listener, priority, .. } = *candidate.spec;
+                unserved.add(candidate.party, container, matcher, listener.scope, priority);
             }
         }
     }

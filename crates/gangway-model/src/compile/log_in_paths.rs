@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::authentication::{Authentication, LoginMethod};
 use crate::host::HostPattern;
+use crate::listener::ListenerScope;
 use crate::matcher::Matcher;
 use crate::oidc_auth::OIDC_PATH;
 use crate::path::PathPattern;
@@ -26,12 +27,12 @@ pub(super) fn entries(of_routes: &[Entry<Arc<Route>>]) -> Vec<Entry<Arc<Route>>>
             *priority = entry.priority.max(*priority);
         }
     }
-    let mut taken: BTreeSet<(HostPattern, &'static str)> = BTreeSet::new();
+    let mut taken: BTreeSet<(HostPattern, &'static str, &ListenerScope)> = BTreeSet::new();
     let mut entries = Vec::new();
     for entry in by_age {
         let Some(path) = own_path(&entry.payload) else { continue };
-        let hosts: Vec<HostPattern> =
-            entry.payload.hosts.iter().filter(|host| taken.insert(((*host).clone(), path))).cloned().collect();
+        let is_new = |host: &&HostPattern| taken.insert(((*host).clone(), path, &entry.scope));
+        let hosts: Vec<HostPattern> = entry.payload.hosts.iter().filter(is_new).cloned().collect();
         if hosts.is_empty() {
             continue;
         }
@@ -42,8 +43,8 @@ pub(super) fn entries(of_routes: &[Entry<Arc<Route>>]) -> Vec<Entry<Arc<Route>>>
         // As many alternatives as the route has hosts, so there are not too many.
         if let Some(matcher) = matcher {
             let route = route(&entry.payload, &matcher);
-            let id = route.id.clone();
-            entries.push(Entry { matcher, priority, age: i64::MAX, id, payload: Arc::new(route) });
+            let (id, scope) = (route.id.clone(), entry.scope.clone());
+            entries.push(Entry { matcher, scope, priority, age: i64::MAX, id, payload: Arc::new(route) });
         }
     }
     entries

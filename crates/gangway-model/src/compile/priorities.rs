@@ -117,7 +117,8 @@ impl<'g> PriorityClaims<'g> {
                 let is_same_host = claim.asked.host() == asked.host();
                 // On the same host, what takes other paths is not in the way.
                 let is_below = !is_same_host || is_within(claim.asked.path(), asked.path());
-                older.tenant != newer.tenant && older.spec.priority < newer.spec.priority && is_below
+                let are_met = older.spec.listener.scope.overlaps(&newer.spec.listener.scope);
+                older.tenant != newer.tenant && older.spec.priority < newer.spec.priority && is_below && are_met
             };
             let mut on_hosts = self.on_hosts_of(asked.host()).flat_map(|of_host| of_host.below(newer));
             let by_host = on_hosts.find(is_in_the_way).map(|claim| claim.group);

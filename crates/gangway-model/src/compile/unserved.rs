@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use ahash::RandomState;
 
 use crate::bounds::ALTERNATIVES_IN_ALL_MAX;
+use crate::listener::ListenerScope;
 use crate::matcher::{Alternative, HostCondition, Matcher};
 use crate::ownership::{Holdings, Party};
 use crate::snapshot::Container;
@@ -16,6 +17,7 @@ pub(super) struct UnservedClaim<'s> {
     pub party: Party,
     pub container: &'s Container,
     pub alternatives: Vec<Alternative>,
+    pub scope: ListenerScope,
     pub priority: i64,
 }
 
@@ -36,7 +38,14 @@ impl<'s> UnservedClaims<'s> {
 
     /// Adds a route. Thousands of containers that are created and never started cost only the room there is: beyond it,
     /// one alternative of a party and a host stands for all.
-    pub(super) fn add(&mut self, party: Party, container: &'s Container, matcher: Matcher, priority: i64) {
+    pub(super) fn add(
+        &mut self,
+        party: Party,
+        container: &'s Container,
+        matcher: Matcher,
+        scope: ListenerScope,
+        priority: i64,
+    ) {
         let is_held = |asked: &Alternative| {
             let holding = self.holdings.of(asked.host());
             holding.is_some_and(|holding| holding.tenures.keys().any(|holder| holder.tenant == party.tenant))
@@ -48,7 +57,7 @@ impl<'s> UnservedClaims<'s> {
         }
         if !alternatives.is_empty() {
             self.left = self.left.saturating_sub(alternatives.len());
-            self.absent.push(UnservedClaim { party, container, alternatives, priority });
+            self.absent.push(UnservedClaim { party, container, alternatives, scope, priority });
         }
     }
 

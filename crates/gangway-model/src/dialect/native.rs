@@ -15,6 +15,7 @@ mod forward_auth;
 mod header;
 mod label;
 mod limits;
+mod listen;
 mod oidc_auth;
 mod prefix;
 mod readers;

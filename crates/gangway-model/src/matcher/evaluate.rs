@@ -98,6 +98,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Method};
 
     use super::*;
+    use crate::listener::Arrival;
     use crate::rule::{Term, parse};
 
     /// What the tests change of a request.
@@ -128,6 +129,7 @@ mod tests {
             method: &sent.method,
             headers: &headers,
             client: sent.client.parse::<IpAddr>().expect("an address"),
+            arrival: Arrival::HTTPS,
         })
     }
 

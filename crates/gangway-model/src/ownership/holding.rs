@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use super::tenant::Party;
 use crate::digest::Digest;
 use crate::engine_name::EngineName;
+use crate::listener::ListenerScope;
 use crate::matcher::Alternative;
 
 /// The holders of one host, and the parties that wait for it.
@@ -49,10 +50,10 @@ pub struct Tenure {
     pub containers: BTreeSet<Box<str>>,
 }
 
-/// The identity of a rule on a host: its path, its other conditions and its priority.
+/// The identity of a rule on a host: its path, its other conditions, its listeners and its priority.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RuleId {
-    /// A hash of path and conditions, which stays the same over restarts.
+    /// A hash of path, conditions and listeners, which stays the same over restarts.
     pub conditions: u64,
     /// `priority`.
     pub priority: i64,
@@ -68,10 +69,14 @@ impl Holding {
 
 impl RuleId {
     /// The identity of an alternative, without its host.
-    pub(crate) fn new(asked: &Alternative, priority: i64) -> Self {
+    pub(crate) fn new(asked: &Alternative, scope: &ListenerScope, priority: i64) -> Self {
         // If an attacker makes two rules with one digest, only the newer of the two loses.
         let mut hasher = Digest::default();
         (asked.path(), asked.tests()).hash(&mut hasher);
+        // The identities of rules without listeners stand on volumes.
+        if !scope.is_everywhere() {
+            scope.hash(&mut hasher);
+        }
         Self { conditions: hasher.finish(), priority }
     }
 }

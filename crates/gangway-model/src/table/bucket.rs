@@ -186,7 +186,7 @@ impl<'s, 'r> Best<'s, 'r> {
     fn first_of(&mut self, positions: &[u32], accepts: impl Fn(&Slot, &RequestView<'_>) -> bool) {
         for position in positions.iter().copied().take_while(|position| *position < self.slot) {
             let slot = &self.slots[position as usize];
-            if self.admitted.has(slot.route) && accepts(slot, self.request) {
+            if self.admitted.has(slot.route) && slot.is_in_scope(self.request) && accepts(slot, self.request) {
                 (self.slot, self.route, self.takes_all) = (position, slot.route, slot.takes_all);
                 return;
             }

@@ -1,5 +1,6 @@
 //! A route on its way into a table.
 
+use crate::listener::ListenerScope;
 use crate::matcher::Matcher;
 
 /// One route on its way into a table.
@@ -7,6 +8,8 @@ use crate::matcher::Matcher;
 pub struct Entry<T> {
     /// The requests that it takes.
     pub matcher: Matcher,
+    /// The ways on which these have to come.
+    pub scope: ListenerScope,
     /// `priority`.
     pub priority: i64,
     /// Its place by seniority. Of two entries that are equally specific, the smaller one wins.

@@ -40,6 +40,7 @@ fn place(alternative: &Alternative) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::listener::ListenerScope;
     use crate::path::PathPattern;
     use crate::table::{Entry, RoutingTable};
     use crate::{HostPattern, Matcher};
@@ -50,7 +51,8 @@ mod tests {
         let hosts = ["a.test", "*.b.test"].map(|host| HostPattern::parse(host, &mut none).expect("a host"));
         let paths = ["/", "/x"].map(|path| PathPattern::parse(path, &mut none).expect("a path"));
         let matcher = Matcher::from_lists(hosts.to_vec(), paths.to_vec(), &mut none).expect("a matcher");
-        let entry = Entry { matcher, priority: 0, age: 0, id: "one".into(), payload: () };
+        let entry =
+            Entry { matcher, scope: ListenerScope::default(), priority: 0, age: 0, id: "one".into(), payload: () };
         let table = RoutingTable::build(vec![entry]);
         assert_eq!(table.places(), [["a.test/x", "a.test", "*.b.test/x", "*.b.test"]]);
     }

@@ -15,7 +15,7 @@ pub struct Precedence {
     /// The length of the path condition in characters. An exact path counts one more than the prefix, a regular
     /// expression counts as it is written, and `/` counts nothing.
     pub path: usize,
-    /// The number of conditions besides host and path.
+    /// The number of conditions besides host and path. Listeners that the route names are one.
     pub conditions: usize,
     /// The place by seniority, reversed: the route that was served first is greater.
     pub age: Reverse<i64>,

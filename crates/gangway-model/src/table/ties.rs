@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::entry::Entry;
+use super::slot::conditions;
 use crate::matcher::{Alternative, HostCondition, exclude_each_other};
 use crate::path::PathPattern;
 
@@ -25,7 +26,7 @@ pub struct Tie {
 }
 
 /// Every pair of entries between which only age, or in the end the id, decides: both have the same priority, host, path
-/// and number of other conditions, and these do not exclude each other. Each pair is listed once, sorted by winner and
+/// and number of other conditions, and these do not exclude each other, nor do the listeners. Each pair is listed once, sorted by winner and
 /// loser. An entry is compared with at most a few others of the same kind.
 pub fn ties<T>(entries: &[Entry<T>]) -> Vec<Tie> {
     let mut order: Vec<usize> = (0..entries.len()).collect();
@@ -36,11 +37,13 @@ pub fn ties<T>(entries: &[Entry<T>]) -> Vec<Tie> {
     for loser in order {
         let entry = &entries[loser];
         for alternative in entry.matcher.alternatives() {
-            let claim = (alternative.host(), alternative.path(), alternative.tests().len(), entry.priority);
+            let others = conditions(alternative, Some(&entry.scope));
+            let claim = (alternative.host(), alternative.path(), others, entry.priority);
             let claimants = claims.entry(claim).or_default();
             for (winner, other) in claimants.iter().filter(|(winner, _)| *winner != loser) {
-                if !exclude_each_other(other.tests(), alternative.tests()) {
-                    let is_same = *other == alternative;
+                let scope = &entries[*winner].scope;
+                if scope.overlaps(&entry.scope) && !exclude_each_other(other.tests(), alternative.tests()) {
+                    let is_same = *other == alternative && *scope == entry.scope;
                     ties.push(Tie { winner: *winner, loser, is_same, rule: alternative.to_string() });
                 }
             }

@@ -18,7 +18,7 @@
 //! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. `network lan, macvlan`
 //! says by which driver a network is made, `unreadable shop-web-1, Ports` what makes no sense,
 //! `stranded shop-web-1` who is in a network that is gone. Settings
-//! are `settings, domain example.org, network edge, expose all`, `settings, public [::]:443, admin 127.0.0.1:8420`, `settings, default-use sso`, `settings, geoip given`, `settings, crowdsec given, appsec given`,
+//! are `settings, domain example.org, network edge, expose all`, `settings, listener internal plain`, `settings, public [::]:443, admin 127.0.0.1:8420`, `settings, default-use sso`, `settings, geoip given`, `settings, crowdsec given, appsec given`,
 //! a route of the file is `route nas`, and a shared definition `middlewares lan-only`.
 //!
 //! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
@@ -36,7 +36,8 @@ use std::time::Duration;
 use gangway_diagnostic::{FilePosition, Place};
 use gangway_model::{
     Attachment, Compiled, Container, ContainerState, EngineKind, EngineName, Expose, ExposedPort, FileRoute, Gone,
-    Health, MiddlewareTable, NetworkMode, OwnPlace, Selector, Settings, Snapshot, compile,
+    Health, KnownListener, ListenerName, ListenerProtocol, MiddlewareTable, NetworkMode, OwnPlace, Selector, Settings,
+    Snapshot, compile,
 };
 
 /// Where fixtures stand.
@@ -283,6 +284,11 @@ fn set(line: &str, settings: &mut Settings) {
             Some(("crowdsec", "given")) => settings.has_crowdsec = true,
             Some(("appsec", "given")) => settings.has_appsec = true,
             Some(("expose", "all")) => settings.expose = Expose::All,
+            Some(("listener", what)) => {
+                let (name, protocol) = what.split_once(' ').expect(fact);
+                let name = ListenerName::parse(name).expect(fact);
+                settings.listeners.push(KnownListener { name, protocol: protocol_of(protocol) });
+            }
             Some(("public", at)) => settings.own_listeners.public.push(at.parse().expect(fact)),
             Some(("admin", at)) => settings.own_listeners.admin = at.parse().ok(),
             Some(("select", text)) => settings.select.push(Selector::parse(text).expect("a selector")),
@@ -292,6 +298,15 @@ fn set(line: &str, settings: &mut Settings) {
 }
 
 /// `in the network of NAME` names a container that has an id of its own.
+fn protocol_of(text: &str) -> ListenerProtocol {
+    match text {
+        "plain" => ListenerProtocol::Plain,
+        "tls" => ListenerProtocol::Tls,
+        "auto" => ListenerProtocol::Detected,
+        other => panic!("unknown protocol {other}"),
+    }
+}
+
 fn resolve_names(snapshot: &mut Snapshot) {
     let ids: Vec<Box<str>> = snapshot.containers.iter().map(|container| container.id.clone()).collect();
     for container in &mut snapshot.containers {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gangway_diagnostic::printable;
 use gangway_model::{
     Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness, Route, RoutingTable, Scheme,
-    Timeouts, TlsMode, TlsVersion,
+    Timeouts, TlsMode, TlsVersion, Transport,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -41,6 +41,15 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
         TlsMode::Auto => "",
         TlsMode::Internal => ", tls internal",
         TlsMode::Off => ", tls off",
+    });
+    if let Some(names) = &route.listener.scope.names {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        write!(f, ", on {}", names.join(" "))?;
+    }
+    f.push_str(match route.listener.scope.transport {
+        Transport::Any => "",
+        Transport::Plain => ", in clear only",
+        Transport::Tls => ", over TLS only",
     });
     if !route.listener.https_redirect && route.listener.tls != TlsMode::Off {
         f.push_str(", plain HTTP too");

@@ -9,6 +9,7 @@ use super::access;
 use super::default_host::default_host;
 use super::label::Label;
 use super::limits;
+use super::listen;
 use super::readers;
 use super::redirect::leads_to_itself;
 use super::route_fields::{FieldsOwner, HealthFields, RouteFields, closed, users_closed};
@@ -90,7 +91,7 @@ impl<'a> ReadRoute<'a> {
     pub(super) fn spec(self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Option<RouteSpec<'a>> {
         let Self { draft, mut fields } = self;
         let (matcher, claim) = draft.matcher(&mut fields, settings, found)?;
-        let listener = listener(&mut fields, found);
+        let listener = listener(&mut fields, &draft, settings, found);
         let destination = draft.destination(&mut fields, found)?;
         fields.policy.health = health(&mut fields, &draft, found);
         // Last but for `closed`, which it may set.
@@ -330,16 +331,29 @@ fn refused<'a>(
     found.push(label.source.about_key(label.mark, finding, effect));
 }
 
-fn listener(fields: &mut RouteFields<'_>, found: &mut Vec<Diagnostic>) -> ListenerOptions {
-    let tls = fields.tls;
-    if tls == TlsMode::Off {
+fn listener(
+    fields: &mut RouteFields<'_>,
+    draft: &RouteDraft<'_>,
+    settings: &Settings,
+    found: &mut Vec<Diagnostic>,
+) -> ListenerOptions {
+    let scope = listen::scope(fields, draft, settings, found);
+    let no_tls = if fields.tls == TlsMode::Off {
+        Some(("`tls` is `off`", "remove it, or remove `tls`"))
+    } else if scope.names.is_some() && !scope.has_tls(&settings.listeners) {
+        Some(("no listener of `listen` has TLS", "remove it, or name a listener that has TLS"))
+    } else {
+        None
+    };
+    if let Some((why, help)) = no_tls {
+        fields.tls = TlsMode::Off;
         if let Some((true, label)) = &fields.https_redirect {
             let finding = Finding::error(
                 codes::REDIRECT_WITHOUT_TLS,
                 0..label.value().len(),
                 "redirection to https without TLS",
-                "`tls` is `off`",
-                "remove it, or remove `tls`",
+                why,
+                help,
             );
             let effect = format!("route `{}` is served by plain HTTP without a redirection", fields.name);
             found.push(label.found(finding, effect));
@@ -350,28 +364,29 @@ fn listener(fields: &mut RouteFields<'_>, found: &mut Vec<Diagnostic>) -> Listen
                 codes::HSTS_WITHOUT_TLS,
                 0..label.value().len(),
                 "`Strict-Transport-Security` without TLS",
-                "`tls` is `off`",
-                "remove it, or remove `tls`",
+                why,
+                help,
             );
             let effect = format!("{}; the rest of route `{}` is in force", label.key.without, fields.name);
             found.push(label.found(finding, effect));
         }
     }
     let client_ca = fields.client_ca.take();
-    if let Some((_, label)) = client_ca.as_ref().filter(|_| tls == TlsMode::Off) {
+    if let Some(((why, help), (_, label))) = no_tls.zip(client_ca.as_ref()) {
         let finding = Finding::error(
             codes::CLIENT_CA_WITHOUT_TLS,
             0..label.value().len(),
             "certificates of clients without TLS",
-            "`tls` is `off`",
-            "remove it, or remove `tls`",
+            why,
+            help,
         );
         fields.found(&label.clone(), finding, found);
     }
+    let tls = fields.tls;
     let client_ca = client_ca.map(|(name, _)| name).filter(|_| tls != TlsMode::Off);
     let https_redirect = tls != TlsMode::Off && fields.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
     let (tls_min, cert_export) = (fields.tls_min, fields.cert_export.take());
-    ListenerOptions { tls, https_redirect, tls_min, client_ca, cert_export }
+    ListenerOptions { scope, tls, https_redirect, tls_min, client_ca, cert_export }
 }
 
 /// The health check, in addition to the engine's own.

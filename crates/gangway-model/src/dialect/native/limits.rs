@@ -69,7 +69,8 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::AuthHeaders
             | KeyId::AuthUsers
             | KeyId::AuthGroups
-            | KeyId::AuthDomains,
+            | KeyId::AuthDomains
+            | KeyId::Listen,
         ) => list(text).count(),
         Some(KeyId::Path | KeyId::AuthSkip) => list_of_patterns(text).map(|(_, text)| entry(text)).sum(),
         Some(KeyId::Rewrite) => entry(text),

@@ -69,6 +69,8 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::Redirect => redirect(label, fields, found),
         KeyId::Tls => tls(label, fields, found),
         KeyId::HttpsRedirect => https_redirect(label, fields, found),
+        // Its names are read with the settings at hand.
+        KeyId::Listen => fields.listen = Some(label.clone()),
         KeyId::RequestHeader => request_header(label, fields, found),
         KeyId::ResponseHeader => response_header(label, fields, found),
         KeyId::HostHeader => host_header(label, fields, found),

@@ -52,6 +52,7 @@ pub(crate) struct RouteFields<'a> {
     pub urls: Vec<UrlTarget>,
     pub tls: TlsMode,
     pub https_redirect: Option<(bool, Label<'a>)>,
+    pub listen: Option<Label<'a>>,
     pub tls_min: TlsVersion,
     pub client_ca: Option<(Box<str>, Label<'a>)>,
     pub cert_export: Option<Box<str>>,

@@ -101,11 +101,11 @@ mod tests {
         assert!(KEYS.iter().filter(|key| key.protects()).all(|key| key.status.is_in_force()));
         for key in &protecting {
             let is_promised = key.starts_with("auth.")
-                || ["allow", "deny", "rate-limit", "concurrency", "client-ca", "use", "crowdsec", "appsec"]
+                || ["allow", "deny", "rate-limit", "concurrency", "client-ca", "listen", "use", "crowdsec", "appsec"]
                     .contains(key);
             assert!(is_promised, "{key}");
         }
-        assert_eq!(protecting.len(), KEYS.iter().filter(|key| key.name.starts_with("auth.")).count() + 8);
+        assert_eq!(protecting.len(), KEYS.iter().filter(|key| key.name.starts_with("auth.")).count() + 9);
     }
 
     #[test]

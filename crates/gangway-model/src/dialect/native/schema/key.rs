@@ -76,6 +76,7 @@ pub(crate) enum KeyId {
     Group,
     Share,
     CertExport,
+    Listen,
     Allow,
     Deny,
     RateLimit,
@@ -215,6 +216,7 @@ impl KeyId {
             | Self::Group
             | Self::Share
             | Self::CertExport
+            | Self::Listen
             | Self::Use => Sharing::OfOneRoute,
             Self::OptOut => Sharing::OfDefinition,
             Self::RequestHeader

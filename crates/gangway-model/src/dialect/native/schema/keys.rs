@@ -726,6 +726,19 @@ pub(crate) const KEYS: &[Key] = &[
         ..SHAPES
     },
     Key {
+        name: "listen",
+        value: Form::List("names of listeners"),
+        default: "all listeners",
+        example: "http, https",
+        doc: "The listeners on which the route is served, such as `http`, `https`, and those of `--listen`. A request that \
+              comes to another one is answered as if there were no such route: the next route of the host gets it. \
+              `https-redirect` holds where one of them has TLS; without any that has, the route is served by plain HTTP. \
+              A name that no listener has serves nothing. Where none of the names is known, nobody can tell where the \
+              route was to be kept from, and it is closed on all listeners.",
+        status: KeyStatus::InForce(KeyId::Listen),
+        ..PROTECTS
+    },
+    Key {
         name: "cert.restart",
         value: Form::Unsettled,
         doc: "Restarting containers needs the right to do anything on the engine, which Gangway does not have.",
