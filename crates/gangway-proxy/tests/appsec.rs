@@ -40,13 +40,13 @@ fn inspected(mut route: RouteToServe, on_doubt: OnDoubt) -> RouteToServe {
 }
 
 /// A plane that asks `component`, with one route that is closed where that cannot be asked, and one that is open.
-async fn plane(component: &AppsecComponent, endpoint: std::net::SocketAddr) -> Plane {
+async fn plane(component: &AppsecComponent, endpoint: SocketAddr) -> Plane {
     plane_with(component, endpoint, |_| {}).await
 }
 
 async fn plane_with(
     component: &AppsecComponent,
-    endpoint: std::net::SocketAddr,
+    endpoint: SocketAddr,
     change: impl FnOnce(&mut ProxySettings),
 ) -> Plane {
     let mut plane = Plane::start_with_appsec(&component.url, change);
