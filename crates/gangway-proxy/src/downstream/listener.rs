@@ -236,7 +236,7 @@ mod tests {
     fn a_port_that_is_taken_is_an_error_even_though_ours_are_shared() {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (_first, listening) = bind(&[loopback], &[], 2).expect("a free port");
-        let taken = bind(&listening.plain(), &[], 2);
+        let taken = bind(listening.plain(), &[], 2);
         assert!(matches!(taken, Err(StartError::Bind { error, .. }) if error.kind() == io::ErrorKind::AddrInUse));
     }
 
@@ -318,7 +318,7 @@ mod tests {
         let (old, listening) = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], 3).expect("a free port");
         let sockets = old.into_iter().flatten().map(|listener| Arc::new(listener.socket));
         let passed: Vec<_> = sockets.map(|socket| PassedSocket { socket, is_held: false }).collect();
-        let (shards, _) = bind(&listening.plain(), &passed, 2).expect("they are at hand");
+        let (shards, _) = bind(listening.plain(), &passed, 2).expect("they are at hand");
         assert_eq!(shards.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
     }
 }
