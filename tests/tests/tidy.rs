@@ -53,6 +53,7 @@ const OWNED: &[(&str, &str)] = &[
     ("instant-acme", "gangway-acme"),
     ("jsonwebtoken", "gangway-oidc"),
     ("maxminddb", "gangway-proxy"),
+    ("ppp", "gangway-proxy"),
     ("quick_cache", "gangway-proxy"),
     ("pingora", "gangway-proxy"),
     ("pingora-core", "gangway-proxy"),

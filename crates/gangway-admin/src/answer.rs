@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gangway_diagnostic::{Diagnostic, Severity};
-use gangway_model::Compiled;
+use gangway_model::{Compiled, HTTP, HTTPS};
 use gangway_publish::{Published, Reader};
 use gangway_tls::{CertificateResolver, UnixTime};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
@@ -143,8 +143,9 @@ impl Answers {
     fn status(&self, compiled: &Published<Compiled>) -> api::StatusResponse {
         let instance = &self.sources.instance;
         let phase = instance.phase();
-        let (http, https) = instance.listening();
-        let shown = |addresses: Vec<std::net::SocketAddr>| addresses.iter().map(ToString::to_string).collect();
+        let listeners = instance.listening();
+        let of = |name| listeners.iter().find(|one| one.name == name).map(|one| one.addresses.clone());
+        let (http, https) = (of(HTTP).unwrap_or_default(), of(HTTPS).unwrap_or_default());
         let table = &compiled.table;
         let endpoints = || table.routes().iter().flat_map(|route| &route.upstream.endpoints);
         let ready = endpoints().filter(|endpoint| endpoint.readiness == gangway_model::Readiness::Ready).count();
@@ -162,7 +163,7 @@ impl Answers {
             ready: phase == InstancePhase::Serving,
             started: views::rfc3339(self.sources.started),
             generation: compiled.generation().count(),
-            listening: api::ListeningView { http: shown(http), https: shown(https), admin: self.address.clone() },
+            listening: api::ListeningView { http, https, listeners, admin: self.address.clone() },
             engines: instance.engines().into_iter().map(views::engine).collect(),
             config: instance.config(),
             routes: table.routes().len(),
@@ -196,7 +197,9 @@ impl Answers {
     }
 
     fn explain(&self, compiled: &Published<Compiled>, query: &str) -> Response<String> {
-        let query = match ExplainQuery::parse(query) {
+        let listeners = self.sources.instance.listening();
+        let asked = ExplainQuery::parse(query).and_then(|mut query| query.arrive(&listeners).map(|()| query));
+        let query = match asked {
             Ok(query) => query,
             Err((error, help)) => return failure(StatusCode::BAD_REQUEST, &error, help),
         };
@@ -210,6 +213,7 @@ impl Answers {
                 engines: &self.sources.instance.engines(),
                 diagnostics: &self.diagnostics(compiled),
                 ports: self.sources.instance.public_ports(),
+                listeners: &listeners,
                 gateway: self.sources.instance.gateway_seen(),
                 refuses_plain: self.sources.instance.refuses_plain(),
                 geography: &*self.sources.instance,

@@ -54,12 +54,28 @@ pub struct StatusResponse {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ListeningView {
-    /// The listeners for plain HTTP.
+    /// The addresses of the listener `http`.
     pub http: Vec<String>,
-    /// The listeners for HTTPS.
+    /// The addresses of the listener `https`.
     pub https: Vec<String>,
+    /// All listeners for the clients of routes.
+    pub listeners: Vec<ListenerView>,
     /// The listener of this API.
     pub admin: String,
+}
+
+/// A listener for the clients of routes.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ListenerView {
+    /// The name.
+    pub name: String,
+    /// What its connections begin with: `plain`, `tls`, or `auto` where the first byte tells.
+    pub protocol: String,
+    /// Where it listens.
+    pub addresses: Vec<String>,
+    /// The port that clients connect to, as far as that is known.
+    pub port: Option<u16>,
 }
 
 /// An engine that is followed.
@@ -146,6 +162,8 @@ pub struct RouteView {
     pub tls: String,
     /// Whether plain HTTP is redirected to https.
     pub https_redirect: bool,
+    /// The listeners that it is served on. Empty if it is served on all.
+    pub listeners: Vec<String>,
     /// A protecting label could not be applied, so the route answers no request.
     pub closed: bool,
     /// The middlewares in order, as text.
@@ -382,6 +400,8 @@ pub struct ExplainedRequest {
     pub url: String,
     /// `http` or `https`.
     pub scheme: String,
+    /// The listener that it comes to.
+    pub listener: String,
     /// The host, in the canonical form in which hosts are compared.
     pub host: String,
     /// The path, in the normalised form in which paths are compared.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use gangway_diagnostic::Diagnostic;
 use gangway_model::mention::{self, MentionedBy};
 use gangway_model::{
-    ClientPlace, Compiled, Considered, Endpoint, Explanation, Geography, Middleware, Nearest, PublicPorts, Readiness,
-    Reputation, RequestView, Route, TlsMode, UpgradeFate, follows_redirects, slash_redirect,
+    ClientPlace, Compiled, Considered, Endpoint, Explanation, Geography, HTTP, HTTPS, Middleware, Nearest, PublicPorts,
+    Readiness, Reputation, RequestView, Route, TlsMode, UpgradeFate, follows_redirects, slash_redirect,
 };
 use gangway_tls::{CertificateResolver, Origin, UnixTime};
 use http::header::UPGRADE;
 
-use crate::api::{self, EngineView};
+use crate::api::{self, EngineView, ListenerView};
 use crate::explain_query::ExplainQuery;
 use crate::steps::{self, KnownClient};
 use crate::views::{self, Endpoints};
@@ -29,8 +29,9 @@ pub(crate) struct ExplainContext<'a> {
     pub(crate) endpoints: &'a Endpoints,
     pub(crate) engines: &'a [EngineView],
     pub(crate) diagnostics: &'a [Diagnostic],
-    /// The ports that clients connect to.
+    /// The ports that clients connect to, by `http` and by `https`.
     pub(crate) ports: PublicPorts,
+    pub(crate) listeners: &'a [ListenerView],
     /// The address of a gateway with which clients come, if any did.
     pub(crate) gateway: Option<IpAddr>,
     /// Plain HTTP is refused while a name has no certificate.
@@ -53,6 +54,30 @@ struct TableLookup<'a> {
 }
 
 impl<'a> ExplainContext<'a> {
+    fn listener(&self, name: &str) -> Option<&'a ListenerView> {
+        self.listeners.iter().find(|one| one.name == name)
+    }
+
+    /// The ports for URLs by which clients come to this listener.
+    fn ports_at(&self, listener: Option<&ListenerView>) -> PublicPorts {
+        match listener.and_then(|one| one.port.filter(|_| ![HTTP, HTTPS].contains(&&*one.name))) {
+            Some(port) => PublicPorts { http: port, https: port },
+            None => self.ports,
+        }
+    }
+
+    /// The ports for the URL that a request in clear is redirected to.
+    fn redirect_ports(&self, route: &Route, query: &ExplainQuery) -> PublicPorts {
+        let came_to = self.listener(query.listener());
+        let target = came_to.filter(|one| one.protocol == "auto").or_else(|| {
+            let scope = &route.listener.scope;
+            let mut fit =
+                self.listeners.iter().filter(|one| one.protocol != "plain" && scope.takes_listener(&one.name));
+            fit.clone().find(|one| one.name == HTTPS).or_else(|| fit.next())
+        });
+        self.ports_at(target)
+    }
+
     fn client_of(&self, query: &ExplainQuery) -> KnownClient<'a> {
         let place = ClientPlace::new(query.from, self.geography);
         KnownClient { judgement: self.reputation.judge(&place), place, gateway: self.gateway }
@@ -82,7 +107,7 @@ pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api
         why: mention.said.clone(),
     });
     api::ExplainResponse {
-        request: request(query, context.ports),
+        request: request(query, context),
         outcome: outcome(&lookup, &view, query, context),
         route: lookup.winner.map(|route| views::route(route, context.endpoints)),
         steps: lookup.winner.map(|route| steps::steps(route, query, &client)).unwrap_or_default(),
@@ -112,9 +137,10 @@ fn look_up<'a>(view: &RequestView<'_>, context: &ExplainContext<'a>) -> TableLoo
     TableLookup { found, winner, is_unknown_host, mentions }
 }
 
-fn request(query: &ExplainQuery, ports: PublicPorts) -> api::ExplainedRequest {
+fn request(query: &ExplainQuery, context: &ExplainContext<'_>) -> api::ExplainedRequest {
     api::ExplainedRequest {
-        url: url(query, ports),
+        url: url(query, context),
+        listener: query.listener().to_owned(),
         scheme: if query.secure { "https" } else { "http" }.to_owned(),
         host: query.host.clone(),
         path: query.path.clone(),
@@ -176,7 +202,8 @@ fn containers(
 }
 
 /// The URL as a client writes it.
-fn url(query: &ExplainQuery, ports: PublicPorts) -> String {
+fn url(query: &ExplainQuery, context: &ExplainContext<'_>) -> String {
+    let ports = context.ports_at(context.listener(query.listener()));
     let place = match query.query.as_str() {
         "" => format!("{}{}", query.host, query.path),
         text => format!("{}{}?{text}", query.host, query.path),
@@ -214,7 +241,7 @@ fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &Ex
     }
     // While there is only a placeholder, a redirect to https would show browsers a warning instead of the app.
     if route.listener.https_redirect && !query.secure && !context.certificates.is_placeheld(&query.host) {
-        let location = context.ports.https_url(&format!("{}{}", query.host, query.target));
+        let location = context.redirect_ports(route, query).https_url(&format!("{}{}", query.host, query.target));
         return format!("308: redirected to {location}");
     }
     let client = context.client_of(query);

@@ -7,6 +7,13 @@ use gangway_model::{Arrival, HOST_LEN_MAX, HTTP, HTTPS, Hostname, ListenerName, 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::api::ListenerView;
+
+/// What listeners that take requests of a scheme begin with.
+const fn begins_with(secure: bool) -> &'static str {
+    if secure { "tls" } else { "plain" }
+}
+
 /// The number of header fields that a query may have.
 const HEADERS_MAX: usize = 100;
 
@@ -14,6 +21,8 @@ const HEADERS_MAX: usize = 100;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ExplainQuery {
     pub(crate) secure: bool,
+    /// Whether the URL says so itself. Otherwise it follows the listener.
+    has_scheme: bool,
     /// In the canonical form in which hosts are compared.
     pub(crate) host: String,
     /// In the normalised form in which paths are compared.
@@ -54,14 +63,45 @@ impl ExplainQuery {
         let (secure, host, target) = parts(&url)?;
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let (path, query) = (normalise(path).into_owned(), query.to_owned());
-        Ok(Self { secure, host, path, query, target, method, headers, from, listener })
+        Ok(Self { secure, has_scheme: url.contains("://"), host, path, query, target, method, headers, from, listener })
+    }
+
+    /// Says on which of these listeners the request comes: the one that was asked about, or `http` or `https`, or the
+    /// first one for the scheme. An error is one clause, and something to do.
+    pub(crate) fn arrive(&mut self, listeners: &[ListenerView]) -> Result<(), (String, &'static str)> {
+        let fits = |one: &&ListenerView| one.protocol == "auto" || one.protocol == begins_with(self.secure);
+        match &self.listener {
+            Some(name) => match listeners.iter().find(|one| *one.name == **name) {
+                None => Err((format!("there is no listener `{name}`"), "`gangway status` lists them")),
+                Some(one) if !self.has_scheme && one.protocol == "plain" => {
+                    self.secure = false;
+                    Ok(())
+                }
+                Some(one) if !fits(&one) => {
+                    let help = "write the other scheme in front of the URL, or name another listener";
+                    Err((format!("no such request comes to listener `{name}`"), help))
+                }
+                Some(_) => Ok(()),
+            },
+            None => {
+                let usual = if self.secure { HTTPS } else { HTTP };
+                let fitting = || listeners.iter().filter(fits);
+                let found = fitting().find(|one| one.name == usual).or_else(|| fitting().next());
+                self.listener = found.and_then(|one| ListenerName::parse(&one.name));
+                Ok(())
+            }
+        }
+    }
+
+    /// The listener that it comes to.
+    pub(crate) fn listener(&self) -> &str {
+        self.listener.as_deref().unwrap_or(if self.secure { HTTPS } else { HTTP })
     }
 
     /// The request as routes match it.
     pub(crate) fn view(&self) -> RequestView<'_> {
-        let Self { host, path, query, method, headers, from, secure, listener, .. } = self;
-        let usual = if *secure { HTTPS } else { HTTP };
-        let arrival = Arrival { listener: listener.as_deref().unwrap_or(usual), is_tls: *secure };
+        let Self { host, path, query, method, headers, from, .. } = self;
+        let arrival = Arrival { listener: self.listener(), is_tls: self.secure };
         RequestView { host, path, query, method, headers, client: *from, arrival }
     }
 }
@@ -155,6 +195,26 @@ mod tests {
         let arrival = |query: &str| parsed(query).view().arrival.listener.to_owned();
         assert_eq!((arrival("url=http://a.test"), arrival("url=a.test")), ("http".into(), "https".into()));
         assert_eq!(arrival("url=a.test&listener=Internal"), "internal");
+    }
+
+    #[test]
+    fn a_listener_has_to_be_there_and_to_fit_the_scheme() {
+        let view = |name: &str, protocol: &str| ListenerView {
+            name: name.to_owned(),
+            protocol: protocol.to_owned(),
+            ..ListenerView::default()
+        };
+        let listeners = [view("web", "plain"), view("mixed", "auto"), view("https", "tls")];
+        let arrived = |query: &str| {
+            let mut asked = parsed(query);
+            asked.arrive(&listeners).map(|()| asked.listener().to_owned()).map_err(|(error, _)| error)
+        };
+        assert_eq!(arrived("url=http://a.test"), Ok("web".into()), "there is no `http`");
+        assert_eq!(arrived("url=https://a.test"), Ok("https".into()));
+        assert_eq!(arrived("url=https://a.test&listener=mixed"), Ok("mixed".into()));
+        assert!(arrived("url=https://a.test&listener=web").is_err());
+        assert_eq!(arrived("url=a.test&listener=web"), Ok("web".into()), "then it is plain HTTP");
+        assert!(arrived("url=http://a.test&listener=other").is_err());
     }
 
     #[test]

@@ -4,13 +4,13 @@
 //! goes to the API, it is the type of the API, so that each value is converted once.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{EndpointKey, Geography, PublicPorts, Reputation};
 use gangway_tls::{DemandCounts, UnixTime};
 
-use crate::api::{CertificateView, ConfigFileView, EngineView};
+use crate::api::{CertificateView, ConfigFileView, EngineView, ListenerView};
 
 /// The running instance, as the admin listener sees it. Each answer is a value of one moment; no method waits.
 ///
@@ -18,8 +18,8 @@ use crate::api::{CertificateView, ConfigFileView, EngineView};
 pub trait Instance: Geography + Reputation + Send + Sync + 'static {
     /// The phase that the instance is in.
     fn phase(&self) -> InstancePhase;
-    /// The addresses of the data plane: plain HTTP, then HTTPS.
-    fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>);
+    /// The listeners of the data plane.
+    fn listening(&self) -> Vec<ListenerView>;
     /// The ports that clients connect to.
     fn public_ports(&self) -> PublicPorts {
         PublicPorts::default()

@@ -36,6 +36,7 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
         origin: route.origin.iter().map(ToString::to_string).collect(),
         tls: tls_mode(route.listener.tls).to_owned(),
         https_redirect: route.listener.https_redirect,
+        listeners: route.listener.scope.names.iter().flatten().map(ToString::to_string).collect(),
         closed: route.closed,
         middlewares: route.middlewares.iter().map(middleware).collect(),
         definitions: definitions(&route.origins),

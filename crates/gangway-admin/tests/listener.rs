@@ -53,8 +53,14 @@ impl Instance for Fake {
         if self.ready.load(Ordering::Relaxed) { InstancePhase::Serving } else { InstancePhase::Starting }
     }
 
-    fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
-        (vec!["[::]:80".parse().unwrap()], vec!["[::]:443".parse().unwrap()])
+    fn listening(&self) -> Vec<api::ListenerView> {
+        let view = |name: &str, protocol: &str, port: u16| api::ListenerView {
+            name: name.to_owned(),
+            protocol: protocol.to_owned(),
+            addresses: vec![format!("[::]:{port}")],
+            port: Some(port),
+        };
+        vec![view("http", "plain", 80), view("https", "tls", 443), view("internal", "plain", 8080)]
     }
 
     fn public_ports(&self) -> PublicPorts {

@@ -24,9 +24,10 @@ use crate::app_hints::AppHints;
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
 use crate::downstream::deferred_accept;
-use crate::downstream::listener::{Listener, bind};
+use crate::downstream::listener::{Listener, WantedListener, bind};
+use crate::downstream::listener_profile::ListenerProfile;
 use crate::lifecycle::Lifecycle;
-use crate::listen_addresses::ListenAddresses;
+use crate::listen_addresses::{ListenAddresses, ListenerSettings};
 use crate::log::access_log::AccessLog;
 use crate::log::failure_log::FailureLog;
 use crate::log::unclaimed_hosts::{UnclaimedCounts, UnclaimedLog};
@@ -115,6 +116,12 @@ pub fn start(
     let Sources { compiled, certificates, whereabouts, logins, geography, bouncer, appsec, pages } = sources;
     let appsec = appsec.and_then(|(appsec, url)| AppsecService::new(appsec, &url, settings.limits.appsec_answer));
     let metrics = Arc::new(metrics);
+    let (shards, runtime_threads) = match settings.threading {
+        Threading::PerCore(cores) => (cores.max(1), 1),
+        Threading::Shared(threads) => (1, threads.max(1)),
+    };
+    let addresses = settings.listeners.iter().map(|listener| listener.addresses.len()).sum();
+    settings.limits.leave_room_for_listeners(addresses, shards);
     let (table_seat, tables) = seat(ActiveTable::default());
     let suspects = Arc::<Suspects>::default();
     let overload = Overload::new(&settings.limits);
@@ -134,11 +141,7 @@ pub fn start(
     let failure_log = FailureLog { tables: tables.clone(), news: Arc::clone(&failures) };
     let unclaimed_log = UnclaimedLog(Arc::clone(&unclaimed));
 
-    let (shards, runtime_threads) = match settings.threading {
-        Threading::PerCore(cores) => (cores.max(1), 1),
-        Threading::Shared(threads) => (1, threads.max(1)),
-    };
-    let (listeners, listening) = listeners(&mut settings, shards)?;
+    let (listeners, listening) = listeners(&mut settings, &metrics, shards)?;
     let sockets = listeners.iter().flatten().map(Listener::another).collect::<io::Result<_>>();
     let sockets = sockets.map_err(StartError::Sockets)?;
     let access_log = access_log(&settings, &metrics)?;
@@ -146,11 +149,7 @@ pub fn start(
     let (goaway, going) = watch::channel(false);
     let (acceptors, taking, connections) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
     let (arrivals, handshake_time) = (Arc::new(Arrivals::new()), settings.limits.handshake_time);
-    let bounds = Arc::new(ConnectionLimits::new(
-        &settings.limits,
-        (settings.trusted_proxies.clone(), whereabouts.clone()),
-        Arc::clone(&metrics),
-    ));
+    let bounds = Arc::new(ConnectionLimits::new(&settings.limits, whereabouts.clone(), Arc::clone(&metrics)));
     let tasks = BackgroundTasks {
         activator,
         failure_log,
@@ -221,10 +220,19 @@ pub fn start(
 }
 
 /// Opens the listeners of each shard, and takes the passed sockets out of the settings.
-fn listeners(settings: &mut ProxySettings, shards: usize) -> Result<(Vec<Vec<Listener>>, ListenAddresses), StartError> {
+fn listeners(
+    settings: &mut ProxySettings,
+    metrics: &Metrics,
+    shards: usize,
+) -> Result<(Vec<Vec<Listener>>, ListenAddresses), StartError> {
     // No other copy may remain: it would go on listening after the data plane has ended.
     let passed = std::mem::take(&mut settings.passed);
-    bind(&settings.http, &settings.https, &passed, shards)
+    let wanted = |listener: &ListenerSettings| WantedListener {
+        profile: ListenerProfile::new(listener, &settings.trusted_proxies, metrics),
+        addresses: listener.addresses.clone(),
+    };
+    let wanted: Vec<WantedListener> = settings.listeners.iter().map(wanted).collect();
+    bind(&wanted, &passed, shards)
 }
 
 fn access_log(settings: &ProxySettings, metrics: &Metrics) -> Result<AccessLog, StartError> {

@@ -59,7 +59,7 @@ pub use activation::Activator;
 pub use app_hints::{AppHint, AppHints, Refusal};
 pub use data_plane::{BackgroundTasks, DataPlane, Sources, start};
 pub use limits::Limits;
-pub use listen_addresses::ListenAddresses;
+pub use listen_addresses::{BoundListener, ListenAddresses, ListenerSettings};
 pub use log::failure_log::FailureLog;
 pub use log::unclaimed_hosts::UnclaimedLog;
 pub use metrics::Metrics;

@@ -62,6 +62,16 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Takes the descriptors of listening sockets from those of connections. The reserve has some for the usual two
+    /// addresses.
+    pub(crate) fn leave_room_for_listeners(&mut self, addresses: usize, shards: usize) {
+        // Each shard has a socket of its own, and a successor gets a copy of it.
+        let further = addresses.saturating_sub(2) * shards * 2;
+        self.open_connections = self.open_connections.saturating_sub(further).max(64);
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -89,5 +99,21 @@ impl Default for Limits {
             // CrowdSec's bouncer for nginx waits for 700 ms, the one for HAProxy for 5 s.
             appsec_answer: Duration::from_secs(1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listening_sockets_have_descriptors_before_connections() {
+        let room = |addresses, shards| {
+            let mut limits = Limits { open_connections: 1000, ..Limits::default() };
+            limits.leave_room_for_listeners(addresses, shards);
+            limits.open_connections
+        };
+        assert_eq!([room(0, 8), room(2, 8), room(3, 8), room(12, 8)], [1000, 1000, 984, 840]);
+        assert_eq!(room(500, 8), 64);
     }
 }

@@ -21,8 +21,9 @@ use crate::access::gate::AccessControl;
 use crate::access::{GeoDatabases, LoginSources, UserLists};
 use crate::activation::activated;
 use crate::downstream::connection::ClientConnection;
+use crate::downstream::listener_profile::ListenerProfile;
 use crate::limits::Limits;
-use crate::listen_addresses::ListenAddresses;
+use crate::listen_addresses::{ListenAddresses, ListenerSettings};
 use crate::log::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::overload::open_connections::OpenConnections;
@@ -120,9 +121,25 @@ pub(crate) fn route(
     (matcher, route)
 }
 
+/// The listener `https`, or `http`.
+pub(crate) fn listener(secure: bool) -> Arc<ListenerProfile> {
+    let settings = if secure { ListenerSettings::https(Vec::new()) } else { ListenerSettings::http(Vec::new()) };
+    profile(&settings)
+}
+
+/// The listener `http`, where these proxies are trusted.
+pub(crate) fn listener_trusting(proxies: TrustedProxies) -> Arc<ListenerProfile> {
+    profile(&ListenerSettings { trusted_proxies: Some(proxies), ..ListenerSettings::http(Vec::new()) })
+}
+
+fn profile(settings: &ListenerSettings) -> Arc<ListenerProfile> {
+    let metrics = Metrics::new(&prometheus::Registry::new()).expect("fresh registry");
+    ListenerProfile::new(settings, &TrustedProxies::default(), &metrics)
+}
+
 /// A connection to [`HOST`] by https, or by plain HTTP.
 pub(crate) fn connection(secure: bool) -> ClientConnection {
-    let mut connection = ClientConnection::new(SocketAddr::from(([192, 0, 2, 7], 5000)), false);
+    let mut connection = ClientConnection::new(SocketAddr::from(([192, 0, 2, 7], 5000)), listener(secure));
     connection.secure = secure;
     connection.sni = secure.then(|| HOST.into());
     connection
@@ -171,7 +188,7 @@ impl SampleState {
             certificates,
             metrics: Arc::new(metrics),
             access_log: access_log.expect("nothing is opened"),
-            listening: ListenAddresses { http: Vec::new(), https: Vec::new() },
+            listening: ListenAddresses::default(),
             shutting_down: Arc::new(AtomicBool::new(false)),
             waiters: Arc::default(),
             whereabouts: last_whereabouts,
@@ -229,8 +246,7 @@ impl SampleState {
 
 fn settings() -> ProxySettings {
     ProxySettings {
-        http: Vec::new(),
-        https: Vec::new(),
+        listeners: Vec::new(),
         passed: Vec::new(),
         trusted_proxies: TrustedProxies::default(),
         public_https_port: None,

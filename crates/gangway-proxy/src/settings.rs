@@ -1,24 +1,23 @@
 //! The settings of the data plane, fixed at its start.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::limits::Limits;
+use crate::listen_addresses::ListenerSettings;
 use crate::trusted_proxies::TrustedProxies;
 use crate::upstream::sticky::CookieSecret;
 
 /// All settings of the data plane.
 #[derive(Clone, Debug)]
 pub struct ProxySettings {
-    /// Addresses for plain HTTP.
-    pub http: Vec<SocketAddr>,
-    /// Addresses for HTTPS.
-    pub https: Vec<SocketAddr>,
-    /// Sockets that already listen. Each is used for the address of the two lists that it listens on. A held socket
+    /// The listeners, each with a name of its own.
+    pub listeners: Vec<ListenerSettings>,
+    /// Sockets that already listen. Each is used for the address of a listener that it listens on. A held socket
     /// that listens elsewhere is an error: clients would wait at it in vain.
     pub passed: Vec<PassedSocket>,
-    /// Peers whose forwarding fields are believed.
+    /// Peers whose forwarding fields are believed, on listeners that have no such peers of their own.
     pub trusted_proxies: TrustedProxies,
     /// The port of https that clients are redirected to. If none is set, it is derived from what is published.
     pub public_https_port: Option<u16>,

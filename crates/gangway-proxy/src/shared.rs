@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gangway_crowdsec::Bouncer;
-use gangway_model::Compiled;
+use gangway_model::{Compiled, HTTPS, ListenerProtocol, ListenerScope};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::access::GeoDatabases;
 use crate::access::gate::AccessControl;
+use crate::downstream::listener_profile::ListenerProfile;
 use crate::hold::limits::Waiters;
 use crate::listen_addresses::ListenAddresses;
 use crate::log::access_log::AccessLog;
@@ -88,10 +89,17 @@ impl Shared {
         let _ = tokio::time::timeout(START_WAIT, comes).await;
     }
 
-    /// The port of https for a client whose plain HTTP request named the port `named`.
-    pub(crate) fn https_port(&self, named: Option<u16>) -> u16 {
-        let found_out = || self.whereabouts.load().https_port(&self.listening, named.unwrap_or(80));
-        self.settings.public_https_port.unwrap_or_else(found_out)
+    /// The port of https for a client whose request in clear came to this listener and named the port `named`. `scope`
+    /// is that of the route.
+    pub(crate) fn https_port(&self, scope: &ListenerScope, came_to: &ListenerProfile, named: Option<u16>) -> u16 {
+        let named = named.unwrap_or(80);
+        if came_to.protocol == ListenerProtocol::Detected {
+            return named;
+        }
+        let target = self.listening.with_tls(scope);
+        let is_other = target.is_some_and(|target| *target.name != *HTTPS);
+        let found_out = || self.whereabouts.load().tls_port(&self.listening, target, named);
+        self.settings.public_https_port.filter(|_| !is_other).unwrap_or_else(found_out)
     }
 
     /// Waits until it is known that no table will come soon.

@@ -6,9 +6,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use gangway_model::PublicPorts;
+use gangway_model::{HTTPS, PublicPorts};
 
-use crate::listen_addresses::ListenAddresses;
+use crate::listen_addresses::{BoundListener, ListenAddresses};
 
 /// Where Gangway stands. Published, since engines tell it, and networks come and go.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -45,18 +45,30 @@ impl Whereabouts {
         self.published.iter().find(|(own, _)| *own == inside).map(|(_, outside)| *outside)
     }
 
-    /// The port of https for a client that came by plain HTTP to the port `came_to`.
+    /// The port of a listener with TLS for a client that came in clear to the port `came_to`.
     ///
-    /// A client that reached our own plain port, published or not, can reach our TLS port too. If another device has
-    /// mapped the port, only the default port can be guessed.
-    pub(crate) fn https_port(&self, listening: &ListenAddresses, came_to: u16) -> u16 {
-        let is_ours = |inside: u16| listening.http.iter().any(|http| http.port() == inside);
-        let is_published = self.published.iter().any(|(inside, outside)| *outside == came_to && is_ours(*inside));
-        match listening.https.first() {
-            Some(https) if is_published => self.outside(https.port()).unwrap_or(https.port()),
-            Some(https) if is_ours(came_to) => https.port(),
-            _ => 443,
+    /// A client that reached a plain port of ours, published or not, can reach our port with TLS too. If another device
+    /// has mapped the port, only the default port can be guessed for `https`, and for another listener its own.
+    pub(crate) fn tls_port(&self, listening: &ListenAddresses, target: Option<&BoundListener>, came_to: u16) -> u16 {
+        let usual = PublicPorts::default().https;
+        let Some((target, own)) = target.and_then(|target| Some((target, target.addresses.first()?.port()))) else {
+            return usual;
+        };
+        let plain = listening.0.iter().filter(|listener| listener.protocol.may_be_plain());
+        let ours: Vec<u16> = plain.flat_map(|listener| &listener.addresses).map(SocketAddr::port).collect();
+        let is_published = self.published.iter().any(|(inside, outside)| *outside == came_to && ours.contains(inside));
+        if !is_published && ours.contains(&came_to) {
+            own
+        } else if !is_published && *target.name == *HTTPS {
+            usual
+        } else {
+            self.outside(own).unwrap_or(own)
         }
+    }
+
+    /// The port under which clients reach a port of ours.
+    pub fn public_port(&self, inside: u16) -> u16 {
+        self.outside(inside).unwrap_or(inside)
     }
 
     /// The ports to show to people. `https` is the port that the user set.
@@ -64,22 +76,48 @@ impl Whereabouts {
         let usual = PublicPorts::default();
         let public = |ours: &[SocketAddr], usual| {
             let port = ours.first().map_or(usual, SocketAddr::port);
-            self.outside(port).unwrap_or(port)
+            self.public_port(port)
         };
         PublicPorts {
-            http: public(&listening.http, usual.http),
-            https: https.unwrap_or_else(|| public(&listening.https, usual.https)),
+            http: public(listening.plain(), usual.http),
+            https: https.unwrap_or_else(|| public(listening.tls(), usual.https)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use gangway_model::{ListenerName, ListenerProtocol, ListenerScope};
+
     use super::*;
+    use crate::listen_addresses::ListenerSettings;
+
+    fn bound(settings: ListenerSettings) -> BoundListener {
+        BoundListener { name: settings.name, protocol: settings.protocol, addresses: settings.addresses }
+    }
 
     fn listening(http: u16, https: u16) -> ListenAddresses {
         let at = |port| vec![([0, 0, 0, 0], port).into()];
-        ListenAddresses { http: at(http), https: at(https) }
+        ListenAddresses(vec![bound(ListenerSettings::http(at(http))), bound(ListenerSettings::https(at(https)))])
+    }
+
+    fn https_port(whereabouts: &Whereabouts, listening: &ListenAddresses, came_to: u16) -> u16 {
+        whereabouts.tls_port(listening, listening.with_tls(&ListenerScope::default()), came_to)
+    }
+
+    #[test]
+    fn redirects_to_another_listener_lead_to_its_port() {
+        let mut listening = listening(80, 443);
+        let name = ListenerName::parse("internal").expect("a name");
+        let internal = ListenerSettings::new(name, ListenerProtocol::Tls, vec![([0, 0, 0, 0], 8443).into()]);
+        listening.0.push(bound(internal));
+        let target = listening.0.last();
+        let published = Whereabouts { published: vec![(80, 18080), (8443, 18443)], ..Whereabouts::default() };
+        for (whereabouts, came_to, port) in
+            [(&Whereabouts::default(), 80, 8443), (&Whereabouts::default(), 9000, 8443), (&published, 18080, 18443)]
+        {
+            assert_eq!(whereabouts.tls_port(&listening, target, came_to), port, "{came_to}");
+        }
     }
 
     #[test]
@@ -97,13 +135,13 @@ mod tests {
             (&[(443, 444), (443, 18443), (80, 80)], 80, 444),
         ] {
             assert_eq!(
-                whereabouts(published).https_port(&listening(80, 443), came_to),
+                https_port(&whereabouts(published), &listening(80, 443), came_to),
                 https,
                 "{published:?} {came_to}"
             );
         }
-        assert_eq!(whereabouts(&[]).https_port(&listening(8080, 8443), 8080), 8443);
-        assert_eq!(whereabouts(&[(8080, 80), (8443, 443)]).https_port(&listening(8080, 8443), 80), 443);
+        assert_eq!(https_port(&whereabouts(&[]), &listening(8080, 8443), 8080), 8443);
+        assert_eq!(https_port(&whereabouts(&[(8080, 80), (8443, 443)]), &listening(8080, 8443), 80), 443);
     }
 
     #[test]

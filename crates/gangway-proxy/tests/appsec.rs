@@ -40,13 +40,13 @@ fn inspected(mut route: RouteToServe, on_doubt: OnDoubt) -> RouteToServe {
 }
 
 /// A plane that asks `component`, with one route that is closed where that cannot be asked, and one that is open.
-async fn plane(component: &AppsecComponent, endpoint: std::net::SocketAddr) -> Plane {
+async fn plane(component: &AppsecComponent, endpoint: SocketAddr) -> Plane {
     plane_with(component, endpoint, |_| {}).await
 }
 
 async fn plane_with(
     component: &AppsecComponent,
-    endpoint: std::net::SocketAddr,
+    endpoint: SocketAddr,
     change: impl FnOnce(&mut ProxySettings),
 ) -> Plane {
     let mut plane = Plane::start_with_appsec(&component.url, change);
@@ -537,7 +537,7 @@ async fn a_firewall_that_leads_back_to_us_is_none() {
     let own = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().await));
     let (address, application) = app("a").await;
     let url = format!("http://{own}");
-    let mut plane = Plane::start_with_appsec(&url, |settings| settings.http = vec![own]);
+    let mut plane = Plane::start_with_appsec(&url, |settings| settings.listeners[0].addresses = vec![own]);
     let host: &'static str = "127.0.0.1";
     plane.serve_table(vec![inspected(route(host, address), OnDoubt::Close)]).await;
     let answer = ask(&plane.http(), host, "GET", "/", &[], "").await;

@@ -270,7 +270,7 @@ async fn what_may_not_be_repeated_is_sent_again_only_while_none_of_its_body_was_
         let mut serving: RouteToServe = route("bad.localhost", address);
         serving.middlewares = vec![Middleware::BodyLimit(8)];
         let plane = Plane::serving(vec![serving]).await;
-        let mut client = Raw::connect(plane.plane.listening().http[0]).await.expect("it listens");
+        let mut client = Raw::connect(plane.plane.listening().plain()[0]).await.expect("it listens");
         client.send(format!("{request} / HTTP/1.1\r\nHost: bad.localhost\r\n{body}")).await.expect("sent");
         if body.ends_with("\r\n\r\n") && body.contains('5') {
             eventually("it was sent again", STUCK, async || (requests.load(Ordering::SeqCst) > 1).then_some(())).await;

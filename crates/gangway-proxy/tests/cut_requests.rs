@@ -136,7 +136,7 @@ async fn a_client_that_goes_leaves_a_line() {
     let cut = Cut::begin().await;
     // Over HTTP/1 only a reset says that a client has gone: one that ends its sending side may still read.
     for path in ["/silent-h1", "/begun-h1"] {
-        let mut client = TcpStream::connect(cut.plane.plane.listening().http[0]).await.expect("connected");
+        let mut client = TcpStream::connect(cut.plane.plane.listening().plain()[0]).await.expect("connected");
         client.write_all(format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
         cut.app.has_got(path).await;
         let mut got = Vec::new();
@@ -183,7 +183,7 @@ async fn a_client_that_goes_while_a_log_in_service_is_asked_is_not_waited_for() 
     asking.change = Box::new(|route| route.auth_service = vec![service]);
     cut.plane.serve(vec![asking]).await;
 
-    let mut client = TcpStream::connect(cut.plane.plane.listening().http[0]).await.expect("connected");
+    let mut client = TcpStream::connect(cut.plane.plane.listening().plain()[0]).await.expect("connected");
     client.write_all(format!("GET /asked-h1 HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
     cut.app.has_got("X-Forwarded-Uri: /asked-h1").await;
     SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("set");

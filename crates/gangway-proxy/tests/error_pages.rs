@@ -415,7 +415,7 @@ async fn upgrades_and_old_clients_are_served() {
     route.middlewares = vec![pages(vec![rule((400, 599), file("one.html"))])];
     let mut plane = Plane::serving(vec![route]).await;
     plane.pages.publish(library());
-    let address = plane.plane.listening().http[0];
+    let address = plane.plane.listening().plain()[0];
     let exchange = async |request: &str| {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         stream.write_all(request.as_bytes()).await.expect("sent");
@@ -517,7 +517,7 @@ async fn a_page_service_that_leads_back_to_its_route_is_asked_once() {
     let app = Scripted::answering(application).await.expect("a free port");
     let service = Scripted::answering(page_service).await.expect("a free port");
     let mut plane = Plane::serving(Vec::new()).await;
-    let own = plane.plane.listening().http[0];
+    let own = plane.plane.listening().plain()[0];
     let mut route = route("a.localhost", app.address);
     route.middlewares = vec![pages(vec![rule((400, 599), self::service("/404"))])];
     route.change = Box::new(move |route| route.page_services = vec![(0, vec![at(own)])]);

@@ -963,7 +963,7 @@ async fn a_yes_counts_once_its_head_is_there() {
 async fn a_question_that_comes_back_to_us_is_answered_no() {
     let (address, application) = app("a").await;
     let mut plane = Plane::start_with(|_| {});
-    let ourselves = at(plane.plane.listening().http[0]);
+    let ourselves = at(plane.plane.listening().plain()[0]);
     plane.serve(vec![behind(route("a.localhost", address), forward(None), &[], vec![ourselves])]).await;
     for client in clients(&plane) {
         let answer = ask(&client, "GET", "/", &[]).await;

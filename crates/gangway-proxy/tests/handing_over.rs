@@ -41,7 +41,7 @@ async fn arriving_at(host: &'static str) -> (Plane, ArrivingClients) {
     let (address, _app) = app("app").await;
     let plane = Plane::serving(vec![route(host, address)]).await;
     let arriving = async |speaks| {
-        let (address, allow) = held_back(plane.plane.listening().https[0]).await;
+        let (address, allow) = held_back(plane.plane.listening().tls()[0]).await;
         let client = Client::tls(address, plane.ca.root_pem()).expect("valid roots").speaking(speaks);
         (tokio::spawn(asked(client, host)), allow)
     };
@@ -95,7 +95,7 @@ async fn a_shutdown_closes_no_connection_under_its_handshake() {
 async fn a_shutdown_waits_for_a_connection_that_the_system_keeps_back() {
     let (address, _app) = app("app").await;
     let plane = Plane::serving(vec![route("silent.localhost", address)]).await;
-    let mut client = TcpStream::connect(plane.plane.listening().http[0]).await.expect("it listens");
+    let mut client = TcpStream::connect(plane.plane.listening().plain()[0]).await.expect("it listens");
     let mut shutdown = tokio::spawn(plane.plane.shutdown(Duration::from_secs(8)));
     let waited = tokio::time::timeout(LONG, &mut shutdown).await;
     assert!(waited.is_err(), "it ended before the client could ask");

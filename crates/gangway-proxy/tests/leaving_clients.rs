@@ -31,7 +31,7 @@ async fn wait_for(plane: &Plane, waiting: u16) {
 async fn waiting_clients(plane: &Plane) -> Vec<TcpStream> {
     let mut clients = Vec::new();
     for _ in 0..MANY {
-        let mut client = TcpStream::connect(plane.plane.listening().http[0]).await.expect("connected");
+        let mut client = TcpStream::connect(plane.plane.listening().plain()[0]).await.expect("connected");
         client.write_all(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
         clients.push(client);
     }
@@ -71,7 +71,7 @@ async fn nobody_is_connected_to_for_a_client_that_has_gone() {
     silent.endpoints[0].1 = Scheme::Https;
     silent.change = Box::new(|route| route.timeouts.connect = HOLD);
     let plane = Plane::serving(vec![silent]).await;
-    let mut client = TcpStream::connect(plane.plane.listening().http[0]).await.expect("connected");
+    let mut client = TcpStream::connect(plane.plane.listening().plain()[0]).await.expect("connected");
     client.write_all(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
     let (mut connection, _) = endpoint.accept().await.expect("connected to");
     SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("set");

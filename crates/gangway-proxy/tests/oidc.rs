@@ -4,7 +4,9 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route, skip_paths};
@@ -16,6 +18,7 @@ use gangway_oidc::{
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::openid::{Behaviour, CLIENT, OpenIdProvider};
+use gangway_testkit::scripted::{Asked, Scripted};
 use serde_json::{Value, json};
 
 const HOST: &str = "a.localhost";
@@ -184,6 +187,45 @@ async fn a_browser_logs_in_and_the_application_learns_who_it_is() {
     }
     assert_eq!(provider.asked("/.well-known/openid-configuration"), 1, "its metadata is kept");
     assert_eq!(provider.asked("/jwks"), 1);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_for_those_who_have_logged_in() {
+    let count = AtomicUsize::new(0);
+    let app = Scripted::answering(move |asked: &Asked| {
+        let kept = if asked.head.starts_with("GET /open") { "public, max-age=60" } else { "max-age=60" };
+        let body = format!("{} for {}", count.fetch_add(1, Ordering::Relaxed), asked.field("Remote-User"));
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\nCache-Control: {kept}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+    });
+    let app = app.await.expect("a free port");
+    let provider = OpenIdProvider::start().await.expect("a free port");
+    let mut cached = behind(HOST, app.address, anybody());
+    cached.middlewares.push(Middleware::Cache(NonZeroU64::new(1 << 20).expect("not 0")));
+    let mut plane = Plane::serving(vec![cached]).await;
+    publish(&mut plane, settings(&provider), &[KEY]);
+    for (number, client) in secure_clients(&plane).into_iter().enumerate() {
+        let mut users = Vec::new();
+        for name in ["ann", "bob"] {
+            let token = json!({ "sub": name, "preferred_username": name });
+            provider.set(Behaviour { token, ..Behaviour::default() });
+            let mut browser = Browser::new(client.clone());
+            assert_eq!(browser.log_in(&provider, "/").await.status, 303);
+            users.push(browser);
+        }
+        let [ann, bob] = &mut users[..] else { panic!("two users") };
+        for (path, is_shared) in [("/kept", false), ("/open", true)] {
+            let path = format!("{path}/{number}");
+            let first = ann.page(&path).await;
+            assert!(first.status == 200 && first.text().ends_with("for ann"), "{}", first.text());
+            let nobody = Browser::new(client.clone()).ask("GET", &path, &[]).await;
+            assert_eq!((nobody.status.as_u16(), nobody.header("cache-status")), (401, ""));
+            assert!(!nobody.text().contains("for ann"), "{}", nobody.text());
+            let second = bob.page(&path).await;
+            assert_eq!(second.text() == first.text(), is_shared, "{path}: {}", second.text());
+            assert_eq!(second.header("cache-status").contains("hit"), is_shared, "{path}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn where_the_memory_is_used_up_requests_are_refused_whether_their_heads_ar
         assert_eq!(refused.body.is_empty(), refused.version == http::Version::HTTP_2, "{:?}", refused.version);
     }
     let refused = eventually("an answer to half a head", STUCK, async || {
-        let mut client = Raw::connect(plane.plane.listening().http[0]).await.ok()?;
+        let mut client = Raw::connect(plane.plane.listening().plain()[0]).await.ok()?;
         client.ask("GET / HTTP/1.1\r\nHost").await.ok()
     });
     assert_eq!(refused.await.status, 503);
@@ -76,7 +76,7 @@ async fn beyond_the_bound_idle_connections_are_closed_and_the_heaviest_address_t
     const ROOM: usize = 128 << 20;
     let mut plane = Plane::start_with(|settings| settings.limits.memory = resident_bytes() + ROOM);
     plane.serve(vec![held("held.localhost", HOLD)]).await;
-    let http = plane.plane.listening().http[0];
+    let http = plane.plane.listening().plain()[0];
     let (mut idle, mut busy) =
         (TcpStream::connect(http).await.expect("room"), TcpStream::connect(http).await.expect("room"));
     busy.write_all(b"GET / HTTP/1.1\r\nHost: held.localhost\r\n\r\n").await.expect("open");

@@ -66,7 +66,7 @@ async fn connected(
     protocol: &str,
     sni: &str,
 ) -> Option<TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect(plane.plane.listening().https[0]).await.expect("listens");
+    let tcp = TcpStream::connect(plane.plane.listening().tls()[0]).await.expect("listens");
     let name = ServerName::try_from(sni.to_owned()).expect("a name");
     let mut config = ClientConfig::clone(client);
     config.alpn_protocols = vec![protocol.into()];
@@ -131,7 +131,7 @@ async fn only_who_shows_a_certificate_of_the_bundle_is_let_in() {
         assert_eq!(ask(&plane, &ann, hosts[0], hosts[0]).await, Some(200));
     }
     // Plain HTTP shows nothing.
-    let mut plain = TcpStream::connect(plane.plane.listening().http[0]).await.expect("listens");
+    let mut plain = TcpStream::connect(plane.plane.listening().plain()[0]).await.expect("listens");
     plain.write_all(b"GET / HTTP/1.1\r\nHost: guarded.localhost\r\nConnection: close\r\n\r\n").await.expect("takes it");
     let mut answer = String::new();
     plain.read_to_string(&mut answer).await.expect("answers");

@@ -21,7 +21,7 @@ async fn serving(answer: &str, then: Then) -> (Plane, RawUpstream) {
 }
 
 async fn connect(plane: &Plane) -> Raw {
-    Raw::connect(plane.plane.listening().http[0]).await.expect("it listens")
+    Raw::connect(plane.plane.listening().plain()[0]).await.expect("it listens")
 }
 
 /// What one request with these fields got, and what the app was sent of it.

@@ -314,7 +314,7 @@ async fn an_event_stream_and_a_long_upload_are_not_taken_for_an_app_that_takes_t
         });
     }
     asking.join_all().await;
-    let mut client = Raw::connect(ways.plane.plane.listening().http[0]).await.expect("it listens");
+    let mut client = Raw::connect(ways.plane.plane.listening().plain()[0]).await.expect("it listens");
     client.send("POST /echo HTTP/1.1\r\nHost: http.localhost\r\nContent-Length: 2\r\n\r\n1").await.expect("sent");
     let begun = Instant::now();
     let has_passed = || std::future::ready((begun.elapsed() > RESPONSE * 2).then_some(()));

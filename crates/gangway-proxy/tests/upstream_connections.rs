@@ -23,7 +23,7 @@ async fn plane(upstream: &Scripted) -> Plane {
 }
 
 async fn client(plane: &Plane) -> Raw {
-    Raw::connect(plane.plane.listening().http[0]).await.expect("it listens")
+    Raw::connect(plane.plane.listening().plain()[0]).await.expect("it listens")
 }
 
 fn get(fields: &str) -> String {

@@ -80,7 +80,7 @@ async fn redirects_lead_to_the_published_port() {
         let mut redirecting = route("app.localhost", address);
         redirecting.change = Box::new(|route| route.listener.https_redirect = true);
         plane.serve(vec![redirecting]).await;
-        let (http, https) = (plane.plane.listening().http[0].port(), plane.plane.listening().https[0].port());
+        let (http, https) = (plane.plane.listening().plain()[0].port(), plane.plane.listening().tls()[0].port());
         let mut named = http;
         if let Some(outside) = published {
             named = 18080;

@@ -43,6 +43,8 @@ pub enum Speaks {
 pub struct Client {
     address: SocketAddr,
     from: Option<IpAddr>,
+    /// Sent before anything else.
+    preface: Vec<u8>,
     tls: Option<Arc<ClientConfig>>,
     speaks: Speaks,
 }
@@ -82,13 +84,13 @@ impl Answer {
 impl Client {
     /// Plain HTTP/1.1.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, from: None, tls: None, speaks: Speaks::H1 }
+        Self { address, from: None, preface: Vec::new(), tls: None, speaks: Speaks::H1 }
     }
 
     /// HTTP/1.1 over TLS, trusting only these roots.
     pub fn tls(address: SocketAddr, roots_pem: &str) -> io::Result<Self> {
         let config = client_config(roots_pem, aws_lc_rs::default_provider())?;
-        Ok(Self { address, from: None, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
+        Ok(Self { address, from: None, preface: Vec::new(), tls: Some(Arc::new(config)), speaks: Speaks::H1 })
     }
 
     /// Like [`Self::tls`], without resumption and with the one key exchange that every server supports.
@@ -106,7 +108,7 @@ impl Client {
         provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
         let mut config = client_config(roots_pem, provider)?;
         config.resumption = resumption;
-        Ok(Self { address, from: None, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
+        Ok(Self { address, from: None, preface: Vec::new(), tls: Some(Arc::new(config)), speaks: Speaks::H1 })
     }
 
     /// The same client, which shares no session with its clones.
@@ -142,6 +144,13 @@ impl Client {
         self
     }
 
+    /// The same client, which sends these bytes first on each connection, as a proxy does that says whom it speaks for.
+    #[must_use]
+    pub fn beginning_with(mut self, preface: impl Into<Vec<u8>>) -> Self {
+        self.preface = preface.into();
+        self
+    }
+
     /// Connects. With TLS, `name` is sent as SNI.
     pub async fn stream(&self, name: &str) -> io::Result<Stream> {
         Ok(self.stream_with_handshake(name).await?.0)
@@ -149,7 +158,7 @@ impl Client {
 
     /// Connects; the stream, and with TLS the kind of its handshake.
     pub async fn stream_with_handshake(&self, name: &str) -> io::Result<(Stream, Option<HandshakeKind>)> {
-        let stream = match self.from {
+        let mut stream = match self.from {
             None => TcpStream::connect(self.address).await?,
             Some(from) => {
                 let socket = if from.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -158,6 +167,7 @@ impl Client {
             }
         };
         stream.set_nodelay(true)?;
+        stream.write_all(&self.preface).await?;
         let Some(config) = &self.tls else { return Ok((Box::new(stream), None)) };
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let stream = tokio_rustls::TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;

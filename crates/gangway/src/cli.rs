@@ -143,6 +143,9 @@ pub(crate) struct ExplainArgs {
     /// The client's address [default: 127.0.0.1]
     #[arg(long, value_name = "IP")]
     pub(crate) from: Option<String>,
+    /// The name of the listener that it comes to [default: the one for the URL]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
     /// A header field of the request; may be given several times
     #[arg(long = "header", short = 'H', value_name = "K:V")]
     pub(crate) headers: Vec<String>,

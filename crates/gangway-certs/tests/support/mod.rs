@@ -9,7 +9,7 @@ use gangway_certs::{
     CertificateReport, KeepSettings, KeeperOutputs, WantedCertificates, WantedIssuer, WantedName, keep,
 };
 use gangway_publish::{Publisher, Reader, channel};
-pub(crate) use gangway_testkit::pebble::{Between, Ca, Mood, PATIENCE, Reply, answers, port, post, put};
+pub(crate) use gangway_testkit::pebble::{Between, Ca, Mood, PATIENCE, Reply, answers, post, put};
 use gangway_tls::{
     Bundle, CertificateResolver, Demand, Mint, Origin, Store, challenge_config, is_challenge, normal_name,
     server_config,

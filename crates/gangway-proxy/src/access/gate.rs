@@ -280,8 +280,10 @@ impl AccessControl {
     }
 
     async fn log_in(&self, authentication: &Authentication, request: &AtGate<'_>) -> Result<Login, LocalReply> {
-        let AtGate { head, admission, .. } = request;
-        let is_skipped = authentication.skipped_by(&admission.view(head), admission.origin.is_certain).is_some();
+        let AtGate { head, connection, admission, .. } = request;
+        let is_skipped = authentication
+            .skipped_by(&admission.view(head, connection.arrival()), admission.origin.is_certain)
+            .is_some();
         match &authentication.method {
             LoginMethod::Basic(basic) => self.log_in_by_password(basic, is_skipped, request).await,
             LoginMethod::Oidc(oidc) => {

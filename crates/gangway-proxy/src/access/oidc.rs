@@ -304,7 +304,7 @@ impl OidcLogins {
 
     /// Finishes a log-in. Which provider it was begun at says the state, which only we can have written.
     async fn finish(&self, visit: &Visit<'_>) -> LocalReply {
-        let callback = match Callback::parse(visit.admission.view(visit.head).query) {
+        let callback = match Callback::parse(visit.admission.query(visit.head)) {
             Ok(callback) => callback,
             Err(error) => return failed(&error, "", None),
         };
@@ -430,7 +430,7 @@ pub(super) fn is_form(head: &RequestHead, admission: &Admission) -> bool {
 
 /// The path in the form in which paths are compared.
 fn path<'a>(head: &'a RequestHead, admission: &'a Admission) -> &'a str {
-    admission.view(head).path
+    admission.normal_path(head)
 }
 
 /// The reply that Back-Channel Logout asks for (section 2.8).

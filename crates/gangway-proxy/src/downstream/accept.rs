@@ -15,11 +15,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::arrivals::{Arrivals, Arriving};
+use crate::downstream::connection::canonical;
 use crate::downstream::connection_limits::{ConnectionLimits, ConnectionPermit};
 use crate::downstream::front_door::{Accepted, FrontDoor};
 use crate::downstream::listener::{BACKLOG, Listener};
+use crate::downstream::listener_profile::ListenerProfile;
+use crate::downstream::peeked_tcp::PeekedTcp;
 use crate::lifecycle::{Lifecycle, Phases, reached};
-use crate::listen_addresses::ListenerProtocol;
 use crate::overload::idle_connections::{IdleConnections, IdleMark, Room};
 use crate::overload::open_connections::{OpenConnection, OpenConnections};
 
@@ -43,8 +45,11 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// Spawns a task that serves a connection.
-    fn receive(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol, place: OwnedSemaphorePermit) {
-        let Some(place) = self.bounds.admit(place, peer, protocol) else { return };
+    fn receive(&self, tcp: TcpStream, peer: SocketAddr, listener: &Arc<ListenerProfile>, place: OwnedSemaphorePermit) {
+        if listener.demands_header_of(canonical(peer.ip())) {
+            return self.receive_proxied(tcp, peer, listener, place);
+        }
+        let Some(place) = self.bounds.admit(place, peer, listener) else { return };
         // An address that speaks for many clients has no account.
         if place.account.is_some() && self.front_door.keeps_out(peer.ip()) {
             return self.bounds.count_refused("banned");
@@ -52,7 +57,8 @@ impl Acceptor {
         let Some(open) = self.open.begin() else { return self.bounds.count_refused("descriptors") };
         let arriving = self.arrivals.begin();
         let (mark, account) = (IdleMark::new(), place.account.clone());
-        let accepted = Accepted { peer, protocol, mark: Arc::clone(&mark), account: account.clone() };
+        let listener = Arc::clone(listener);
+        let accepted = Accepted { peer, listener, mark: Arc::clone(&mark), account: account.clone() };
         // On the heap: the runtime moves a task several times between its beginning and its end.
         let serving = Box::pin(serve(Arc::clone(&self.front_door), tcp, accepted, arriving, (place, open)));
         mark.set_task(self.tracker.spawn(serving).abort_handle());
@@ -62,6 +68,60 @@ impl Acceptor {
             account.add_connection(&mark);
         }
     }
+
+    /// Spawns a task that asks a proxy whose connection it passes on, and serves it.
+    fn receive_proxied(
+        &self,
+        tcp: TcpStream,
+        proxy: SocketAddr,
+        listener: &Arc<ListenerProfile>,
+        place: OwnedSemaphorePermit,
+    ) {
+        let Some(open) = self.open.begin() else { return self.bounds.count_refused("descriptors") };
+        let (arriving, mark) = (self.arrivals.begin(), IdleMark::new());
+        let proxied = Proxied { tcp, proxy, listener: Arc::clone(listener), mark: Arc::clone(&mark) };
+        let (front_door, bounds) = (Arc::clone(&self.front_door), Arc::clone(&self.bounds));
+        let serving = Box::pin(serve_proxied(front_door, bounds, proxied, arriving, (place, open)));
+        mark.set_task(self.tracker.spawn(serving).abort_handle());
+        self.idle.add(&mark);
+    }
+}
+
+/// A connection of a proxy that has not said yet whose connection it passes on.
+struct Proxied {
+    tcp: TcpStream,
+    proxy: SocketAddr,
+    listener: Arc<ListenerProfile>,
+    mark: Arc<IdleMark>,
+}
+
+/// Serves a connection of a proxy. Its client counts from the moment at which it is known: by bounds, bans and accounts.
+async fn serve_proxied(
+    front_door: Arc<FrontDoor>,
+    bounds: Arc<ConnectionLimits>,
+    proxied: Proxied,
+    arriving: Arriving,
+    (place, open): (OwnedSemaphorePermit, OpenConnection),
+) {
+    let Proxied { tcp, proxy, listener, mark } = proxied;
+    let mut conn = PeekedTcp::new(tcp);
+    let peer = match front_door.client_of(&mut conn, proxy, &mark).await {
+        Ok(peer) => peer,
+        Err(error) => {
+            tracing::debug!(%error, %proxy, "a proxy did not say whose connection it passes on");
+            return bounds.count_refused("proxy-protocol");
+        }
+    };
+    let Some(permit) = bounds.admit(place, peer, &listener) else { return };
+    let account = permit.account.clone();
+    if let Some(account) = &account {
+        if front_door.keeps_out(peer.ip()) {
+            return bounds.count_refused("banned");
+        }
+        account.add_connection(&mark);
+    }
+    front_door.serve(conn, Accepted { peer, listener, mark, account }, arriving).await;
+    drop((permit, open));
 }
 
 /// Serves a connection, and holds its places meanwhile. It ends with its runtime at the latest, when all connections are
@@ -73,13 +133,13 @@ async fn serve(
     arriving: Arriving,
     held: (ConnectionPermit, OpenConnection),
 ) {
-    front_door.serve(tcp, accepted, arriving).await;
+    front_door.serve(PeekedTcp::new(tcp), accepted, arriving).await;
     drop(held);
 }
 
 /// Accepts connections in the phases that allow it, until none follows.
 pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
-    let Listener { socket, protocol, is_held } = listener;
+    let Listener { socket, profile, is_held } = listener;
     #[expect(
         deprecated,
         reason = "the other one is unsafe; all it asks for is a descriptor that stays, as a listener's does"
@@ -90,7 +150,7 @@ pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
     };
     while is_to_serve(reception.phases.clone()).await {
         let _taking = reception.taking.token();
-        accept_while_serving(&socket, protocol, &reception).await;
+        accept_while_serving(&socket, &profile, &reception).await;
     }
     if is_held || *reception.phases.borrow() == Lifecycle::Left {
         // Another process listens there as well and accepts the connections that wait in the system's queue.
@@ -101,7 +161,7 @@ pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
         let (Ok((tcp, peer)), Some(place)) = (accept_one(socket.get_ref()), reception.bounds.place_at_once()) else {
             return;
         };
-        reception.receive(tcp, peer, protocol, place);
+        reception.receive(tcp, peer, &profile, place);
     }
 }
 
@@ -113,7 +173,7 @@ async fn is_to_serve(mut phases: Phases) -> bool {
     }
 }
 
-async fn accept_while_serving(socket: &AsyncFd<TcpListener>, protocol: ListenerProtocol, reception: &Acceptor) {
+async fn accept_while_serving(socket: &AsyncFd<TcpListener>, listener: &Arc<ListenerProfile>, reception: &Acceptor) {
     let mut ended = pin!(reached(reception.phases.clone(), Lifecycle::Paused));
     loop {
         while (reception.bounds.is_full() || reception.open.is_full()) && reception.idle.make_room() == Room::Awaited {
@@ -140,7 +200,7 @@ async fn accept_while_serving(socket: &AsyncFd<TcpListener>, protocol: ListenerP
             }
         });
         match accepted.await {
-            Some(Ok((tcp, peer))) => reception.receive(tcp, peer, protocol, place),
+            Some(Ok((tcp, peer))) => reception.receive(tcp, peer, listener, place),
             Some(Err(error)) => {
                 tracing::debug!(%error, "failed to accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

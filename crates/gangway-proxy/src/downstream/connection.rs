@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use gangway_model::Arrival;
+
+use crate::downstream::listener_profile::ListenerProfile;
 use crate::message::address_text::AddressText;
 use crate::overload::address_account::AddressAccount;
 use crate::overload::idle_connections::IdleMark;
@@ -12,13 +15,15 @@ use crate::upstream::dedicated::DedicatedConnections;
 /// Facts about a connection, fixed at its start.
 #[derive(Debug)]
 pub(crate) struct ClientConnection {
-    /// The address of the client's end.
+    /// The address of the client's end. Behind a proxy that speaks the PROXY protocol, the one that the proxy names.
     pub(crate) peer: SocketAddr,
+    /// The listener that it has come to.
+    pub(crate) listener: Arc<ListenerProfile>,
     /// The peer's address as text, made once.
     pub(crate) peer_text: AddressText,
     /// Whether the peer's address is a gateway's, so that it says nothing about the client.
     pub(crate) is_anonymous: bool,
-    /// Whether the peer is in `--trusted-proxies` and may speak for clients.
+    /// Whether the peer is among the trusted proxies of the listener and may speak for clients.
     pub(crate) trusted: bool,
     /// Whether TLS ends here.
     pub(crate) secure: bool,
@@ -39,9 +44,11 @@ pub(crate) struct ClientConnection {
 }
 
 impl ClientConnection {
-    pub(crate) fn new(peer: SocketAddr, trusted: bool) -> Self {
+    pub(crate) fn new(peer: SocketAddr, listener: Arc<ListenerProfile>) -> Self {
+        let trusted = listener.trusted_proxies.contains(canonical(peer.ip()));
         Self {
             peer,
+            listener,
             peer_text: AddressText::of(canonical(peer.ip())),
             is_anonymous: false,
             trusted,
@@ -54,6 +61,11 @@ impl ClientConnection {
             idle: None,
             memory: None,
         }
+    }
+
+    /// The way on which its requests come.
+    pub(crate) fn arrival(&self) -> Arrival<'_> {
+        Arrival { listener: &self.listener.name, is_tls: self.secure }
     }
 
     /// The peer's address. An IPv4 address that arrived on an IPv6 socket is an IPv4 address.

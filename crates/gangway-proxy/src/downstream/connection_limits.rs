@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use gangway_publish::Reader;
 use parking_lot::Mutex;
@@ -11,11 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::address_key::AddressKey;
 use crate::downstream::connection::canonical;
+use crate::downstream::listener_profile::ListenerProfile;
 use crate::limits::Limits;
-use crate::listen_addresses::ListenerProtocol;
 use crate::metrics::Metrics;
 use crate::overload::address_account::AddressAccount;
-use crate::trusted_proxies::TrustedProxies;
 use crate::whereabouts::Whereabouts;
 
 /// Counts connections over all threads.
@@ -24,12 +23,8 @@ pub(crate) struct ConnectionLimits {
     places: Arc<Semaphore>,
     per_address_max: u32,
     by_address: Mutex<HashMap<AddressKey, CountedAddress, ahash::RandomState>>,
-    exempt: TrustedProxies,
     whereabouts: Reader<Whereabouts>,
     metrics: Arc<Metrics>,
-    /// The gauges of open connections, each looked up with the first connection.
-    open_plain: OnceLock<IntGauge>,
-    open_tls: OnceLock<IntGauge>,
 }
 
 #[derive(Debug, Default)]
@@ -48,27 +43,15 @@ pub(crate) struct ConnectionPermit {
 }
 
 impl ConnectionLimits {
-    /// Peers in `exempt`, which are trusted proxies and gateways, speak for many clients and are not bounded.
-    pub(crate) fn new(limits: &Limits, exempt: (TrustedProxies, Reader<Whereabouts>), metrics: Arc<Metrics>) -> Self {
-        let (exempt, whereabouts) = exempt;
+    /// Gateways in `whereabouts` speak for many clients and are not bounded.
+    pub(crate) fn new(limits: &Limits, whereabouts: Reader<Whereabouts>, metrics: Arc<Metrics>) -> Self {
         Self {
             places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             per_address_max: limits.connections_per_address,
             by_address: Mutex::new(HashMap::default()),
-            exempt,
             whereabouts,
             metrics,
-            open_plain: OnceLock::new(),
-            open_tls: OnceLock::new(),
         }
-    }
-
-    fn open(&self, protocol: ListenerProtocol) -> &IntGauge {
-        let found = match protocol {
-            ListenerProtocol::Plain => &self.open_plain,
-            ListenerProtocol::Tls => &self.open_tls,
-        };
-        found.get_or_init(|| self.metrics.connections.with_label_values(&[protocol.name()]))
     }
 
     /// Takes a place among all connections, if one is free.
@@ -92,23 +75,24 @@ impl ConnectionLimits {
         self: &Arc<Self>,
         permit: OwnedSemaphorePermit,
         peer: SocketAddr,
-        protocol: ListenerProtocol,
+        listener: &ListenerProfile,
     ) -> Option<ConnectionPermit> {
         let address = canonical(peer.ip());
-        let (counted, account) = if self.exempt.contains(address) || self.whereabouts.load().is_gateway(address) {
-            (None, None)
-        } else {
-            let key = AddressKey::of(peer.ip());
-            let mut by_address = self.by_address.lock();
-            let counted = by_address.entry(key).or_default();
-            if counted.connections >= self.per_address_max {
-                self.count_refused("per-address");
-                return None;
-            }
-            counted.connections += 1;
-            (Some((Arc::clone(self), key)), Some(Arc::clone(&counted.account)))
-        };
-        let open = self.open(protocol).clone();
+        let (counted, account) =
+            if listener.trusted_proxies.contains(address) || self.whereabouts.load().is_gateway(address) {
+                (None, None)
+            } else {
+                let key = AddressKey::of(peer.ip());
+                let mut by_address = self.by_address.lock();
+                let counted = by_address.entry(key).or_default();
+                if counted.connections >= self.per_address_max {
+                    self.count_refused("per-address");
+                    return None;
+                }
+                counted.connections += 1;
+                (Some((Arc::clone(self), key)), Some(Arc::clone(&counted.account)))
+            };
+        let open = listener.open.clone();
         open.inc();
         Some(ConnectionPermit { _permit: permit, counted, account, open })
     }
@@ -150,6 +134,7 @@ impl Drop for ConnectionPermit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples;
 
     #[tokio::test]
     async fn an_address_gets_so_many_connections_and_its_place_back() {
@@ -158,21 +143,23 @@ mod tests {
         let gateway = SocketAddr::from(([172, 18, 0, 1], 1000));
         let whereabouts = Whereabouts { gateways: vec![gateway.ip()], ..Whereabouts::default() };
         let (_whereabouts_tx, whereabouts) = gangway_publish::channel(whereabouts);
-        let connections = Arc::new(ConnectionLimits::new(&limits, (TrustedProxies::default(), whereabouts), metrics));
+        let connections = Arc::new(ConnectionLimits::new(&limits, whereabouts, metrics));
         let peer = SocketAddr::from(([192, 0, 2, 1], 1000));
-        let first = connections.admit(connections.place().await, peer, ListenerProtocol::Plain);
+        let first = connections.admit(connections.place().await, peer, &samples::listener(false));
         assert!(first.is_some());
-        assert!(connections.admit(connections.place().await, peer, ListenerProtocol::Plain).is_none());
+        assert!(connections.admit(connections.place().await, peer, &samples::listener(false)).is_none());
         let neighbour = SocketAddr::from(([192, 0, 2, 2], 1000));
-        assert!(connections.admit(connections.place().await, neighbour, ListenerProtocol::Plain).is_some());
+        assert!(connections.admit(connections.place().await, neighbour, &samples::listener(false)).is_some());
         let anybody: Vec<_> = (0..2)
             .map(|_| {
-                connections.place_at_once().and_then(|place| connections.admit(place, gateway, ListenerProtocol::Plain))
+                connections
+                    .place_at_once()
+                    .and_then(|place| connections.admit(place, gateway, &samples::listener(false)))
             })
             .collect();
         assert!(anybody.iter().all(Option::is_some), "everybody behind a gateway has its address");
         drop(first);
-        assert!(connections.admit(connections.place().await, peer, ListenerProtocol::Plain).is_some());
+        assert!(connections.admit(connections.place().await, peer, &samples::listener(false)).is_some());
         assert_eq!(connections.by_address.lock().len(), 0, "an address without a connection takes no memory");
     }
 
@@ -180,12 +167,11 @@ mod tests {
     async fn the_heaviest_address_is_one_that_holds_much() {
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).expect("fresh registry"));
         let (_whereabouts_tx, whereabouts) = gangway_publish::channel(Whereabouts::default());
-        let trusted = (TrustedProxies::default(), whereabouts);
-        let connections = Arc::new(ConnectionLimits::new(&Limits::default(), trusted, metrics));
+        let connections = Arc::new(ConnectionLimits::new(&Limits::default(), whereabouts, metrics));
         let mut held = Vec::new();
         for (last, bytes) in [(1, 1000), (2, 3000), (3, 2000)] {
             let peer = SocketAddr::from(([192, 0, 2, last], 1000));
-            let permit = connections.admit(connections.place().await, peer, ListenerProtocol::Plain).expect("room");
+            let permit = connections.admit(connections.place().await, peer, &samples::listener(false)).expect("room");
             let account = permit.account.clone().expect("an address of its own");
             held.push((account.begin_request(1, bytes).expect("the first"), permit));
         }

@@ -1,11 +1,11 @@
 //! Serves a connection up to its first request: TLS handshake, certificate, version of HTTP.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::{ClientPlace, Handshake, Judgement, TlsVersion};
+use gangway_model::{ClientPlace, Handshake, Judgement, ListenerProtocol, TlsVersion};
 use gangway_publish::Generation;
 use gangway_tls::{Demand, DemandAnswer, HandshakePolicy, UNRECOGNIZED_NAME_ALERT, normal_name};
 use rustls::{ProtocolVersion, ServerConfig};
@@ -22,11 +22,12 @@ use crate::downstream::client_tls::ClientTls;
 use crate::downstream::connection::{ClientConnection, canonical};
 use crate::downstream::http1::serve::serve_http1;
 use crate::downstream::http2::session::serve_http2;
+use crate::downstream::listener_profile::ListenerProfile;
 use crate::downstream::peeked_tcp::PeekedTcp;
+use crate::downstream::proxy_header;
 use crate::downstream::tls_policy::HandshakePolicies;
 use crate::exchange::worker::Worker;
 use crate::lifecycle::Phases;
-use crate::listen_addresses::ListenerProtocol;
 use crate::log::unclaimed_hosts::UnclaimedOutcome;
 use crate::overload::address_account::{AddressAccount, CONNECTION_BYTES};
 use crate::overload::idle_connections::IdleMark;
@@ -38,10 +39,13 @@ use crate::timer::within;
 /// certificate was made.
 const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
 
+/// The first byte of a TLS connection (RFC 8446, section 5.1). No method begins with it.
+const HANDSHAKE: u8 = 0x16;
+
 /// What is known of a connection when it is accepted.
 pub(crate) struct Accepted {
     pub(crate) peer: SocketAddr,
-    pub(crate) protocol: ListenerProtocol,
+    pub(crate) listener: Arc<ListenerProfile>,
     /// Whether the connection is idle, and how it is closed.
     pub(crate) mark: Arc<IdleMark>,
     /// What the clients of the address hold; none for addresses that speak for many clients.
@@ -87,34 +91,62 @@ impl FrontDoor {
     }
 
     /// Serves one connection to its end.
-    pub(crate) async fn serve(&self, tcp: TcpStream, accepted: Accepted, arriving: Arriving) {
+    pub(crate) async fn serve(&self, conn: PeekedTcp, accepted: Accepted, arriving: Arriving) {
         let peer = accepted.peer;
-        let outcome = match accepted.protocol {
-            ListenerProtocol::Plain => {
-                // Plain HTTP has no handshake.
-                drop(arriving);
-                self.serve_plain(tcp, accepted).await
-            }
-            ListenerProtocol::Tls => self.serve_tls(tcp, accepted, arriving).await,
-        };
-        if let Err(error) = outcome {
+        if let Err(error) = self.serve_by_protocol(conn, accepted, arriving).await {
             tracing::debug!(%error, %peer, "a connection ended before its first request");
         }
     }
 
-    async fn serve_plain(&self, tcp: TcpStream, accepted: Accepted) -> io::Result<()> {
-        let connection = self.connection(&tcp, accepted)?;
-        let mut conn = PeekedTcp::new(tcp);
+    async fn serve_by_protocol(&self, mut conn: PeekedTcp, accepted: Accepted, arriving: Arriving) -> io::Result<()> {
+        let protocol = accepted.listener.protocol;
+        let connection = self.connection(&conn, accepted)?;
+        let is_tls = match protocol {
+            ListenerProtocol::Plain => false,
+            ListenerProtocol::Tls => true,
+            ListenerProtocol::Detected => {
+                let head = self.worker.shared.settings.limits.head_time;
+                within(head, conn.first_byte()).await.ok_or(io::ErrorKind::TimedOut)?? == Some(HANDSHAKE)
+            }
+        };
+        if is_tls {
+            return self.serve_tls(conn, connection, arriving).await;
+        }
+        // Plain HTTP has no handshake.
+        drop(arriving);
+        self.serve_plain(conn, connection).await
+    }
+
+    /// The client for whom a proxy has connected: the one that it names in the header of the PROXY protocol, or the
+    /// proxy itself.
+    ///
+    /// # Errors
+    ///
+    /// No such header comes, or it does not come in time.
+    pub(crate) async fn client_of(
+        &self,
+        conn: &mut PeekedTcp,
+        proxy: SocketAddr,
+        mark: &IdleMark,
+    ) -> io::Result<SocketAddr> {
+        let overload = &self.worker.shared.overload;
+        let _memory = overload.memory.lease(CONNECTION_BYTES);
+        overload.idle.begin(mark);
+        let head = self.worker.shared.settings.limits.head_time;
+        let named = within(head, proxy_header::read(conn)).await.ok_or(io::ErrorKind::TimedOut)??;
+        Ok(named.unwrap_or(proxy))
+    }
+
+    async fn serve_plain(&self, mut conn: PeekedTcp, connection: ClientConnection) -> io::Result<()> {
         let head = self.worker.shared.settings.limits.head_time;
         let http2 = within(head, conn.speaks_http2()).await.ok_or(io::ErrorKind::TimedOut)??;
         self.serve_requests(conn, Arc::new(connection), http2).await;
         Ok(())
     }
 
-    async fn serve_tls(&self, tcp: TcpStream, accepted: Accepted, arriving: Arriving) -> io::Result<()> {
-        let mut connection = self.connection(&tcp, accepted)?;
+    async fn serve_tls(&self, conn: PeekedTcp, mut connection: ClientConnection, arriving: Arriving) -> io::Result<()> {
         // On the heap, so that its state does not take room for as long as the connection lasts.
-        let handshake = Box::pin(self.handshake(PeekedTcp::new(tcp), &connection));
+        let handshake = Box::pin(self.handshake(conn, &connection));
         let outcome = tokio::time::timeout(self.worker.shared.settings.limits.handshake_time, handshake).await;
         drop(arriving);
         let (tls, sni, client_ca) = match outcome {
@@ -268,17 +300,18 @@ impl FrontDoor {
             answer = demand.answer(name, now());
         }
     }
-    fn connection(&self, tcp: &TcpStream, accepted: Accepted) -> io::Result<ClientConnection> {
-        let Accepted { peer, protocol: _, mark, account } = accepted;
+
+    fn connection(&self, conn: &PeekedTcp, accepted: Accepted) -> io::Result<ClientConnection> {
+        let Accepted { peer, listener, mark, account } = accepted;
         let address = canonical(peer.ip());
-        let trusted = self.worker.shared.settings.trusted_proxies.contains(address);
-        let mut connection = ClientConnection::new(peer, trusted);
+        let mut connection = ClientConnection::new(peer, listener);
+        let trusted = connection.trusted;
         connection.account = account;
         self.worker.shared.overload.idle.begin(&mark);
         connection.idle = Some(mark);
         connection.memory = Some(self.worker.shared.overload.memory.lease(CONNECTION_BYTES));
         let whereabouts = self.worker.shared.whereabouts.load();
-        let local = || tcp.local_addr().map(|local| canonical(local.ip()));
+        let local = || conn.local_ip().map(canonical);
         connection.is_anonymous = whereabouts.is_anonymous(address, local)?;
         if connection.is_anonymous && !trusted && whereabouts.is_gateway(address) {
             self.log_gateway(address);
@@ -305,8 +338,11 @@ impl FrontDoor {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
     use crate::lifecycle::Lifecycle;
+    use crate::samples;
     use crate::samples::SampleState;
     use crate::upstream::connector::Connector;
 
@@ -322,23 +358,24 @@ mod tests {
         let front_door = front_door();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let at = listener.local_addr().expect("bound");
-        let tcp = TcpStream::connect(at).expect("it listens");
-        let accepted = Accepted { peer: at, protocol: ListenerProtocol::Plain, mark: IdleMark::new(), account: None };
+        let conn = PeekedTcp::new(TcpStream::connect(at).expect("it listens"));
+        let listener = samples::listener(false);
+        let accepted = Accepted { peer: at, listener, mark: IdleMark::new(), account: None };
         let memory = front_door.worker.shared.overload.memory.clone();
-        let connection = front_door.connection(&tcp, accepted).expect("it is open");
+        let connection = front_door.connection(&conn, accepted).expect("it is open");
         assert_eq!(memory.leased(), CONNECTION_BYTES);
         drop(connection);
         assert_eq!(memory.leased(), 0);
     }
 
-    fn size_of_future<C, F>(_: &impl Fn(TcpStream, Accepted, C) -> F) -> usize {
+    fn size_of_future<C, F>(_: &impl Fn(PeekedTcp, Accepted, C) -> F) -> usize {
         size_of::<F>()
     }
 
     #[tokio::test]
     async fn the_task_of_a_connection_is_small() {
         let front_door = front_door();
-        let size = size_of_future(&|tcp, accepted, arriving| front_door.serve(tcp, accepted, arriving));
+        let size = size_of_future(&|conn, accepted, arriving| front_door.serve(conn, accepted, arriving));
         assert!(size < 6 * 1024, "{size} bytes");
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::downstream::deferred_accept;
-use crate::listen_addresses::{ListenAddresses, ListenerProtocol};
+use crate::downstream::listener_profile::ListenerProfile;
+use crate::listen_addresses::{BoundListener, ListenAddresses};
 use crate::settings::PassedSocket;
 use crate::start_error::StartError;
 
@@ -18,11 +19,11 @@ pub(crate) const BACKLOG: i32 = 4096;
 /// reads steadily but slowly would then seem to take nothing for minutes, and each slow client would occupy that much.
 const UNSENT_MAX: u32 = 64 * 1024;
 
-/// One open socket and the protocol of its connections.
+/// One open socket, and how its connections are served.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: std::net::TcpListener,
-    pub(crate) protocol: ListenerProtocol,
+    pub(crate) profile: Arc<ListenerProfile>,
     /// Whether the process that passed the socket keeps it open, for the next process.
     pub(crate) is_held: bool,
 }
@@ -34,25 +35,27 @@ impl Listener {
     }
 }
 
+/// A listener that is to be opened at these addresses.
+pub(crate) struct WantedListener {
+    pub(crate) profile: Arc<ListenerProfile>,
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
 /// Opens every address once for each shard; the system spreads connections over them.
 pub(crate) fn bind(
-    http: &[SocketAddr],
-    https: &[SocketAddr],
+    wanted: &[WantedListener],
     passed: &[PassedSocket],
     shards: usize,
 ) -> Result<(Vec<Vec<Listener>>, ListenAddresses), StartError> {
     let failed = |address| move |error| StartError::Bind { address, error };
     let mut by_shard: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
     let mut listening = ListenAddresses::default();
-    for (addresses, protocol) in [(http, ListenerProtocol::Plain), (https, ListenerProtocol::Tls)] {
+    for WantedListener { profile, addresses } in wanted {
+        let mut actual = Vec::new();
         for &address in addresses {
             let found = passed_for(passed, address)?;
             let opened = if found.is_empty() { bind_shards(address, shards) } else { share(&found, address, shards) };
             let opened = opened.map_err(failed(address))?;
-            let actual = match protocol {
-                ListenerProtocol::Plain => &mut listening.http,
-                ListenerProtocol::Tls => &mut listening.https,
-            };
             for socket in &opened {
                 let address = socket.local_addr().map_err(failed(address))?;
                 if !actual.contains(&address) {
@@ -62,13 +65,16 @@ pub(crate) fn bind(
             let is_held = found.iter().any(|passed| passed.is_held);
             for (at, socket) in opened.into_iter().enumerate() {
                 set_options(&socket).map_err(failed(address))?;
-                by_shard[at % shards].push(Listener { socket, protocol, is_held });
+                by_shard[at % shards].push(Listener { socket, profile: Arc::clone(profile), is_held });
             }
         }
+        let (name, protocol) = (profile.name.clone(), profile.protocol);
+        listening.0.push(BoundListener { name, protocol, addresses: actual });
     }
     for PassedSocket { socket, .. } in passed.iter().filter(|passed| passed.is_held) {
         let address = socket.local_addr().map_err(failed(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))?;
-        if !http.iter().chain(https).any(|asked| coverage(socket, *asked) != Coverage::Nothing) {
+        let mut asked = wanted.iter().flat_map(|listener| &listener.addresses);
+        if !asked.any(|asked| coverage(socket, *asked) != Coverage::Nothing) {
             return Err(StartError::Unasked { address });
         }
     }
@@ -214,12 +220,23 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::*;
+    use crate::samples;
+
+    /// Opens these addresses for plain HTTP.
+    fn bind(
+        addresses: &[SocketAddr],
+        passed: &[PassedSocket],
+        shards: usize,
+    ) -> Result<(Vec<Vec<Listener>>, ListenAddresses), StartError> {
+        let wanted = WantedListener { profile: samples::listener(false), addresses: addresses.to_vec() };
+        super::bind(&[wanted], passed, shards)
+    }
 
     #[test]
     fn a_port_that_is_taken_is_an_error_even_though_ours_are_shared() {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (_first, listening) = bind(&[loopback], &[], &[], 2).expect("a free port");
-        let taken = bind(&listening.http, &[], &[], 2);
+        let (_first, listening) = bind(&[loopback], &[], 2).expect("a free port");
+        let taken = bind(listening.plain(), &[], 2);
         assert!(matches!(taken, Err(StartError::Bind { error, .. }) if error.kind() == io::ErrorKind::AddrInUse));
     }
 
@@ -229,19 +246,19 @@ mod tests {
         let socket = Arc::new(std::net::TcpListener::bind(elsewhere).expect("a free port"));
         let address = socket.local_addr().expect("it is bound");
         let passed = |is_held| [PassedSocket { socket: Arc::clone(&socket), is_held }];
-        let (shards, listening) = bind(&[address], &[], &passed(true), 2).expect("it is at hand");
-        assert_eq!(listening.http, [address]);
+        let (shards, listening) = bind(&[address], &passed(true), 2).expect("it is at hand");
+        assert_eq!(listening.plain(), [address]);
         assert!(shards.iter().all(|listeners| matches!(&listeners[..], [listener] if listener.is_held)));
-        let unasked = bind(&[elsewhere], &[], &passed(true), 1).expect_err("nobody asked for it");
+        let unasked = bind(&[elsewhere], &passed(true), 1).expect_err("nobody asked for it");
         assert!(matches!(unasked, StartError::Unasked { address: found } if found == address));
-        bind(&[elsewhere], &[], &passed(false), 1).expect("a predecessor may have listened elsewhere too");
+        bind(&[elsewhere], &passed(false), 1).expect("a predecessor may have listened elsewhere too");
     }
 
     /// The sockets of a predecessor that listens at this address, and their port.
     fn predecessor(address: IpAddr) -> (Vec<PassedSocket>, u16) {
-        let (old, listening) = bind(&[SocketAddr::from((address, 0))], &[], &[], 1).expect("a free port");
+        let (old, listening) = bind(&[SocketAddr::from((address, 0))], &[], 1).expect("a free port");
         let sockets = old.into_iter().flatten().map(|listener| Arc::new(listener.socket));
-        (sockets.map(|socket| PassedSocket { socket, is_held: false }).collect(), listening.http[0].port())
+        (sockets.map(|socket| PassedSocket { socket, is_held: false }).collect(), listening.plain()[0].port())
     }
 
     fn families(shards: &[Vec<Listener>]) -> Vec<bool> {
@@ -256,17 +273,17 @@ mod tests {
         }
         let (passed, port) = predecessor(Ipv4Addr::UNSPECIFIED.into());
         let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        let (shards, listening) = bind(&[every], &[], &passed, 1).expect("IPv4 is at hand, IPv6 is free");
+        let (shards, listening) = bind(&[every], &passed, 1).expect("IPv4 is at hand, IPv6 is free");
         assert_eq!(families(&shards), [false, true]);
-        assert_eq!(listening.http, [SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), every]);
+        assert_eq!(listening.plain(), [SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), every]);
         std::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).expect("IPv6 is served");
         // And the next one takes both, or IPv4 alone.
         let sockets = shards.into_iter().flatten().map(|listener| Arc::new(listener.socket));
         let passed: Vec<_> = sockets.map(|socket| PassedSocket { socket, is_held: false }).collect();
-        let (shards, _) = bind(&[every], &[], &passed, 1).expect("both are at hand");
+        let (shards, _) = bind(&[every], &passed, 1).expect("both are at hand");
         assert_eq!(families(&shards), [false, true]);
         let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        let (shards, _) = bind(&[ipv4], &[], &passed, 1).expect("IPv4 is at hand");
+        let (shards, _) = bind(&[ipv4], &passed, 1).expect("IPv4 is at hand");
         assert_eq!(families(&shards), [false]);
     }
 
@@ -277,17 +294,16 @@ mod tests {
         }
         let (mut passed, port) = predecessor(Ipv6Addr::UNSPECIFIED.into());
         let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        let wider = bind(&[ipv4], &[], &passed, 1).expect_err("the socket serves IPv6 too");
+        let wider = bind(&[ipv4], &passed, 1).expect_err("the socket serves IPv6 too");
         assert!(matches!(wider, StartError::WiderThanAsked { address } if address == ipv4), "{wider}");
         passed[0].is_held = true;
-        bind(&[ipv4], &[], &passed, 1).expect("a socket unit says so");
+        bind(&[ipv4], &passed, 1).expect("a socket unit says so");
     }
 
     #[test]
     fn accepted_connections_inherit_what_was_set() {
-        let (shards, listening) =
-            bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], &[], 1).expect("a free port");
-        let mut client = std::net::TcpStream::connect(listening.http[0]).expect("it listens");
+        let (shards, listening) = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], 1).expect("a free port");
+        let mut client = std::net::TcpStream::connect(listening.plain()[0]).expect("it listens");
         client.write_all(b"x").expect("it is connected");
         let socket = &shards[0][0].socket;
         socket.set_nonblocking(false).expect("a socket of ours");
@@ -299,10 +315,10 @@ mod tests {
 
     #[test]
     fn of_a_predecessor_with_more_threads_no_socket_is_left_out() {
-        let (old, listening) = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], &[], 3).expect("a free port");
+        let (old, listening) = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], 3).expect("a free port");
         let sockets = old.into_iter().flatten().map(|listener| Arc::new(listener.socket));
         let passed: Vec<_> = sockets.map(|socket| PassedSocket { socket, is_held: false }).collect();
-        let (shards, _) = bind(&listening.http, &[], &passed, 2).expect("they are at hand");
+        let (shards, _) = bind(listening.plain(), &passed, 2).expect("they are at hand");
         assert_eq!(shards.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
     }
 }

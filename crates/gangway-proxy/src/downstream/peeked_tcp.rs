@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -81,16 +82,48 @@ impl PeekedTcp {
         call(SockRef::from(&descriptor))
     }
 
+    /// Our end of the connection.
+    pub(crate) fn local_ip(&self) -> io::Result<IpAddr> {
+        let address = self.option(|socket| socket.local_addr())?;
+        address.as_socket().map(|address| address.ip()).ok_or(io::ErrorKind::InvalidData.into())
+    }
+
+    /// The bytes that were read ahead.
+    pub(crate) fn ahead(&self) -> &[u8] {
+        self.ahead.as_ref().map_or(&[][..], |ahead| &ahead.buffer[ahead.start..ahead.end])
+    }
+
+    /// Takes this many of the bytes that were read ahead.
+    pub(crate) fn skip(&mut self, len: usize) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.start = ahead.end.min(ahead.start + len);
+            if ahead.start == ahead.end {
+                self.ahead = None;
+            }
+        }
+    }
+
+    /// Reads some bytes ahead, and returns how many: 0 at the end of the stream, and where there is no room for more.
+    pub(crate) async fn read_ahead(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read_ahead(cx)).await
+    }
+
+    /// The first byte, which is left to be read. None at the end of the stream.
+    pub(crate) async fn first_byte(&mut self) -> io::Result<Option<u8>> {
+        while self.ahead().is_empty() && self.read_ahead().await? > 0 {}
+        Ok(self.ahead().first().copied())
+    }
+
     /// Whether the client begins with the HTTP/2 preface (RFC 9113, section 3.4). Its first three bytes are enough,
     /// since no real method begins with them. False at the end of the stream.
     pub(crate) async fn speaks_http2(&mut self) -> io::Result<bool> {
         const PREFACE: &[u8] = b"PRI";
         loop {
-            let seen = self.ahead.as_ref().map_or(&[][..], |ahead| &ahead.buffer[ahead.start..ahead.end]);
+            let seen = self.ahead();
             if seen.len() >= PREFACE.len() || !PREFACE.starts_with(seen) {
                 return Ok(seen.starts_with(PREFACE));
             }
-            if poll_fn(|cx| self.poll_read_ahead(cx)).await? == 0 {
+            if self.read_ahead().await? == 0 {
                 return Ok(false);
             }
         }

@@ -27,6 +27,8 @@ pub(crate) struct LogRecord<'a> {
     pub(crate) client: IpAddr,
     pub(crate) method: &'a str,
     pub(crate) scheme: &'a str,
+    /// The listener, unless it is the usual one of the scheme.
+    pub(crate) listener: &'a str,
     pub(crate) host: &'a str,
     pub(crate) target: &'a str,
     pub(crate) version: &'a str,
@@ -62,6 +64,7 @@ pub(crate) fn text(record: &LogRecord<'_>, now: SystemTime) -> String {
         milliseconds(&mut line, upstream);
     }
     for (name, value) in [
+        ("listener", record.listener),
         ("route", record.route),
         ("endpoint", record.endpoint),
         ("reason", record.reason),
@@ -92,6 +95,7 @@ pub(crate) fn json(record: &LogRecord<'_>, now: SystemTime) -> String {
         ("host", record.host, FIELD_MAX),
         ("target", &masked_target(record.target), TARGET_MAX),
         ("version", record.version, FIELD_MAX),
+        ("listener", record.listener, FIELD_MAX),
         ("route", record.route, FIELD_MAX),
         ("endpoint", record.endpoint, FIELD_MAX),
         ("reason", record.reason, FIELD_MAX),
@@ -333,6 +337,7 @@ pub(crate) mod tests {
             client: [192, 0, 2, 1].into(),
             method: "GET",
             scheme: "https",
+            listener: "",
             host: "a.localhost",
             target,
             version: "HTTP/2",

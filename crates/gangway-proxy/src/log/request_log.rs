@@ -1,5 +1,6 @@
 //! Records a request that has ended: in the counters, in the failures of its route, and in the access log.
 
+use gangway_model::{HTTP, HTTPS};
 use http::Version;
 use tokio::time::Instant;
 
@@ -84,6 +85,7 @@ pub(crate) fn record(
         client: admission.map_or_else(|| connection.peer_ip(), |admission| admission.origin.client),
         method,
         scheme: ctx.scheme().text(),
+        listener: Some(&*connection.listener.name).filter(|name| ![HTTP, HTTPS].contains(name)).unwrap_or(""),
         host: admission.map_or("", |admission| admission.host(head)),
         target,
         version: version_text(head.version),

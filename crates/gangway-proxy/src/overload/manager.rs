@@ -183,7 +183,6 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
     use crate::overload::idle_connections::{IdleMark, connection_for_test};
-    use crate::trusted_proxies::TrustedProxies;
     use crate::whereabouts::Whereabouts;
 
     #[tokio::test(start_paused = true)]
@@ -204,8 +203,7 @@ mod tests {
     fn manager() -> (OverloadManager, Arc<IdleMark>, JoinHandle<()>) {
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).expect("fresh registry"));
         let (_whereabouts_tx, whereabouts) = gangway_publish::channel(Whereabouts::default());
-        let trusted = (TrustedProxies::default(), whereabouts);
-        let addresses = Arc::new(ConnectionLimits::new(&Limits::default(), trusted, Arc::clone(&metrics)));
+        let addresses = Arc::new(ConnectionLimits::new(&Limits::default(), whereabouts, Arc::clone(&metrics)));
         let (memory, idle) = (MemoryBudget::new(1 << 20), Arc::new(IdleConnections::new()));
         let (mark, task) = connection_for_test(&idle);
         (

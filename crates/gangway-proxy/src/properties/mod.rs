@@ -91,7 +91,7 @@ async fn check(http: ClientHttp, bytes: &[u8]) -> Served {
     let (memory, account) = (state.shared.overload.memory.clone(), Arc::new(AddressAccount::default()));
     let connector = Connector::new(&state.shared.connector);
     let worker = Arc::new(Worker::new(state.shared.clone(), connector));
-    let mut connection = ClientConnection::new(PEER, false);
+    let mut connection = ClientConnection::new(PEER, crate::samples::listener(false));
     connection.account = Some(Arc::clone(&account));
 
     let answer = serve(http, &worker, connection, bytes).await;

@@ -82,17 +82,17 @@ impl Admission {
     }
 
     /// The path in the form in which paths are compared.
-    fn normal_path<'a>(&'a self, head: &'a RequestHead) -> &'a str {
+    pub(crate) fn normal_path<'a>(&'a self, head: &'a RequestHead) -> &'a str {
         self.normal_path.as_deref().unwrap_or_else(|| self.path(head))
     }
 
     /// The query as sent, without the question mark.
-    fn query<'h>(&self, head: &'h RequestHead) -> &'h str {
+    pub(crate) fn query<'h>(&self, head: &'h RequestHead) -> &'h str {
         head.target.get(self.path_len + 1..).unwrap_or_default()
     }
 
     /// The request as routes match it.
-    pub(crate) fn view<'a>(&'a self, head: &'a RequestHead) -> RequestView<'a> {
+    pub(crate) fn view<'a>(&'a self, head: &'a RequestHead, arrival: Arrival<'a>) -> RequestView<'a> {
         RequestView {
             host: self.host(head),
             path: self.normal_path(head),
@@ -101,7 +101,7 @@ impl Admission {
             headers: &head.fields,
             // A gateway's address says nothing about the client, so it must match no network.
             client: if self.origin.is_anonymous { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { self.origin.client },
-            arrival: if self.origin.secure { Arrival::HTTPS } else { Arrival::HTTP },
+            arrival,
         }
     }
 }
@@ -169,7 +169,7 @@ mod tests {
             let request = RequestHead::of_test("GET", "/a?b=c", &[("x", "y"), ("hOST", sent)]);
             let admitted = admit(&request).expect("in order");
             assert_eq!((admitted.host(&request), admitted.port), (host, port));
-            let view = admitted.view(&request);
+            let view = admitted.view(&request, Arrival::HTTP);
             assert_eq!((view.host, admitted.path(&request), view.path, view.query), (host, "/a", "/a", "b=c"));
         }
     }
@@ -225,7 +225,11 @@ mod tests {
         ] {
             let request = RequestHead::of_test("OPTIONS", target, &[("host", "a")]);
             let admitted = admit(&request).expect("in order");
-            assert_eq!((admitted.path(&request), admitted.view(&request).query), (path, query), "{target}");
+            assert_eq!(
+                (admitted.path(&request), admitted.view(&request, Arrival::HTTP).query),
+                (path, query),
+                "{target}"
+            );
         }
     }
 

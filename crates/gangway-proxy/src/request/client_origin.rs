@@ -56,10 +56,9 @@ pub(crate) fn is_from_local_network(connection: &ClientConnection) -> bool {
 pub(crate) fn client_origin(
     fields: &Fields,
     connection: &ClientConnection,
-    trusted: &TrustedProxies,
     is_gateway: impl Fn(IpAddr) -> bool,
 ) -> ClientOrigin {
-    let peer = connection.peer_ip();
+    let (peer, trusted) = (connection.peer_ip(), &connection.listener.trusted_proxies);
     if !connection.trusted {
         // Behind a proxy that no setting names, a local peer is that proxy, and the client may be anywhere.
         let is_proxy = is_lan(peer) && is_passed_on(fields);
@@ -159,16 +158,16 @@ fn text(value: &[u8]) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::message::request_head::RequestHead;
+    use crate::samples;
 
     #[test]
     fn the_client_that_cloudflare_names_is_believed_where_cloudflare_is_trusted() {
         let client = |peer: &str, trusted: &str, fields: &[(&str, &str)]| {
             let trusted = TrustedProxies::parse(trusted).expect("valid");
             let peer: IpAddr = peer.parse().expect("valid");
-            let trusts = trusted.contains(peer);
-            let connection = ClientConnection::new((peer, 5000).into(), trusts);
+            let connection = ClientConnection::new((peer, 5000).into(), samples::listener_trusting(trusted));
             let head = RequestHead::of_test("GET", "/", fields);
-            client_origin(&head.fields, &connection, &trusted, |_| false).client.to_string()
+            client_origin(&head.fields, &connection, |_| false).client.to_string()
         };
         const NAMED: (&str, &str) = ("cf-connecting-ip", "203.0.113.5");
         const CHAIN: (&str, &str) = ("x-forwarded-for", "198.51.100.1");
@@ -193,9 +192,8 @@ mod tests {
         let local = |peer: &str, trusted: &str, fields: &[(&str, &str)]| {
             let trusted = TrustedProxies::parse(trusted).expect("valid");
             let peer: IpAddr = peer.parse().expect("valid");
-            let trusts = trusted.contains(peer);
-            let connection = ClientConnection::new((peer, 5000).into(), trusts);
-            client_origin(&RequestHead::of_test("GET", "/", fields).fields, &connection, &trusted, |_| false).local
+            let connection = ClientConnection::new((peer, 5000).into(), samples::listener_trusting(trusted));
+            client_origin(&RequestHead::of_test("GET", "/", fields).fields, &connection, |_| false).local
         };
         assert!(local("192.168.1.5", "", &[]) && local("::1", "", &[]) && local("192.168.1.5", "lan", &[]));
         assert!(!local("203.0.113.5", "", &[]) && !local("100.64.0.1", "", &[]));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use gangway_model::{Geography, Reputation, RequestView, Route, TlsMode, TlsVersion, https_redirect};
+use gangway_model::{Geography, ListenerScope, Reputation, RequestView, Route, TlsMode, TlsVersion, https_redirect};
 use gangway_tls::Store;
 
 use crate::downstream::connection::ClientConnection;
@@ -37,8 +37,9 @@ pub(crate) struct InForce<'a> {
     pub(crate) geography: &'a dyn Geography,
     /// Tells which clients are banned; none where nobody does.
     pub(crate) reputation: Option<&'a dyn Reputation>,
-    /// Maps the port of plain HTTP that the client named to the port of https. Called for redirections only.
-    pub(crate) https_port: &'a dyn Fn(Option<u16>) -> u16,
+    /// Maps the port of plain HTTP that the client named to the port of https at a listener of the scope. Called for
+    /// redirections only.
+    pub(crate) https_port: &'a dyn Fn(&ListenerScope, Option<u16>) -> u16,
 }
 
 /// What happens to a request.
@@ -78,7 +79,7 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
         return RequestDecision::Reply(reply);
     }
     let Some(table) = in_force.table else { return RequestDecision::NotReady };
-    let view = request.admission.view(request.head);
+    let view = request.admission.view(request.head, request.connection.arrival());
     let Some(found) = table.find(&view) else { return RequestDecision::NoRoute };
     if is_misdirected(table, &view, &found.route.route, request.connection) {
         return RequestDecision::Reply(FailureReply::new(Reason::Misdirected).into());
@@ -144,7 +145,7 @@ fn listener_rules(route: &Route, host: &str, request: Incoming<'_>, in_force: &I
         return Err(FailureReply::new(Reason::RouteClosed).with_detail(detail).into());
     }
     if listener.https_redirect && !is_secure {
-        redirect_to_https(host, request, in_force)?;
+        redirect_to_https(host, &listener.scope, request, in_force)?;
     }
     if !is_held_to(route, request.connection) {
         return Err(FailureReply::new(Reason::Misdirected).into());
@@ -154,10 +155,15 @@ fn listener_rules(route: &Route, host: &str, request: Incoming<'_>, in_force: &I
 
 /// Redirects plain HTTP to https, unless the host's certificate has not come yet: browsers would show a warning
 /// instead of the application.
-fn redirect_to_https(host: &str, request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
+fn redirect_to_https(
+    host: &str,
+    scope: &ListenerScope,
+    request: Incoming<'_>,
+    in_force: &InForce<'_>,
+) -> Result<(), LocalReply> {
     let port = request.admission.port;
     if !(in_force.is_placeheld)(host) {
-        let https = (in_force.https_port)(port);
+        let https = (in_force.https_port)(scope, port);
         return Err(LocalReply::redirect(308, https_redirect(host, https, &request.head.target)));
     }
     match in_force.plain_fallback {
@@ -228,7 +234,7 @@ mod tests {
             plain_fallback: PlainFallback::Serve,
             geography: &NoGeography,
             reputation: None,
-            https_port: &|named| if named == Some(8080) { 8443 } else { 443 },
+            https_port: &|_, named| if named == Some(8080) { 8443 } else { 443 },
         };
         decide(Incoming { head, connection, admission: &admission }, &in_force)
     }

@@ -112,16 +112,21 @@ mod tests {
     use super::*;
     use crate::message::request_head::RequestHead;
     use crate::request::client_origin::client_origin;
+    use crate::samples;
     use crate::trusted_proxies::TrustedProxies;
 
-    fn connection(trusted: bool) -> ClientConnection {
-        ClientConnection::new("192.0.2.7:5000".parse().expect("valid"), trusted)
+    /// A connection from this address to a listener that trusts these proxies.
+    fn connection(peer: &str, trusted: &str) -> ClientConnection {
+        let proxies = TrustedProxies::parse(trusted).expect("valid");
+        ClientConnection::new(
+            (peer.parse::<IpAddr>().expect("valid"), 5000).into(),
+            samples::listener_trusting(proxies),
+        )
     }
 
     /// The fields for the endpoint.
-    fn told(sent: &Fields, connection: &ClientConnection, trusted: &str, port: Option<u16>) -> Fields {
-        let trusted = TrustedProxies::parse(trusted).expect("valid");
-        let origin = client_origin(sent, connection, &trusted, |_| false);
+    fn told(sent: &Fields, connection: &ClientConnection, port: Option<u16>) -> Fields {
+        let origin = client_origin(sent, connection, |_| false);
         let facts = ForwardingFacts { connection, origin, port, public_https_port: None, prefix: "" };
         let mut fields = Fields::default();
         fields.extend_from(sent, |field| is_for_endpoint(field.kind));
@@ -129,8 +134,8 @@ mod tests {
         fields
     }
 
-    fn passed_on(sent: &[(&str, &str)], connection: &ClientConnection, trusted: &str) -> Fields {
-        told(&RequestHead::of_test("GET", "/", sent).fields, connection, trusted, None)
+    fn passed_on(sent: &[(&str, &str)], connection: &ClientConnection) -> Fields {
+        told(&RequestHead::of_test("GET", "/", sent).fields, connection, None)
     }
 
     fn text<'f>(fields: &'f Fields, name: &'f str) -> Option<&'f str> {
@@ -170,7 +175,7 @@ mod tests {
             ("ssl-client-verify", "SUCCESS"),
         ];
         assert_eq!(
-            sorted(&passed_on(&spoofs, &connection(false), "")),
+            sorted(&passed_on(&spoofs, &connection("192.0.2.7", ""))),
             [
                 "host=a:8080",
                 "x-forwarded-for=192.0.2.7",
@@ -199,7 +204,7 @@ mod tests {
             ("Upgrade", "h2c"),
             ("Expect", "100-continue"),
         ];
-        let fields = passed_on(&sent, &connection(false), "");
+        let fields = passed_on(&sent, &connection("192.0.2.7", ""));
         let left: Vec<String> = sorted(&fields).into_iter().filter(|line| !line.starts_with("x-forwarded")).collect();
         assert_eq!(left, ["content-length=3", "expect=100-continue", "host=a", "x-other=1", "x-real-ip=192.0.2.7"]);
     }
@@ -213,7 +218,7 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "public.example"),
         ];
-        let fields = passed_on(&sent, &connection(true), "192.0.2.0/24");
+        let fields = passed_on(&sent, &connection("192.0.2.7", "192.0.2.0/24"));
         let field = |name| text(&fields, name);
         assert_eq!(field("x-forwarded-for"), Some("6.6.6.6, 203.0.113.5, 192.0.2.9, 192.0.2.7"));
         assert_eq!(field("x-real-ip"), Some("203.0.113.5"));
@@ -224,11 +229,11 @@ mod tests {
 
     #[test]
     fn an_application_is_told_the_client_that_cloudflare_names() {
-        let edge = ClientConnection::new("104.16.0.9:5000".parse().expect("valid"), true);
+        let edge = connection("104.16.0.9", "cloudflare");
         for chain in [&[][..], &[("x-forwarded-for", "9.9.9.9")], &[("x-forwarded-for", "9.9.9.9, 203.0.113.5")]] {
             let sent =
                 [&[("host", "a"), ("cf-connecting-ip", "203.0.113.5"), ("true-client-ip", "9.9.9.9")], chain].concat();
-            let fields = passed_on(&sent, &edge, "cloudflare");
+            let fields = passed_on(&sent, &edge);
             assert_eq!(text(&fields, "x-real-ip"), Some("203.0.113.5"));
             let told = text(&fields, "x-forwarded-for").expect("there");
             assert!(told.ends_with("203.0.113.5, 104.16.0.9"), "{told}");
@@ -239,7 +244,7 @@ mod tests {
     #[test]
     fn garbage_in_a_chain_ends_it() {
         let sent = [("host", "a"), ("x-forwarded-for", "203.0.113.5, lies, 192.0.2.9")];
-        let fields = passed_on(&sent, &connection(true), "192.0.2.0/24");
+        let fields = passed_on(&sent, &connection("192.0.2.7", "192.0.2.0/24"));
         assert_eq!(text(&fields, "x-real-ip"), Some("192.0.2.9"));
         assert_eq!(text(&fields, "x-forwarded-for"), Some("192.0.2.9, 192.0.2.7"));
     }
@@ -248,7 +253,7 @@ mod tests {
     fn a_believed_host_names_the_public_port_too() {
         let believed = |host: &str, port: &str| {
             let sent = [("host", "inside:8080"), ("x-forwarded-host", host), ("x-forwarded-port", port)];
-            let fields = passed_on(&sent, &connection(true), "192.0.2.0/24");
+            let fields = passed_on(&sent, &connection("192.0.2.7", "192.0.2.0/24"));
             ["x-forwarded-host", "x-forwarded-port"].map(|name| text(&fields, name).expect("there").to_owned())
         };
         assert_eq!(believed("shop.example:8443", "no"), ["shop.example:8443", "8443"]);
@@ -267,7 +272,7 @@ mod tests {
             for (name, value) in &values {
                 sent.push(name.as_bytes(), value.trim().as_bytes());
             }
-            let fields = told(&sent, &connection(trusts), "192.0.2.0/24", Some(8080));
+            let fields = told(&sent, &connection("192.0.2.7", if trusts { "192.0.2.0/24" } else { "" }), Some(8080));
             for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"] {
                 proptest::prop_assert_eq!(fields.all_named(name.as_bytes()).count(), 1);
             }

@@ -76,7 +76,7 @@ fn bug() -> NextStep {
 
 fn origin(shared: &Shared, head: &RequestHead, connection: &ClientConnection) -> ClientOrigin {
     let is_gateway = |client| shared.whereabouts.load().is_gateway(client);
-    client_origin(&head.fields, connection, &shared.settings.trusted_proxies, is_gateway)
+    client_origin(&head.fields, connection, is_gateway)
 }
 
 fn decide_by_table(
@@ -95,7 +95,7 @@ fn decide_by_table(
         plain_fallback: shared.settings.plain_fallback,
         geography: &PublishedGeography(&shared.geography),
         reputation,
-        https_port: &|port| shared.https_port(port),
+        https_port: &|scope, port| shared.https_port(scope, &connection.listener, port),
     };
     match decide(request, &in_force) {
         RequestDecision::Serve(routed) => {
@@ -112,7 +112,12 @@ fn decide_by_table(
             shared.metrics.no_route();
             let reply = FailureReply::new(Reason::NoRoute);
             let detail = || {
-                why_no_route(&tables, &request.admission.view(head), &shared.compiled.load(), UnixTime::now().seconds())
+                why_no_route(
+                    &tables,
+                    &request.admission.view(head, connection.arrival()),
+                    &shared.compiled.load(),
+                    UnixTime::now().seconds(),
+                )
             };
             NextStep::Reply(match request.admission.origin.local {
                 true => reply.with_detail(detail()).into(),

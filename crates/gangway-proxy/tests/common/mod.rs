@@ -18,8 +18,8 @@ use gangway_model::{
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
 use gangway_proxy::{
     AccessLogFormat, AccessLogTarget, AppHints, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases, Limits,
-    LoginSources, Metrics, PageLibrary, PlainFallback, ProxySettings, Sources, Threading, TrustedProxies, UserLists,
-    Whereabouts,
+    ListenerSettings, LoginSources, Metrics, PageLibrary, PlainFallback, ProxySettings, Sources, Threading,
+    TrustedProxies, UserLists, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -64,8 +64,7 @@ impl Plane {
         gangway_tls::install_crypto_provider();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut settings = ProxySettings {
-            http: vec![loopback],
-            https: vec![loopback],
+            listeners: vec![ListenerSettings::http(vec![loopback]), ListenerSettings::https(vec![loopback])],
             passed: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             public_https_port: None,
@@ -192,11 +191,11 @@ impl Plane {
     }
 
     pub(crate) fn http(&self) -> Client {
-        Client::plain(self.plane.listening().http[0])
+        Client::plain(self.plane.listening().plain()[0])
     }
 
     pub(crate) fn https(&self) -> Client {
-        Client::tls(self.plane.listening().https[0], self.ca.root_pem()).expect("valid roots")
+        Client::tls(self.plane.listening().tls()[0], self.ca.root_pem()).expect("valid roots")
     }
 }
 

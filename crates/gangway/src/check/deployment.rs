@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gangway_compose::{ComposeSnapshot, Environment, FileSpan, Input, Loader, Project, SourceDiagnostic, service_sets};
 use gangway_diagnostic::{Code, Diagnostic, Severity, codes};
-use gangway_model::{Settings, compile};
+use gangway_model::{HTTP, HTTPS, KnownListener, Settings, compile};
 
 use super::config_file::{self, CheckedConfig};
 use super::gangway_service::{self, GangwayService, ServiceSettings};
@@ -56,7 +56,10 @@ impl Deployment {
         settings.has_crowdsec |= !are_all_settings_known;
         settings.has_appsec |= !are_all_settings_known;
         found.extend(other_proxies::notes(loader.sources(), project));
-        let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings };
+        let is_named = |known: &KnownListener| ![HTTP, HTTPS].contains(&&*known.name);
+        let are_in_file = self.config.as_ref().is_some_and(|config| config.settings.listeners.iter().any(is_named));
+        let are_listeners_known = are_all_settings_known || are_in_file;
+        let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings, are_listeners_known };
         let Some(ComposeProject { project, environment, .. }) = &self.project else {
             return compiler.compile(&ComposeSnapshot::new(project), |_| true, found);
         };
@@ -95,6 +98,8 @@ struct OfflineCompiler<'c, 'f> {
     loader: &'c Loader<'f>,
     config: Option<&'c CheckedConfig>,
     settings: Settings,
+    /// Otherwise there may be more listeners than are known here.
+    are_listeners_known: bool,
 }
 
 impl OfflineCompiler<'_, '_> {
@@ -106,6 +111,7 @@ impl OfflineCompiler<'_, '_> {
         found: &mut Vec<SourceDiagnostic>,
     ) -> RouteList {
         let compiled = compile(&compose.snapshot, &self.settings);
+        let counts = |code| counts(code) && (self.are_listeners_known || code != codes::LISTENER_UNKNOWN);
         if let Some(start) = self.start() {
             let diagnostics = compiled.diagnostics.iter().filter(|diagnostic| counts(diagnostic.code));
             let diagnostics: Vec<Diagnostic> = diagnostics.map(|found| self.as_far_as_files_tell(found)).collect();

@@ -81,6 +81,9 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
     if let Some(from) = &args.from {
         query += &format!("&from={}", encoded(from));
     }
+    if let Some(listener) = &args.listener {
+        query += &format!("&listener={}", encoded(listener));
+    }
     for header in &args.headers {
         query += &format!("&header={}", encoded(header));
     }

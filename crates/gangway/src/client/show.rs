@@ -38,7 +38,10 @@ fn tone_of_state(state: &str) -> Tone {
 
 /// One row for each endpoint. The cells about the route are in the first row.
 fn route_rows(route: &api::RouteView) -> Vec<[String; 7]> {
-    let tls = if route.tls == "off" { "off".to_owned() } else { route.tls.clone() };
+    let tls = match route.listeners.as_slice() {
+        [] => route.tls.clone(),
+        listeners => format!("{} on {}", route.tls, listeners.join(", ")),
+    };
     let about = || [route.name.clone(), route.rule.clone(), tls.clone()];
     if route.closed || route.endpoints.is_empty() {
         let [name, rule, tls] = about();
@@ -111,8 +114,13 @@ pub(super) fn status(status: &api::StatusResponse, diagnostics: &api::Diagnostic
     };
     line("gangway", format!("{}, {}, since {}", status.version, status.phase, status.started));
     let listening = &status.listening;
-    line("http", listening.http.join(", "));
-    line("https", listening.https.join(", "));
+    for listener in &listening.listeners {
+        let by_name = match listener.name.as_str() {
+            "http" | "https" => String::new(),
+            _ => format!(" ({})", listener.protocol),
+        };
+        line(&listener.name, format!("{}{by_name}", listener.addresses.join(", ")));
+    }
     line("admin", listening.admin.clone());
     for engine in &status.engines {
         let version = engine.version.as_deref().unwrap_or("version unknown");
@@ -171,6 +179,9 @@ pub(super) fn explanation(explanation: &api::ExplainResponse) -> String {
         let _ = writeln!(text, "{name:14}{}", printable(value));
     };
     line("request", &format!("{} {} from {}", request.method, request.url, request.from));
+    if !["", "http", "https"].contains(&&*request.listener) {
+        line("listener", &request.listener);
+    }
     line("outcome", &explanation.outcome);
     if request.scheme == "https" {
         line("certificate", &certificate(explanation.certificate.as_ref()));

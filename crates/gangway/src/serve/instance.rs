@@ -1,22 +1,22 @@
 //! The running instance as the admin listener sees it. All answers come from published values.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gangway_admin::api::{CertificateView, ConfigFileView, EngineView, LatencyView, QuantilesView};
+use gangway_admin::api::{CertificateView, ConfigFileView, EngineView, LatencyView, ListenerView, QuantilesView};
 use gangway_admin::{CertificatesState, EndpointActivity, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_crowdsec::{Bouncer, Status};
 use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_model::{
-    ClientPlace, Compiled, CountryCode, EndpointKey, Geography, Judgement, Located, Middleware, OnDoubt, PublicPorts,
-    Reputation, RoutingTable, SkipRule,
+    ClientPlace, Compiled, CountryCode, EndpointKey, Geography, Judgement, ListenerProtocol, Located, Middleware,
+    OnDoubt, PublicPorts, Reputation, RoutingTable, SkipRule,
 };
-use gangway_proxy::{DataPlane, GeoDatabases, ListenAddresses, Whereabouts};
+use gangway_proxy::{BoundListener, DataPlane, GeoDatabases, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, UnixTime};
 use gangway_watcher::{EngineStatus, LatencySummary, Quantiles};
@@ -192,8 +192,20 @@ impl Instance for Running {
         if is_ready { InstancePhase::Serving } else { InstancePhase::Starting }
     }
 
-    fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
-        (self.listening.http.clone(), self.listening.https.clone())
+    fn listening(&self) -> Vec<ListenerView> {
+        let whereabouts = self.whereabouts.load();
+        let view = |listener: &BoundListener| ListenerView {
+            name: listener.name.to_string(),
+            protocol: match listener.protocol {
+                ListenerProtocol::Plain => "plain",
+                ListenerProtocol::Tls => "tls",
+                ListenerProtocol::Detected => "auto",
+            }
+            .to_owned(),
+            addresses: listener.addresses.iter().map(ToString::to_string).collect(),
+            port: listener.addresses.first().map(|address| whereabouts.public_port(address.port())),
+        };
+        self.listening.0.iter().map(view).collect()
     }
 
     fn public_ports(&self) -> PublicPorts {

@@ -11,6 +11,8 @@ use std::panic;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use gangway_model::{HTTP, HTTPS};
+use gangway_proxy::ListenAddresses;
 use prometheus::{IntCounter, Registry};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
@@ -134,6 +136,12 @@ impl Write for &LogQueue {
 /// Addresses as one field.
 pub(super) fn list(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Listeners besides `http` and `https`, as one field.
+pub(super) fn other_listeners(listening: &ListenAddresses) -> String {
+    let others = listening.0.iter().filter(|listener| ![HTTP, HTTPS].contains(&&*listener.name));
+    others.map(|listener| format!("{}={}", listener.name, list(&listener.addresses))).collect::<Vec<_>>().join(" ")
 }
 
 /// Why the log cannot start.

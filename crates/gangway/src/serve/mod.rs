@@ -21,6 +21,7 @@ mod oidc_sessions;
 mod open_files;
 mod part_settings;
 mod route_log;
+mod route_ports;
 mod serve_error;
 mod settings_log;
 mod shutdown;
@@ -43,7 +44,7 @@ use gangway_acme::storage::FolderStorage;
 use gangway_admin::{Admin, Sources};
 use gangway_certs::PlainHttp;
 use gangway_crowdsec::{Appsec, Bouncer};
-use gangway_model::OwnListeners;
+use gangway_model::{HTTP, HTTPS, OwnListeners};
 use gangway_proxy::{BackgroundTasks, ListenAddresses, LoginSources, Whereabouts};
 use gangway_tls::UnixTime;
 use prometheus::Registry;
@@ -55,6 +56,7 @@ use self::handover::{HandoverListener, HandoverSecret};
 use self::handover_loop::HandoverLoop;
 use self::instance::{Parts, Running};
 use self::log::Log;
+use self::route_ports::RoutePorts;
 use self::serve_error::ServeError;
 use self::signals::{Signal, Signals};
 use self::start_settings::StartSettings;
@@ -154,7 +156,7 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         geoip: settings.geoip.clone(),
         crowdsec: (settings.crowdsec.clone(), bouncer),
         appsec,
-        public_ports: public_ports(settings, &listening),
+        public_ports: route_ports(settings, &listening),
     };
     tasks::spawn(&supervisor, &channels, inputs);
 
@@ -285,8 +287,9 @@ async fn bind(
     sockets.extend(admin.socket().map(Arc::new));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        http = log::list(&listening.http),
-        https = log::list(&listening.https),
+        http = log::list(listening.of(HTTP)),
+        https = log::list(listening.of(HTTPS)),
+        others = Some(log::other_listeners(&listening)).filter(|others| !others.is_empty()),
         admin = %admin.address(),
         data = %settings.data.display(),
         "listening"
@@ -304,7 +307,7 @@ fn model_settings(start: &StartSettings, listening: &ListenAddresses, admin: &Ad
 }
 
 fn public_addresses(listening: &ListenAddresses) -> Vec<SocketAddr> {
-    listening.http.iter().chain(&listening.https).copied().collect()
+    listening.all().collect()
 }
 
 /// The ports that clients use, given the place of this process in the network.
@@ -314,6 +317,15 @@ fn public_ports(
 ) -> impl Fn(&Whereabouts) -> gangway_model::PublicPorts + Clone + Send + Sync + use<> {
     let (listening, https) = (listening.clone(), settings.public_https_port);
     move |whereabouts| whereabouts.public_ports(&listening, https)
+}
+
+/// The same, for each route by its listeners.
+fn route_ports(
+    settings: &ServeSettings,
+    listening: &ListenAddresses,
+) -> impl Fn(&Whereabouts) -> RoutePorts + Clone + Send + Sync + use<> {
+    let (listening, https) = (listening.clone(), settings.public_https_port);
+    move |whereabouts| RoutePorts::new(&listening, whereabouts, https)
 }
 
 /// The secret that instances with the same volume share.

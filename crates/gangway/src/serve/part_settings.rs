@@ -20,8 +20,7 @@ const DEFAULT_DOMAIN: &str = "localhost";
 pub(super) fn proxy(settings: &ServeSettings, passed: Vec<PassedSocket>) -> ProxySettings {
     let data = settings.data.clone();
     ProxySettings {
-        http: settings.http.clone(),
-        https: settings.https.clone(),
+        listeners: settings.listeners.clone(),
         passed,
         trusted_proxies: settings.trusted_proxies.clone(),
         public_https_port: settings.public_https_port,

@@ -17,6 +17,8 @@ use gangway_publish::{Generation, Reader};
 use gangway_tls::UnixTime;
 use tokio::time::{Instant, sleep_until};
 
+use super::route_ports::RoutePorts;
+
 /// The target of these lines. Their messages contain what the fields say, so the text format leaves the fields out.
 pub(super) const TARGET: &str = "gangway::served";
 
@@ -45,7 +47,7 @@ const WELL_TIME: Duration = Duration::from_secs(60);
 pub(super) async fn follow(
     mut compiled: Reader<Compiled>,
     mut whereabouts: Reader<Whereabouts>,
-    ports: impl Fn(&Whereabouts) -> PublicPorts,
+    ports: impl Fn(&Whereabouts) -> RoutePorts,
 ) -> Infallible {
     let mut log = RouteLog::default();
     let mut guess_at = None;
@@ -56,7 +58,7 @@ pub(super) async fn follow(
             let now = Instant::now();
             let guess_at = *guess_at.get_or_insert(now + PORTS_TIME);
             if place.is_known || guess_at <= now {
-                let lines = log.lines(&current, ports(&place), now, UnixTime::now().seconds());
+                let lines = log.lines(&current, &ports(&place), now, UnixTime::now().seconds());
                 LogLine::log_all(&lines, current.table.routes().len());
                 again = log.next_look;
             } else {
@@ -128,7 +130,7 @@ enum LogLine {
 
 impl RouteLog {
     /// The lines for this table. `epoch` is the moment `now` in seconds since the epoch.
-    fn lines(&mut self, compiled: &Compiled, ports: PublicPorts, now: Instant, epoch: i64) -> Vec<LogLine> {
+    fn lines(&mut self, compiled: &Compiled, ports: &RoutePorts, now: Instant, epoch: i64) -> Vec<LogLine> {
         self.next_look = None;
         let container_lines = self.container_lines(compiled, now, epoch);
         let mut lines = self.route_lines(compiled, ports, now);
@@ -137,7 +139,7 @@ impl RouteLog {
         lines
     }
 
-    fn route_lines(&mut self, compiled: &Compiled, ports: PublicPorts, now: Instant) -> Vec<LogLine> {
+    fn route_lines(&mut self, compiled: &Compiled, ports: &RoutePorts, now: Instant) -> Vec<LogLine> {
         let mut lines = Vec::new();
         let mut before = std::mem::take(&mut self.routes);
         let mut named: Option<HashMap<&str, &ContainerReport>> = None;
@@ -152,6 +154,7 @@ impl RouteLog {
                 continue;
             }
             let known = last.as_ref().and_then(|last| last.served.as_ref());
+            let ports = ports.of(&route.listener.scope);
             let served = ServedRoute::of(route, ports, known);
             if served.as_ref().map(ServedRoute::parts) == known.map(ServedRoute::parts) {
                 self.routes.extend(last.map(|last| (route.id.clone(), last)));

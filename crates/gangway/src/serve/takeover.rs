@@ -27,8 +27,7 @@ impl PassedSockets {
         if !sockets.is_empty() {
             return Ok(Self { sockets, predecessor: None });
         }
-        let addresses = settings.http.iter().chain(&settings.https).copied();
-        let predecessor = Predecessor::find(addresses, secret, consent(settings)).await;
+        let predecessor = Predecessor::find(settings.public_addresses(), secret, consent(settings)).await;
         let sockets = predecessor.iter().flat_map(|predecessor| &predecessor.sockets);
         let sockets = sockets.map(|socket| PassedSocket { socket: Arc::clone(socket), is_held: false }).collect();
         Ok(Self { sockets, predecessor })

@@ -20,6 +20,7 @@ use super::error_pages::ErrorPageOutputs;
 use super::geoip::GeoOutputs;
 use super::oidc::ProviderOutputs;
 use super::oidc_sessions::{self, SessionOutputs};
+use super::route_ports::RoutePorts;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
 use super::{app_hints, crowdsec, error_pages, geoip, oidc, route_log, settings_log};
@@ -55,7 +56,7 @@ pub(super) struct TaskInputs<P> {
 /// Starts every task except the admin listener, which must not answer before this instance serves.
 pub(super) fn spawn<P>(supervisor: &Supervisor, channels: &Channels, inputs: TaskInputs<P>)
 where
-    P: Fn(&Whereabouts) -> gangway_model::PublicPorts + Clone + Send + Sync + 'static,
+    P: Fn(&Whereabouts) -> RoutePorts + Clone + Send + Sync + 'static,
 {
     let TaskInputs {
         proxy,

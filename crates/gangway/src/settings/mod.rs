@@ -7,6 +7,7 @@
 mod environment;
 mod error;
 pub(crate) mod file;
+mod listeners;
 mod log_options;
 mod oidc_table;
 mod parse;
@@ -18,6 +19,7 @@ mod user_table;
 mod value;
 
 pub(crate) use self::environment::{EnvironmentLayer, read_environment};
+pub(crate) use self::listeners::ListenItem;
 pub(crate) use self::log_options::{LogFormat, LogLevel};
 pub(crate) use self::oidc_table::{OidcTable, Outside, read_file};
 pub(crate) use self::raw::{NOT_STARTED, ProcessLayer, RawSettings};

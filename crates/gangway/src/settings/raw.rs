@@ -6,6 +6,7 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::{FileRoute, MiddlewareTable};
 
 use super::file::{self, ConfigFile};
+use super::listeners::ListenerTable;
 use super::oidc_table::OidcTable;
 use super::schema::{CONFIG, Flag};
 use super::user_table::UserTable;
@@ -23,6 +24,7 @@ pub(crate) struct RawSettings {
     pub(crate) middlewares: Vec<MiddlewareTable>,
     pub(crate) users: Vec<UserTable>,
     pub(crate) oidc: Vec<OidcTable>,
+    pub(crate) listeners: Vec<ListenerTable>,
 }
 
 /// Flags and variables as they were when the process started; they cannot change while it runs.
@@ -49,6 +51,7 @@ impl ProcessLayer {
             middlewares: config.middlewares,
             users: config.users,
             oidc: config.oidc,
+            listeners: config.listeners,
         }
     }
 

@@ -16,9 +16,10 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::file::{ConfigReadError, parse, read};
+use super::listeners::ListenerTable;
 use super::oidc_table::OidcTable;
 use super::raw::{ProcessLayer, RawSettings};
-use super::schema::{FLAGS, Flag};
+use super::schema::{FLAGS, Flag, LISTEN};
 use super::serve_settings::{ServeSettings, undefined_defaults};
 use super::user_table::UserTable;
 use super::value::{Layer, SettingMessage};
@@ -41,6 +42,7 @@ pub(crate) struct ConfigReload {
     path: PathBuf,
     process: ProcessLayer,
     started_with: Layer,
+    listeners: Vec<ListenerTable>,
     settings: ServeSettings,
     docker: DockerEnvironment,
 }
@@ -54,8 +56,8 @@ impl ConfigReload {
         docker: &DockerEnvironment,
     ) -> Option<Self> {
         let path = raw.config_file.clone().filter(|path| path.is_file())?;
-        let (started_with, settings) = (raw.layer.clone(), settings.clone());
-        Some(Self { path, process: process.clone(), started_with, settings, docker: docker.clone() })
+        let (started_with, listeners, settings) = (raw.layer.clone(), raw.listeners.clone(), settings.clone());
+        Some(Self { path, process: process.clone(), started_with, listeners, settings, docker: docker.clone() })
     }
 }
 
@@ -222,6 +224,38 @@ impl ConfigReload {
                 Some(value) => value.diagnostic(flag, codes::RESTART_NEEDED, Severity::Warning, message),
                 None => self.removed(flag, message),
             });
+        }
+        found.extend(self.changed_listeners(raw));
+        found
+    }
+
+    /// A warning for each table of a listener that changed, came or went.
+    fn changed_listeners(&self, raw: &RawSettings) -> Vec<Diagnostic> {
+        let message = |name: &str, effect: String| SettingMessage {
+            message: format!("listener `{name}` changed in the config file and needs a restart"),
+            note: "not in force yet".into(),
+            help: "restart Gangway when it suits you".into(),
+            effect,
+        };
+        let mut found = Vec::new();
+        for table in &raw.listeners {
+            let name = &table.name.text;
+            let effect = match self.listeners.iter().find(|before| before.name.text == *name) {
+                Some(before) if before.says_the_same(table) => continue,
+                Some(_) => format!("until then `{name}` stays as it was"),
+                None => format!("until then there is no listener `{name}` of this table"),
+            };
+            let message = message(name, effect);
+            found.push(table.name.diagnostic(&LISTEN, codes::RESTART_NEEDED, Severity::Warning, message));
+        }
+        let is_gone = |before: &&ListenerTable| raw.listeners.iter().all(|table| table.name.text != before.name.text);
+        for before in self.listeners.iter().filter(is_gone) {
+            let name = &before.name.text;
+            let message = message(name, format!("until then `{name}` stays as it was"));
+            let diagnostic = self.removed(&LISTEN, message);
+            let key = format!("listeners.{name}").into();
+            let at = FilePosition { file: self.path.display().to_string().into(), line: 1, column: 1 };
+            found.push(Diagnostic { place: Place::ConfigFile { key: Some(key), at }, ..diagnostic });
         }
         found
     }

@@ -94,7 +94,8 @@ pub(crate) static HTTP: Flag = Flag {
     default: "[::]:80",
     count: Count::Many,
     help: "where plain HTTP is served",
-    more: "`[::]` is every address, IPv4 included. `:8080` and `8080` are short for `[::]:8080`.",
+    more: "`[::]` is every address, IPv4 included. `:8080` and `8080` are short for `[::]:8080`. `none` opens no such \
+           listener.",
 };
 
 pub(crate) static HTTPS: Flag = Flag {
@@ -103,6 +104,19 @@ pub(crate) static HTTPS: Flag = Flag {
     default: "[::]:443",
     count: Count::Many,
     help: "where HTTPS is served",
+    more: "`none` opens no such listener.",
+};
+
+pub(crate) static LISTEN: Flag = Flag {
+    name: "listen",
+    value: "NAME=ADDR,plain|tls|auto",
+    count: Count::Many,
+    help: "one more listener, to which routes can be restricted by its name",
+    more: "`plain` serves requests in clear, `tls` over TLS; with `auto` the first byte of a connection tells. Several values \
+           with one name are several addresses of one listener; in one text they are separated by spaces or semicolons. \
+           `--http` and `--https` are the listeners `http` and `https`. \
+           `[listeners.<name>]` tables of the config file say the same, and whose PROXY headers are read. Changes need a \
+           restart. See the guide [listeners](../guides/listeners.md).",
     ..PLAIN
 };
 
@@ -392,6 +406,7 @@ pub(crate) static ACCESS_LOG_FORMAT: Flag = Flag {
 pub(crate) static FLAGS: &[&Flag] = &[
     &HTTP,
     &HTTPS,
+    &LISTEN,
     &ADMIN,
     &TAKE_OVER,
     &DOCKER,

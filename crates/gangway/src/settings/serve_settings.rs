@@ -8,18 +8,19 @@ use std::time::Duration;
 use gangway_acme::{AcmeSettings, ChallengeKind};
 use gangway_certs::PlainHttp;
 use gangway_crowdsec::{AppsecSettings, LapiSettings};
-use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Selector};
-use gangway_proxy::{AccessLogFormat, AccessLogTarget, TrustedProxies};
+use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, KnownListener, MiddlewareTable, OwnListeners, Selector};
+use gangway_proxy::{AccessLogFormat, AccessLogTarget, ListenerSettings, TrustedProxies};
 use gangway_watcher::{DockerEnvironment, Engine};
 
 use super::error::{SettingError, SettingProblem, ValueError};
+use super::listeners::listeners;
 use super::log_options::{LogFormat, LogLevel};
 use super::parse::{acme, network, words};
 use super::raw::RawSettings;
 use super::schema::{
     ACCESS_LOG, ACCESS_LOG_FORMAT, ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, ADMIN,
     CROWDSEC_APPSEC_URL, CROWDSEC_KEY_FILE, CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DEFAULT_USE, DOCKER, DOMAIN,
-    EXPOSE, Flag, GEOIP, HTTP, HTTPS, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND,
+    EXPOSE, Flag, GEOIP, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND,
     PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
 };
 use super::value::{Layer, SettingOrigin, SettingValue};
@@ -27,8 +28,8 @@ use super::value::{Layer, SettingOrigin, SettingValue};
 /// All settings of `serve`, except the routes of the config file.
 #[derive(Clone, Debug)]
 pub(crate) struct ServeSettings {
-    pub(crate) http: Vec<SocketAddr>,
-    pub(crate) https: Vec<SocketAddr>,
+    /// Where clients of routes are served.
+    pub(crate) listeners: Vec<ListenerSettings>,
     pub(crate) admin: SocketAddr,
     /// Whether to take the place of another instance.
     pub(crate) take_over: bool,
@@ -90,7 +91,7 @@ impl ServeSettings {
             expose: self.expose,
             network,
             select: self.select.clone(),
-            listeners: gangway_model::Settings::default().listeners,
+            listeners: self.known_listeners(),
             traefik: None,
             file_routes,
             middlewares,
@@ -105,6 +106,19 @@ impl ServeSettings {
     }
 }
 
+impl ServeSettings {
+    /// The listeners as routes may name them.
+    fn known_listeners(&self) -> Vec<KnownListener> {
+        let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
+        self.listeners.iter().map(known).collect()
+    }
+
+    /// Where clients of routes are served.
+    pub(crate) fn public_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().flat_map(|listener| listener.addresses.iter().copied())
+    }
+}
+
 /// Reads one setting after the other and collects the errors.
 struct SettingsReader<'a> {
     raw: &'a RawSettings,
@@ -116,8 +130,7 @@ impl SettingsReader<'_> {
         let log_format = self.one(&LOG_FORMAT, words::log_format).unwrap_or_default();
         let (crowdsec, appsec) = self.crowdsec();
         ServeSettings {
-            http: self.many(&HTTP, network::address),
-            https: self.many(&HTTPS, network::address),
+            listeners: self.listeners(),
             admin: self.one(&ADMIN, network::address).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8420))),
             take_over: self.one(&TAKE_OVER, words::switch).unwrap_or_default(),
             docker: self.engines(docker),
@@ -149,6 +162,12 @@ impl SettingsReader<'_> {
                 LogFormat::Json => AccessLogFormat::Json,
             }),
         }
+    }
+
+    fn listeners(&mut self) -> Vec<ListenerSettings> {
+        let (listeners, errors) = listeners(self.raw);
+        self.errors.extend(errors);
+        listeners
     }
 
     fn acme(&mut self) -> AcmeSettings {
@@ -308,7 +327,7 @@ fn undefined_definition(name: &str, defined: &[MiddlewareTable]) -> ValueError {
 }
 
 /// The items of a list, separated by commas or white space.
-fn items(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(|char: char| char == ',' || char.is_whitespace()).filter(|item| !item.is_empty())
 }
 
@@ -319,6 +338,7 @@ mod tests {
     use gangway_diagnostic::Place;
 
     use super::*;
+    use crate::settings::schema::HTTP;
 
     fn settings(flags: &[(&'static Flag, &str)]) -> Result<(ServeSettings, Vec<SettingError>), Vec<SettingError>> {
         let mut raw = RawSettings::default();
@@ -343,11 +363,8 @@ mod tests {
     fn nothing_given_gives_the_promised_defaults() {
         let (settings, errors) = settings(&[]).expect("defaults are usable");
         assert!(errors.is_empty());
-        let listen = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(
-            (listen(&settings.http), listen(&settings.https)),
-            (vec!["[::]:80".into()], vec!["[::]:443".into()])
-        );
+        let listening: Vec<_> = settings.public_addresses().map(|address| address.to_string()).collect();
+        assert_eq!(listening, ["[::]:80", "[::]:443"]);
         assert_eq!((settings.admin.to_string().as_str(), settings.take_over), ("127.0.0.1:8420", false));
         assert_eq!(urls(&settings), ["unix:///var/run/docker.sock"]);
         assert_eq!((settings.data.to_str(), &*settings.domain), (Some("/data"), "localhost"));
@@ -372,7 +389,7 @@ mod tests {
     fn addresses_may_be_short() {
         let (settings, _) =
             settings(&[(&HTTP, "8080, :8081"), (&HTTP, "127.0.0.1:8082"), (&ADMIN, "localhost:1")]).expect("usable");
-        let shown: Vec<_> = settings.http.iter().map(ToString::to_string).collect();
+        let shown: Vec<_> = settings.listeners[0].addresses.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["[::]:8080", "[::]:8081", "127.0.0.1:8082"]);
         assert_eq!(settings.admin.to_string(), "127.0.0.1:1");
         assert_eq!(notes(&[(&HTTP, "::1")]), ["a port is missing"]);

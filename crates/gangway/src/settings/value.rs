@@ -21,6 +21,8 @@ pub(crate) enum SettingOrigin {
     /// An environment variable that is not Gangway's own, such as `DOCKER_HOST`.
     ForeignVariable(&'static str),
     File(FileSpot),
+    /// A key of a table of the config file.
+    Key(Place),
     Default,
 }
 
@@ -66,6 +68,7 @@ impl SettingValue {
                 let place = Place::ConfigFile { key: Some(name), at: spot.position.clone() };
                 (place, (spot.line.clone(), spot.span))
             }
+            SettingOrigin::Key(place) => (place.clone(), whole()),
             SettingOrigin::Flag | SettingOrigin::Default => (Place::Flag(name), whole()),
             SettingOrigin::Variable | SettingOrigin::ForeignVariable(_) => (Place::Variable(name), whole()),
         };
@@ -75,10 +78,11 @@ impl SettingValue {
 
     /// The name under which the user gave this value of `flag`: a flag, a variable or a key.
     pub(crate) fn name_of(&self, flag: &Flag) -> String {
-        match self.origin {
+        match &self.origin {
             SettingOrigin::Flag | SettingOrigin::Default => format!("--{}", flag.name),
             SettingOrigin::Variable => flag.variable(),
-            SettingOrigin::ForeignVariable(name) => name.to_owned(),
+            SettingOrigin::ForeignVariable(name) => (*name).to_owned(),
+            SettingOrigin::Key(place) => place.subject().unwrap_or(flag.name).to_owned(),
             SettingOrigin::File(_) => flag.name.to_owned(),
         }
     }

@@ -10,7 +10,7 @@ use gangway_watcher::{DockerEnvironment, LOCAL_SOCKET};
 use super::context::GangwayService;
 use super::service_settings::ServiceSettings;
 use crate::check::offline_settings::read_settings;
-use crate::settings::schema::{CONFIG, DOCKER, Flag, HTTP, HTTPS};
+use crate::settings::schema::{CONFIG, DOCKER};
 use crate::settings::{NOT_STARTED, ServeSettings};
 
 /// Adds the diagnostics about the service that a compose file alone allows.
@@ -40,14 +40,13 @@ fn ports_without_listener(
     settings: &ServeSettings,
 ) -> Vec<SourceDiagnostic> {
     let service = gangway.service;
-    let is_given = |flag: &Flag| given.raw.layer.contains(flag);
-    // The config file may say where to listen.
-    let may_be_elsewhere = is_given(&CONFIG) && !(is_given(&HTTP) && is_given(&HTTPS));
+    // The config file may open further listeners.
+    let may_be_elsewhere = given.raw.layer.contains(&CONFIG);
     if may_be_elsewhere || service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host") {
         return Vec::new();
     }
-    let addresses = settings.http.iter().chain(&settings.https).chain([&settings.admin]);
-    let listening: BTreeSet<u16> = addresses.map(std::net::SocketAddr::port).collect();
+    let addresses = settings.public_addresses().chain([settings.admin]);
+    let listening: BTreeSet<u16> = addresses.map(|address| address.port()).collect();
     let others = service.ports.iter().filter(|port| !listening.contains(&port.port));
     others.map(|port| port_without_listener(gangway, port, settings)).collect()
 }
@@ -58,13 +57,10 @@ fn port_without_listener(
     settings: &ServeSettings,
 ) -> SourceDiagnostic {
     let is_secure = |port: u16| port % 1000 == 443;
-    let (name, listeners) = if is_secure(*port) || published.is_some_and(is_secure) {
-        ("https", &settings.https)
-    } else {
-        ("http", &settings.http)
-    };
+    let name = if is_secure(*port) || published.is_some_and(is_secure) { "https" } else { "http" };
+    let listener = settings.listeners.iter().find(|listener| *listener.name == *name);
     let published = published.unwrap_or(*port);
-    let help = match listeners.first() {
+    let help = match listener.and_then(|listener| listener.addresses.first()) {
         Some(address) => {
             format!("write `{published}:{}`, or let Gangway listen there: `--{name} :{port}`", address.port())
         }

@@ -7,14 +7,14 @@ use clap::CommandFactory as _;
 use gangway_compose::{FileSpan, SourceDiagnostic, SpannedText};
 use gangway_diagnostic::codes::ARGUMENT_UNKNOWN;
 use gangway_diagnostic::{Diagnostic, nearest};
-use gangway_model::Expose;
+use gangway_model::{Expose, KnownListener};
 
 use super::context::GangwayService;
 use crate::cli::Cli;
 use crate::settings::schema::{
-    CONFIG, CROWDSEC_APPSEC_URL, CROWDSEC_URL, Count, DEFAULT_USE, DOMAIN, EXPOSE, Flag, GEOIP, NETWORK, flag,
+    CONFIG, CROWDSEC_APPSEC_URL, CROWDSEC_URL, Count, DEFAULT_USE, DOMAIN, EXPOSE, Flag, GEOIP, LISTEN, NETWORK, flag,
 };
-use crate::settings::{Layer, NOT_STARTED, RawSettings, SettingValue, read_environment};
+use crate::settings::{Layer, ListenItem, NOT_STARTED, RawSettings, SettingValue, read_environment};
 
 /// The settings that a service gives Gangway.
 pub(crate) struct ServiceSettings {
@@ -63,6 +63,11 @@ impl ServiceSettings {
         }
         if let Some(expose) = last(&EXPOSE) {
             settings.expose = if expose == "all" { Expose::All } else { Expose::Labelled };
+        }
+        for value in self.raw.layer.get(&LISTEN) {
+            let items = ListenItem::texts(&value.text).filter_map(|item| ListenItem::parse(item).ok());
+            let known = items.map(|ListenItem { name, protocol, .. }| KnownListener { name, protocol });
+            settings.listeners.extend(known);
         }
         if self.raw.layer.contains(&GEOIP) {
             settings.has_geoip = true;

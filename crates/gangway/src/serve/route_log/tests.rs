@@ -34,7 +34,7 @@ fn logged_with(ports: PublicPorts, log: &mut RouteLog, containers: &[Container],
         LogLine::Stopped { container, .. } => format!("{container} has stopped"),
         LogLine::Well { container } => format!("{container} is well"),
     };
-    log.lines(&compiled, ports, at, 0).into_iter().map(text).collect()
+    log.lines(&compiled, &ports.into(), at, 0).into_iter().map(text).collect()
 }
 
 #[test]
@@ -76,7 +76,7 @@ async fn no_line_is_logged_before_the_ports_in_it_are_known() {
     let (asked_tx, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let ports = move |place: &Whereabouts| {
         asked_tx.send((place.is_known, Instant::now())).expect("somebody listens");
-        PublicPorts::default()
+        RoutePorts::default()
     };
     let begun = Instant::now();
     tokio::spawn(follow(compiled, whereabouts, ports));
@@ -168,7 +168,7 @@ fn ten_thousand_routes_make_a_hundred_lines() {
         })
         .collect();
     let compiled = compile(&Snapshot { containers, ..Snapshot::default() }, &Settings::default());
-    let lines = RouteLog::default().lines(&compiled, PublicPorts::default(), Instant::now(), 0);
+    let lines = RouteLog::default().lines(&compiled, &RoutePorts::default(), Instant::now(), 0);
     assert_eq!(lines.len(), 10_000);
     assert_eq!(LogLine::shown(&lines), (&lines[..LINES_MAX], 10_000 - LINES_MAX));
 }

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::flatten::{flatten, scalar_texts};
 use super::source_text::SourceText;
+use crate::settings::listeners::ListenerTable;
 use crate::settings::oidc_table::OidcTable;
 use crate::settings::schema::{CONFIG, FLAGS, Flag};
 use crate::settings::user_table::UserTable;
@@ -26,6 +27,7 @@ pub(crate) struct ConfigFile {
     pub(crate) middlewares: Vec<MiddlewareTable>,
     pub(crate) users: Vec<UserTable>,
     pub(crate) oidc: Vec<OidcTable>,
+    pub(crate) listeners: Vec<ListenerTable>,
 }
 
 /// A kind of tables, each with a name: `[routes.<name>]`.
@@ -44,8 +46,10 @@ const USERS: TableKind = TableKind { key: "users", noun: "list of users" };
 
 const OIDC: TableKind = TableKind { key: "oidc", noun: "OpenID provider" };
 
+const LISTENERS: TableKind = TableKind { key: "listeners", noun: "listener" };
+
 /// Keys of the file that hold tables.
-const TABLE_KINDS: [TableKind; 4] = [ROUTES, MIDDLEWARES, USERS, OIDC];
+const TABLE_KINDS: [TableKind; 5] = [ROUTES, MIDDLEWARES, USERS, OIDC, LISTENERS];
 
 /// A named table, flattened to the keys of the label language.
 struct NamedTable {
@@ -103,6 +107,9 @@ impl FileParser<'_> {
             } else if name == OIDC.key {
                 let table = |NamedTable { name, keys, place }| OidcTable::new(name, keys, place);
                 config.oidc = self.tables(OIDC, value).map(table).collect();
+            } else if name == LISTENERS.key {
+                let table = |NamedTable { name, keys, place }| ListenerTable::new(&name, keys, place);
+                config.listeners = self.tables(LISTENERS, value).map(table).collect();
             } else if let Some(flag) = FLAGS.iter().find(|flag| flag.is_key() && flag.name == name) {
                 let values = self.global(flag, value);
                 config.globals.set(flag, values);
@@ -179,7 +186,7 @@ impl FileParser<'_> {
         let help = match nearest(name, known) {
             _ if name == CONFIG.name => "the file cannot name itself; take it out".to_owned(),
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "take it out; the keys are the names of the flags of `gangway serve`, `routes`, `middlewares`, `users` and `oidc`"
+            None => "take it out; the keys are the names of the flags of `gangway serve`, `routes`, `middlewares`, `users`, `oidc` and `listeners`"
                 .to_owned(),
         };
         let message = format!("unknown key `{name}`");
