@@ -25,6 +25,8 @@ pub(crate) struct ExplainQuery {
     has_scheme: bool,
     /// In the canonical form in which hosts are compared.
     pub(crate) host: String,
+    /// The port that the URL names.
+    pub(crate) port: Option<u16>,
     /// In the normalised form in which paths are compared.
     pub(crate) path: String,
     pub(crate) query: String,
@@ -60,10 +62,11 @@ impl ExplainQuery {
             }
         }
         let url = url.ok_or(("no `url` was given".to_owned(), "add one, such as `url=https://shop.example.org/`"))?;
-        let (secure, host, target) = parts(&url)?;
+        let (secure, host, port, target) = parts(&url)?;
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let (path, query) = (normalise(path).into_owned(), query.to_owned());
-        Ok(Self { secure, has_scheme: url.contains("://"), host, path, query, target, method, headers, from, listener })
+        let has_scheme = url.contains("://");
+        Ok(Self { secure, has_scheme, host, port, path, query, target, method, headers, from, listener })
     }
 
     /// Says on which of these listeners the request comes: the one that was asked about, or `http` or `https`, or the
@@ -106,8 +109,9 @@ impl ExplainQuery {
     }
 }
 
-/// Splits a URL: whether it is https, the host, and the path with the query as a client sends them.
-fn parts(url: &str) -> Result<(bool, String, String), (String, &'static str)> {
+/// Splits a URL: whether it is https, the host, the port that it names, and the path with the query as a client sends
+/// them.
+fn parts(url: &str) -> Result<(bool, String, Option<u16>, String), (String, &'static str)> {
     let wrong = |what: &str| (format!("`{url}` {what}"), "write a URL such as `https://shop.example.org/cart`");
     let (secure, rest) = match url.split_once("://") {
         Some(("https" | "wss", rest)) => (true, rest),
@@ -120,7 +124,9 @@ fn parts(url: &str) -> Result<(bool, String, String), (String, &'static str)> {
     let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let host = host_of(authority).ok_or_else(|| wrong("has no usable host"))?;
     let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-    Ok((secure, host, encoded(&target)))
+    // The colons of an IPv6 address stand in brackets.
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    Ok((secure, host, port, encoded(&target)))
 }
 
 fn host_of(authority: &str) -> Option<String> {

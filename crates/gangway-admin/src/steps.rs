@@ -98,6 +98,8 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &Kn
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::Hsts(_)
@@ -233,6 +235,8 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..) => return None,
     })
@@ -382,7 +386,9 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
         Middleware::StripPrefix(_)
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
-        | Middleware::Redirect { .. } => false,
+        | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_) => false,
     };
     let mut names: Vec<String> = Vec::new();
     for origin in origins.iter().filter(|origin| is_of(&origin.key)) {

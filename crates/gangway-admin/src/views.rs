@@ -91,6 +91,8 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::AddPrefix(prefix) => format!("add-prefix {prefix}"),
         Middleware::Rewrite { pattern, replacement } => format!("rewrite ~{} -> {replacement}", pattern.regex()),
         Middleware::Redirect { status, target } => format!("redirect {status} {target}"),
+        Middleware::UrlRedirect(redirect) => format!("redirect {redirect}"),
+        Middleware::PathChange(change) => format!("path: {change}"),
         Middleware::RequestHeader(name, value) => format!("request.header.{name} = {}", header(name.as_str(), value)),
         Middleware::ResponseHeader(name, value) => format!("response.header.{name} = {}", header(name.as_str(), value)),
         Middleware::BodyLimit(bytes) => format!("body-limit {bytes}"),

@@ -34,7 +34,7 @@ pub fn https_redirect(host: &str, port: u16, target: &str) -> String {
 }
 
 /// A path that names no host: browsers take `//` and `/\` at the beginning for the beginning of one.
-fn local(path: &str) -> String {
+pub(crate) fn local(path: &str) -> String {
     format!("/{}", path.trim_start_matches(['/', '\\']))
 }
 

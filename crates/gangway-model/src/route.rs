@@ -15,10 +15,12 @@ use crate::content_coding::ContentCoding;
 use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
 use crate::listener::{ListenerScope, Transport};
+use crate::path_change::PathChange;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
 use crate::reputation::OnDoubt;
 use crate::request_limit::RateLimit;
+use crate::url_redirect::UrlRedirect;
 use http::{HeaderName, HeaderValue};
 
 /// One route: what happens to a request that it takes. The conditions are in the table's index.
@@ -146,6 +148,11 @@ pub enum Middleware {
         /// With `{host}`, `{path}` and `{query}` still in it.
         target: RedirectTarget,
     },
+    /// Redirects requests whose URL changes by its rule; the others go on. It sees the path that the middlewares before it
+    /// leave.
+    UrlRedirect(Arc<UrlRedirect>),
+    /// Changes the path by its text, and tells the application.
+    PathChange(Arc<PathChange>),
     /// Sets a request header, or removes it where there is no value.
     RequestHeader(HeaderName, Option<HeaderValue>),
     /// Sets a response header, or removes it where there is no value; on our own answers too.
@@ -233,6 +240,8 @@ impl Middleware {
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -259,6 +268,8 @@ impl Middleware {
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -281,6 +292,8 @@ impl Middleware {
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -305,6 +318,8 @@ impl Middleware {
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -329,6 +344,8 @@ impl Middleware {
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -350,6 +367,8 @@ impl Middleware {
         match self {
             Self::Redirect { .. } => true,
             Self::StripPrefix(_)
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::RequestHeader(..)

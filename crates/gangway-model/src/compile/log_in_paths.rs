@@ -86,6 +86,8 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)

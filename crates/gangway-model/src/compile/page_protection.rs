@@ -44,6 +44,8 @@ fn is_protected(group: &RouteGroup<'_>) -> bool {
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)

@@ -136,6 +136,8 @@ fn middleware_text(middleware: &Middleware) -> String {
             format!("rewrite ~{} -> {}", printable(pattern.regex().as_str()), printable(replacement.as_str()))
         }
         Middleware::Redirect { status, target } => format!("redirect {status} {target}"),
+        Middleware::UrlRedirect(redirect) => format!("redirect {redirect}"),
+        Middleware::PathChange(change) => format!("path: {change}"),
         Middleware::RequestHeader(name, value) => header("request", name, value.as_ref()),
         Middleware::ResponseHeader(name, value) => header("response", name, value.as_ref()),
         Middleware::BodyLimit(bytes) => format!("bodies of at most {bytes} bytes"),

@@ -54,6 +54,8 @@ impl<'m> Guard<'m> {
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
             | Middleware::Redirect { .. }
+            | Middleware::UrlRedirect(_)
+            | Middleware::PathChange(_)
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
@@ -64,6 +66,11 @@ impl<'m> Guard<'m> {
             | Middleware::Cache(_) => None,
         }
     }
+}
+
+/// Whether a middleware acts at the gate.
+pub(crate) fn is_guard(middleware: &Middleware) -> bool {
+    Guard::of(middleware).is_some()
 }
 
 /// The guards of a route, in the order in which a request meets them.

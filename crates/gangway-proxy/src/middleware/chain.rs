@@ -3,45 +3,66 @@
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
 use gangway_model::target_change::Unconfined;
-use gangway_model::{ClientPlace, Geography, Judgement, Middleware, Reputation};
+use gangway_model::{ClientPlace, Geography, Judgement, Middleware, Reputation, RequestedUrl};
 
 use crate::access::gate::Passage;
+use crate::access::guard::is_guard;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::middleware::upstream_target::UpstreamTarget;
 use crate::middleware::{
-    add_prefix, address_filter, body_limit, crowdsec, headers, hsts, redirect, rewrite, secure_headers, strip_prefix,
+    add_prefix, address_filter, body_limit, crowdsec, headers, hsts, path_change, redirect, rewrite, secure_headers,
+    strip_prefix, url_redirect,
 };
 use crate::reply::local_reply::LocalReply;
 use crate::request::client_origin::{ClientOrigin, ClientScheme};
 
+/// A reply before an endpoint is chosen.
+#[derive(Debug)]
+pub(crate) struct EarlyReply {
+    pub(crate) reply: LocalReply,
+    /// Whether clients get it who were not let in: a redirection to https must come before a password is asked for.
+    pub(crate) is_before_gate: bool,
+}
+
 /// Runs before an endpoint is chosen. The first middleware that replies ends the chain. Otherwise the result is the
 /// bound on the request's body, if there is one.
 ///
-/// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched. `geography` is
-/// asked only by lists that name places, and `reputation` once. What needs a state or takes time happens later, at the gate.
+/// `host` is in the form in which hosts are compared, with the port that the client named, and `prefix` is the decoded
+/// path prefix that matched. `geography` is asked only by lists that name places, and `reputation` once. What needs a
+/// state or takes time happens later, at the gate.
 pub(crate) fn on_request(
     middlewares: &[Middleware],
     head: &RequestHead,
-    host: &str,
+    host: (&str, Option<u16>),
     origin: ClientOrigin,
     knowledge: (&dyn Geography, Option<&dyn Reputation>),
     prefix: &str,
-) -> Result<Option<u64>, LocalReply> {
+) -> Result<Option<u64>, EarlyReply> {
     let (geography, reputation) = knowledge;
-    let place = ClientPlace::new(origin.client, geography);
-    let judgement = reputation.map_or(Judgement::Unknown, |reputation| reputation.judge(&place));
+    let client = ClientPlace::new(origin.client, geography);
+    let judgement = reputation.map_or(Judgement::Unknown, |reputation| reputation.judge(&client));
     if let Some(reply) = crowdsec::on_every_request(&judgement, origin) {
-        return Err(reply);
+        return Err(EarlyReply { reply, is_before_gate: false });
     }
     let mut limit = None;
-    for middleware in middlewares {
+    for (place, middleware) in middlewares.iter().enumerate() {
         let reply = match middleware {
             Middleware::StripPrefix(_) if head.fields.has(FieldKind::Upgrade) => None,
             Middleware::StripPrefix(_) => strip_prefix::on_request(&head.method, &head.target, prefix),
-            Middleware::Redirect { status, target } => Some(redirect::on_request(*status, target, host, &head.target)),
-            Middleware::AddressFilter(filter) => address_filter::on_request(filter, origin, &place),
+            Middleware::Redirect { status, target } => {
+                Some(redirect::on_request(*status, target, host.0, &head.target))
+            }
+            Middleware::UrlRedirect(redirect) => {
+                // A path that cannot be changed is refused later, whatever the redirection would be.
+                upstream_target(&middlewares[..place], &head.target, prefix).ok().and_then(|target| {
+                    let asked =
+                        RequestedUrl { is_secure: origin.secure, host: host.0, port: host.1, target: &target.text };
+                    url_redirect::on_request(redirect, &head.method, &asked)
+                })
+            }
+            Middleware::AddressFilter(filter) => address_filter::on_request(filter, origin, &client),
             Middleware::Crowdsec(on_doubt) => crowdsec::on_request(*on_doubt, &judgement, origin),
             Middleware::BodyLimit(max) => {
                 limit = Some(*max);
@@ -49,6 +70,7 @@ pub(crate) fn on_request(
             }
             Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
+            | Middleware::PathChange(_)
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::Hsts(_)
@@ -62,7 +84,9 @@ pub(crate) fn on_request(
             | Middleware::Cache(_) => None,
         };
         if let Some(reply) = reply {
-            return Err(reply);
+            let is_redirect = matches!(middleware, Middleware::UrlRedirect(_));
+            let is_before_gate = is_redirect && !middlewares[..place].iter().any(is_guard);
+            return Err(EarlyReply { reply, is_before_gate });
         }
     }
     Ok(limit)
@@ -81,7 +105,9 @@ pub(crate) fn upstream_target<'a>(
             Middleware::StripPrefix(_) => strip_prefix::on_target(prefix, &mut target)?,
             Middleware::AddPrefix(added) => add_prefix::on_target(added, &mut target)?,
             Middleware::Rewrite { pattern, replacement } => rewrite::on_target(pattern, replacement, &mut target)?,
+            Middleware::PathChange(change) => path_change::on_target(change, &mut target)?,
             Middleware::Redirect { .. }
+            | Middleware::UrlRedirect(_)
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
@@ -111,6 +137,8 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
             | Middleware::Redirect { .. }
+            | Middleware::UrlRedirect(_)
+            | Middleware::PathChange(_)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::Hsts(_)
@@ -139,6 +167,8 @@ pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields:
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
             | Middleware::Redirect { .. }
+            | Middleware::UrlRedirect(_)
+            | Middleware::PathChange(_)
             | Middleware::RequestHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::AddressFilter(_)
@@ -166,7 +196,7 @@ mod tests {
     fn a_removed_prefix_is_told_and_one_that_does_not_begin_the_path_is_refused() {
         let chain = [Middleware::StripPrefix(vec!["/stash".into()])];
         let stripped = upstream_target(&chain, "/stash/a%2Fb//c?x=%20", "/stash").expect("it begins the path");
-        assert_eq!((&*stripped.text, stripped.removed_prefix), ("/a%2Fb//c?x=%20", "/stash"));
+        assert_eq!((&*stripped.text, &*stripped.removed_prefix), ("/a%2Fb//c?x=%20", "/stash"));
         assert_eq!(upstream_target(&chain, "/stashed", "/stash"), Err(Unconfined));
     }
 
@@ -249,7 +279,7 @@ mod tests {
         ] {
             let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
             let counting = Counting::default();
-            let result = on_request(&chain, &head, "a", ORIGIN, (&counting, None), "/");
+            let result = on_request(&chain, &head, ("a", None), ORIGIN, (&counting, None), "/");
             assert_eq!((result.is_ok(), counting.0.get()), (is_let_in, asked), "{chain:?}");
         }
     }
@@ -286,7 +316,7 @@ mod tests {
             let reputation = Always(judgement.clone());
             let found = [&plain, &open, &closed].map(|chain| {
                 let knowledge: (&dyn Geography, Option<&dyn Reputation>) = (&NoGeography, Some(&reputation));
-                let reply = on_request(chain, &head, "a", origin, knowledge, "/").err()?;
+                let reply = on_request(chain, &head, ("a", None), origin, knowledge, "/").err()?.reply;
                 reply.reason().map(crate::reply::reason::Reason::token)
             });
             assert_eq!(found, expected, "{judgement:?} {origin:?}");
@@ -299,7 +329,7 @@ mod tests {
         let is_redirected = |method: &str, fields: &[(&str, &str)]| {
             let fields = [&[("host", "a")], fields].concat();
             let head = RequestHead::of_test(method, "/stash?x", &fields);
-            on_request(&chain, &head, "a", ORIGIN, (&NoGeography, None), "/stash").is_err()
+            on_request(&chain, &head, ("a", None), ORIGIN, (&NoGeography, None), "/stash").is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

@@ -93,9 +93,13 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
     }
     routed.is_at_gate = true;
     let (head, origin, knowledge) = (request.head, request.admission.origin, (in_force.geography, in_force.reputation));
-    match chain::on_request(&route.middlewares, head, view.host, origin, knowledge, &routed.prefix) {
+    let host = (view.host, request.admission.port);
+    match chain::on_request(&route.middlewares, head, host, origin, knowledge, &routed.prefix) {
         Ok(body_limit) => routed.body_limit = body_limit,
-        Err(reply) => return RequestDecision::ReplyFor(routed, reply),
+        Err(early) => {
+            routed.is_at_gate = !early.is_before_gate;
+            return RequestDecision::ReplyFor(routed, early.reply);
+        }
     }
     if !routed.active.ready.is_empty() {
         return RequestDecision::Serve(routed);

@@ -53,9 +53,12 @@ pub(crate) fn prepare<'h>(
         origin: admission.origin,
         port: admission.port,
         public_https_port,
-        prefix: target.removed_prefix,
+        prefix: &target.removed_prefix,
     };
     forwarding::tell(&facts, &head.fields, fields);
+    if let Some(path) = &target.replaced_path {
+        fields.set(b"X-Replaced-Path", path.as_bytes());
+    }
     chain::on_upstream_fields(&route.middlewares, routing.passage, fields);
     if routed.is_upgrade {
         if let Some(protocol) = head.fields.get(FieldKind::Upgrade) {

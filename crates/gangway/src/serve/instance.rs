@@ -369,6 +369,8 @@ fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)

@@ -306,6 +306,8 @@ impl ServedRoute {
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
+            | Middleware::UrlRedirect(_)
+            | Middleware::PathChange(_)
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
