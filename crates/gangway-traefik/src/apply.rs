@@ -38,18 +38,8 @@ const ON_BY_DEFAULT: &[&str] = &[
     "metrics.prometheus.addServicesLabels",
 ];
 
-/// Puts every entry in force, in a fixed order.
+/// Puts every entry in force, in the order given.
 pub(crate) fn apply(entries: &[Entry]) -> Applied {
-    let mut entries: Vec<&Entry> = entries.iter().collect();
-    // A variable `…_10_…` comes behind `…_2_…`. The order of names without positions stays as it is.
-    let position = |segment: &str| segment.strip_prefix('[')?.strip_suffix(']')?.parse::<usize>().ok();
-    entries.sort_by(|one, other| {
-        let differing = one.path.iter().zip(&other.path).find(|(one, other)| !one.eq_ignore_ascii_case(other));
-        match differing.map(|(one, other)| (position(one), position(other))) {
-            Some((Some(one), Some(other))) => one.cmp(&other),
-            Some(_) | None => std::cmp::Ordering::Equal,
-        }
-    });
     let mut applier = Applier::default();
     let off: Vec<&[Box<str>]> =
         entries.iter().filter(|entry| is_switched_off(entry)).map(|entry| &*entry.path).collect();

@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn positions_of_lists_are_segments() {
-        let split = |text| segments(text).iter().map(|segment| segment.to_string()).collect::<Vec<_>>();
+        let split = |text| segments(text).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(split("a.b[0].c"), ["a", "b", "[0]", "c"]);
         assert_eq!(split("a[0][1]"), ["a", "[0]", "[1]"]);
         assert_eq!(split("a[0"), ["a[0"]);

@@ -51,7 +51,7 @@ pub(crate) fn read_flags<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Fl
         let place = Place::Flag(written.clone());
         let value = match value {
             Some(value) => value,
-            // Alone, every flag means that it is on; what takes a text is told of it later.
+            // Alone, every flag means that it is on. A later step reports those that need a text.
             None => "true".to_owned(),
         };
         let repeated = flags.entries.iter_mut().find(|entry| is_same(&entry.path, &path));

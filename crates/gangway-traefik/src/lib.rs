@@ -21,6 +21,7 @@ mod files_on_disk;
 mod flags;
 mod later;
 mod model_settings;
+mod serve_flags;
 mod setting;
 mod sources;
 mod value;
@@ -34,5 +35,6 @@ pub use config::{
 };
 pub use dynamic::{DynamicFiles, DynamicFolder};
 pub use model_settings::model_settings;
+pub use serve_flags::serve_flags;
 pub use setting::Setting;
 pub use sources::{Source, StaticReading, is_command_line, read_static};

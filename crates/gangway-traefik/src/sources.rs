@@ -129,7 +129,7 @@ fn file_that_counts(
 
 /// One finding for all entries of a source that does not count.
 fn ignored(entries: &[Entry], counts: &str, file: &Path) -> Option<Diagnostic> {
-    // A variable that happens to begin with the prefix is nothing that anybody misses.
+    // A variable that only happens to begin with the prefix is not worth a word.
     let first = entries.iter().find(|entry| !matches!(look_up(&entry.path), Found::Unknown { .. }))?;
     let count = if file.as_os_str().is_empty() { counts.to_owned() } else { format!("{counts} `{}`", file.display()) };
     let others = match entries.len() {

@@ -26,8 +26,15 @@ pub(crate) fn read_variables<'a>(variables: impl IntoIterator<Item = (&'a str, &
             })
         })
         .collect();
-    entries.sort_by(|one, other| one.written.cmp(&other.written));
+    // The variable `…_10_…` comes behind `…_2_…`.
+    entries.sort_by_cached_key(|entry| entry.path.iter().map(|segment| order(segment)).collect::<Vec<_>>());
     entries
+}
+
+/// Positions come before names, by their numbers.
+fn order(segment: &str) -> Result<usize, Box<str>> {
+    let position = segment.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')?.parse().ok());
+    position.ok_or_else(|| segment.into())
 }
 
 fn segment(word: &str) -> Box<str> {
@@ -38,6 +45,13 @@ fn segment(word: &str) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_of_lists_are_in_the_order_of_their_numbers() {
+        let variables = ["10", "2", "0"].map(|number| (format!("TRAEFIK_A_{number}"), number));
+        let entries = read_variables(variables.iter().map(|(name, value)| (name.as_str(), *value)));
+        assert_eq!(entries.iter().map(Entry::text).collect::<Vec<_>>(), ["0", "2", "10"]);
+    }
 
     #[test]
     fn variables_are_options() {

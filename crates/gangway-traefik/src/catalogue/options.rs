@@ -1,6 +1,6 @@
 //! The table.
 
-use super::{Fate, Kind, StaticOption};
+use super::option::{Fate, Kind, StaticOption};
 use crate::setting::Setting as S;
 
 macro_rules! options {
