@@ -1,6 +1,6 @@
 //! Entries → the static configuration, with a finding for everything that is not in force.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, Place, Span, codes, nearest, printable};
@@ -67,6 +67,8 @@ struct Applier {
     in_force: BTreeSet<Box<str>>,
     without_effect: BTreeSet<Box<str>>,
     diagnostics: Vec<Diagnostic>,
+    /// Where each entry point is first named.
+    entry_points: BTreeMap<ListenerName, Place>,
     /// What refers to other parts, until all of them are known.
     redirections: Vec<(ListenerName, Place)>,
     resolvers_asked: Vec<(ListenerName, Place)>,
@@ -84,6 +86,11 @@ impl Applier {
             Found::Section => return self.section(entry),
             Found::Unknown { segment, nearest } => return self.unknown(entry, segment, nearest.as_deref()),
         };
+        if option.path.starts_with("entryPoints.")
+            && let Some(name) = names.first().and_then(|name| ListenerName::parse(name))
+        {
+            self.entry_points.entry(name).or_insert_with(|| entry.key_place.clone());
+        }
         let setting = match option.fate {
             Fate::InForce(setting) => setting,
             Fate::WithoutEffect(instead) => return self.idle(entry, option, instead),
@@ -359,6 +366,9 @@ impl Applier {
 
     fn finish(mut self) -> Applied {
         self.config.complete();
+        for (name, place) in std::mem::take(&mut self.entry_points) {
+            self.check_address(&name, place);
+        }
         for (name, place) in std::mem::take(&mut self.redirections) {
             self.check_redirection(&name, place);
         }
@@ -367,6 +377,25 @@ impl Applier {
         }
         let Self { config, in_force, without_effect, diagnostics, .. } = self;
         Applied { config, in_force: in_force.len(), without_effect: without_effect.len(), diagnostics }
+    }
+
+    /// An entry point at which nothing listens gives a finding, whatever the reason.
+    fn check_address(&mut self, name: &ListenerName, place: Place) {
+        let (code, message, help) = match self.config.entry_points.get(name).map(|config| config.address) {
+            Some(Some(address)) if address.is_udp => (
+                codes::TRAEFIK_OPTION_WITHOUT_EFFECT,
+                format!("entry point `{name}` takes UDP, which is not served yet"),
+                "take it out once you stay with Gangway".to_owned(),
+            ),
+            Some(Some(_)) => return,
+            Some(None) | None => (
+                codes::TRAEFIK_VALUE_UNUSABLE,
+                format!("entry point `{name}` has no address"),
+                format!("write `:80`, or another address, at `entryPoints.{name}.address`"),
+            ),
+        };
+        let diagnostic = Diagnostic::warning(code, place, message).with_help(help);
+        self.diagnostics.push(diagnostic.with_effect("nothing is served at this entry point"));
     }
 
     fn check_redirection(&mut self, name: &ListenerName, place: Place) {
