@@ -11,7 +11,7 @@ use crate::config::{
     AccessLogFormat, DockerProvider, EntryPointAddress, EntryPointConfig, FieldMode, FileProvider, LogFormat, LogLevel,
     Resolver, Secret, StaticConfig,
 };
-use crate::entry::{Entry, EntryValue};
+use crate::entry::{Entry, EntryValue, segments};
 use crate::later::meanwhile;
 use crate::setting::Setting;
 use crate::value::{boolean, duration, items};
@@ -37,6 +37,12 @@ const ON_BY_DEFAULT: &[&str] = &[
     "metrics.prometheus.addEntryPointsLabels",
     "metrics.prometheus.addServicesLabels",
 ];
+
+/// What happens where it cannot be told whether containers are exposed by default.
+const ONLY_ENABLED: &str = "only containers with `traefik.enable=true` are served";
+
+/// The name of a middleware that nobody defines.
+const UNREADABLE: &str = "unreadable@internal";
 
 /// Puts every entry in force, in the order given.
 pub(crate) fn apply(entries: &[Entry]) -> Applied {
@@ -134,13 +140,29 @@ impl Applier {
             None => "take it out; it is no option of Traefik 3".to_owned(),
         };
         self.without_effect.insert(entry.written.clone());
+        let effect = self.protect_instead(nearest).unwrap_or("it is left out; Traefik would not start");
         let message = format!("unknown option `{}`", printable(&entry.written));
         self.diagnostics.push(
             Diagnostic::warning(codes::TRAEFIK_OPTION_UNKNOWN, entry.key_place.clone(), message)
                 .with_caret(&*entry.written, entry.segment_span(segment), "not an option")
                 .with_help(help)
-                .with_effect("it is left out; Traefik would not start"),
+                .with_effect(effect),
         );
+    }
+
+    /// Where an option that protects was surely meant, what it protects is closed.
+    fn protect_instead(&mut self, nearest: Option<&str>) -> Option<&'static str> {
+        let Found::Option { option, names } = look_up(&segments(nearest?)) else { return None };
+        if option.fate == Fate::InForce(Setting::DockerExposedByDefault) {
+            self.docker().exposed_by_default = false;
+            return Some(ONLY_ENABLED);
+        }
+        if option.fate == Fate::InForce(Setting::EntryPointMiddlewares) {
+            // A middleware that does not exist closes every router of the entry point.
+            self.entry_point(names.first()?).ok()?.1.middlewares.push(UNREADABLE.into());
+            return Some("every router of the entry point is closed; Traefik would not start");
+        }
+        None
     }
 
     fn idle(&mut self, entry: &Entry, option: &'static StaticOption, instead: &str) {
@@ -174,7 +196,13 @@ impl Applier {
         };
         let diagnostic =
             if shown.is_empty() { diagnostic } else { diagnostic.with_caret(shown, Span::of(shown), "does not fit") };
-        self.diagnostics.push(diagnostic.with_help(help).with_effect("the option is left out"));
+        let effect = if option.fate == Fate::InForce(Setting::DockerExposedByDefault) {
+            self.docker().exposed_by_default = false;
+            ONLY_ENABLED
+        } else {
+            "the option is left out"
+        };
+        self.diagnostics.push(diagnostic.with_help(help).with_effect(effect));
     }
 
     fn put_in_force(&mut self, setting: Setting, names: &[Box<str>], entry: &Entry, kind: Kind) -> Result {

@@ -77,7 +77,7 @@ fn is_same(one: &[Box<str>], other: &[Box<str>]) -> bool {
 }
 
 fn not_a_flag(argument: &str) -> Diagnostic {
-    let shown = printable(argument).to_string();
+    let shown = printable(argument);
     let message = format!("`{shown}` is no flag");
     Diagnostic::warning(codes::TRAEFIK_OPTION_UNKNOWN, Place::Flag(shown.as_str().into()), message)
         .with_help("flags begin with `--`; does a value with spaces lack its quotes?")

@@ -108,6 +108,16 @@ fn what_the_dialect_needs_follows_from_it() {
     assert!(!settings.exposed_by_default);
 }
 
+#[test]
+fn a_misspelt_option_that_protects_closes_what_it_protects() {
+    let read = |flag: &str| read_static(&[flag.to_owned()], &[], &[]).config;
+    for flag in ["--providers.docker.exposeByDefault=false", "--providers.docker.exposedByDefault=maybe"] {
+        assert!(!read(flag).docker.unwrap().exposed_by_default, "{flag}");
+    }
+    let config = read("--entrypoints.web.http.middleware=auth@file");
+    assert_eq!(config.entry_points.values().next().unwrap().middlewares, [Box::from("unreadable@internal")]);
+}
+
 proptest! {
     #[test]
     fn nothing_written_in_flags_panics(
