@@ -11,6 +11,7 @@ mod reference;
 mod rule;
 mod tls;
 mod traefik;
+mod traefik_static;
 
 pub use self::configuration::*;
 pub use self::conflict::*;
@@ -20,6 +21,7 @@ pub use self::reference::*;
 pub use self::rule::*;
 pub use self::tls::*;
 pub use self::traefik::*;
+pub use self::traefik_static::*;
 use crate::code::{Code, CodeDescription};
 
 /// The codes of one hundred, ascending.
@@ -41,6 +43,11 @@ pub const GROUPS: &[CodeGroup] = &[
     CodeGroup { hundred: 3, subject: "conflicts between routes", codes: CONFLICT_CODES },
     CodeGroup { hundred: 4, subject: "networks, addresses, ports and health", codes: NETWORK_CODES },
     CodeGroup { hundred: 5, subject: "TLS and certificates", codes: TLS_CODES },
+    CodeGroup {
+        hundred: 6,
+        subject: "Traefik's static configuration and the files of its file provider",
+        codes: TRAEFIK_STATIC_CODES,
+    },
     CodeGroup { hundred: 7, subject: "Traefik's labels and files", codes: TRAEFIK_CODES },
     CodeGroup {
         hundred: 9,

@@ -3,6 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
+use gangway_diagnostic::Span;
+
 /// Why a template cannot be read, or gives no text. `Display` is one clause, lower case, without a full stop.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TemplateError {
@@ -18,7 +20,8 @@ pub struct TemplateError {
 
 impl TemplateError {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { offset: span.start, len: span.len(), message: message.into(), help: help.into() }
+        let Span { start, end } = span.into();
+        Self { offset: start, len: end - start, message: message.into(), help: help.into() }
     }
 
     /// The bytes of the template that are meant.

@@ -199,7 +199,7 @@ impl Call<'_> {
         match (&arguments[0], &arguments[1]) {
             // A map of texts gives an empty one where it lacks a key.
             (Value::Labels(labels), Value::Text(key)) => {
-                Ok(Value::Text(labels.get(key.as_str()).map(|value| value.to_string()).unwrap_or_default()))
+                Ok(Value::Text(labels.get(key.as_str()).map(ToString::to_string).unwrap_or_default()))
             }
             (Value::List(items), Value::Number(position)) => usize::try_from(*position)
                 .ok()

@@ -1,3 +1,5 @@
+//! What templates give, what is wrong with them, and how much they may take.
+
 use std::collections::BTreeMap;
 
 use super::{GoTemplate, OUTPUT_LEN_MAX, TemplateContainer, TemplateData, TemplateError};

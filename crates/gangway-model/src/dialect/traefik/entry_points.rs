@@ -13,7 +13,7 @@ use crate::matcher::Matcher;
 use crate::route::{ListenerOptions, Middleware, TlsMode};
 use crate::settings::{EntryPoint, EntryPointRedirection, EntryPointTls, TraefikSettings};
 use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
-use crate::url_redirect::{RedirectedUrl, UrlRedirect};
+use crate::url_redirect::{UrlChange, UrlRedirect};
 
 /// The entry points of a router that say the same to it.
 pub(super) struct Served<'s> {
@@ -59,8 +59,8 @@ pub(super) fn of_router<'s>(
 /// The route that redirects what comes to an entry point, if it redirects.
 pub(super) fn redirection<'s>(entry_point: &'s EntryPoint) -> Option<RouteSpec<'s>> {
     let EntryPointRedirection { scheme, port, is_permanent, priority } = entry_point.redirection.as_ref()?;
-    let to = RedirectedUrl::Moved { scheme: scheme.clone(), port: Some(*port) };
-    let redirect = UrlRedirect { to, is_permanent: *is_permanent };
+    let change = UrlChange::Scheme { scheme: scheme.clone(), port: Some(*port) };
+    let redirect = UrlRedirect { change, is_permanent: *is_permanent };
     let matcher = Matcher::from_lists(Vec::new(), Vec::new(), &mut Vec::new())?;
     let middlewares = entry_point.middlewares.iter().map(|middleware| {
         let name = Provider::File.referred(middleware);

@@ -6,8 +6,9 @@ use super::super::tree::Options;
 use super::super::values;
 use super::Reading;
 use super::paths::expression;
+use crate::replacement::Replacement;
 use crate::route::Middleware;
-use crate::url_redirect::{RedirectedUrl, UrlRedirect};
+use crate::url_redirect::{UrlChange, UrlRedirect};
 
 pub(super) fn redirect_regex<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let is_permanent = reading.problems.read(options, "permanent", values::boolean).unwrap_or(false);
@@ -16,12 +17,9 @@ pub(super) fn redirect_regex<'s>(options: &Options<'_, 's>, reading: &mut Readin
         return Vec::new();
     };
     let Some(pattern) = expression(regex, regex.value.trim(), reading) else { return Vec::new() };
-    let replacement = replacement.value.trim();
-    if replacement.chars().any(char::is_control) {
-        reading.problems.add(regex, values::invalid("the replacement has a control character", "remove it"));
-    }
-    let to = RedirectedUrl::Replaced { pattern, replacement: replacement.into() };
-    vec![Middleware::UrlRedirect(Arc::new(UrlRedirect { to, is_permanent }))]
+    let replacement = Replacement::parse_go(replacement.value.trim(), pattern.regex());
+    let change = UrlChange::Matches { pattern, replacement };
+    vec![Middleware::UrlRedirect(Arc::new(UrlRedirect { change, is_permanent }))]
 }
 
 pub(super) fn redirect_scheme<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
@@ -30,13 +28,12 @@ pub(super) fn redirect_scheme<'s>(options: &Options<'_, 's>, reading: &mut Readi
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| values::invalid("not a port", "write a number from 1 to 65535")),
     });
-    let is_scheme = |text: &str| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-    };
-    let Some(scheme) = options.text("scheme").map(|mark| mark.value.trim()).filter(|scheme| is_scheme(scheme)) else {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let scheme = options.text("scheme").map(|mark| mark.value.trim());
+    let Some(scheme) = scheme.filter(|scheme| !scheme.is_empty() && scheme.bytes().all(is_fine)) else {
         reading.problems.add(options.node.first, values::invalid("no scheme", "add `scheme`, such as `https`"));
         return Vec::new();
     };
-    let to = RedirectedUrl::Moved { scheme: scheme.to_ascii_lowercase().into(), port: port.flatten() };
-    vec![Middleware::UrlRedirect(Arc::new(UrlRedirect { to, is_permanent }))]
+    let change = UrlChange::Scheme { scheme: scheme.to_ascii_lowercase().into(), port: port.flatten() };
+    vec![Middleware::UrlRedirect(Arc::new(UrlRedirect { change, is_permanent }))]
 }

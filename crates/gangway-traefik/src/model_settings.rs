@@ -1,0 +1,45 @@
+//! The static configuration → what the dialect of Traefik's labels needs of it.
+
+use gangway_model::{DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, TraefikSettings};
+
+use crate::config::{EntryPointConfig, Redirection, StaticConfig};
+
+/// The priority of a redirection where none is given: before all routers of users.
+const PRIORITY: i64 = i64::MAX - 1;
+
+/// What the dialect needs; `dynamic` is what the file provider has read.
+pub fn model_settings(config: &StaticConfig, dynamic: Vec<DynamicKey>) -> TraefikSettings {
+    let docker = config.docker.clone().unwrap_or_default();
+    TraefikSettings {
+        entry_points: config
+            .http_entry_points()
+            .map(|(name, entry, _)| EntryPoint {
+                name: name.clone(),
+                is_default: config.is_default(name),
+                tls: entry.tls.clone(),
+                redirection: redirection(config, entry),
+                middlewares: entry.middlewares.clone(),
+            })
+            .collect(),
+        exposed_by_default: docker.exposed_by_default,
+        network: docker.network,
+        default_rule: docker.default_rule.unwrap_or_else(|| DEFAULT_RULE.into()),
+        constraints: docker.constraints,
+        use_bind_port_ip: docker.use_bind_port_ip,
+        allow_empty_services: docker.allow_empty_services,
+        resolvers: config.resolvers.iter().map(|resolver| resolver.name.clone()).collect(),
+        skips_verification: config.skips_verification,
+        dynamic,
+    }
+}
+
+/// None where it leads nowhere, as in Traefik; a finding has told of it.
+fn redirection(config: &StaticConfig, entry: &EntryPointConfig) -> Option<EntryPointRedirection> {
+    let written @ Redirection { scheme, permanent, priority, .. } = entry.redirection.as_ref()?;
+    Some(EntryPointRedirection {
+        scheme: scheme.clone().unwrap_or_else(|| "https".into()),
+        port: config.redirection_port(written)?,
+        is_permanent: permanent.unwrap_or(true),
+        priority: priority.unwrap_or(PRIORITY),
+    })
+}
