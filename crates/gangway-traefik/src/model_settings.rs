@@ -22,7 +22,6 @@ pub fn model_settings(config: &StaticConfig, dynamic: Vec<DynamicKey>) -> Traefi
             })
             .collect(),
         exposed_by_default: docker.exposed_by_default,
-        network: docker.network,
         default_rule: docker.default_rule.unwrap_or_else(|| DEFAULT_RULE.into()),
         constraints: docker.constraints,
         use_bind_port_ip: docker.use_bind_port_ip,

@@ -486,10 +486,9 @@ fn middlewares<'a>(
         }
     }
     let rewrite = fields.rewrite.take();
-    chain.extend(rewrite.map(|rewrite| Middleware::Rewrite {
-        pattern: rewrite.pattern,
-        replacement: rewrite.replacement,
-    }));
+    chain.extend(
+        rewrite.map(|rewrite| Middleware::Rewrite { pattern: rewrite.pattern, replacement: rewrite.replacement }),
+    );
     chain.extend(fields.add_prefix.take().map(Middleware::AddPrefix));
     chain
 }

@@ -30,7 +30,7 @@ pub(super) fn strip_prefix<'s>(options: &Options<'_, 's>, reading: &mut Reading<
     let listed = options.get("prefixes").map(Node::list).unwrap_or_default();
     reading.idle(options, &["forceslash"], "a path always begins with a slash");
     let prefixes: Vec<Box<str>> =
-        listed.iter().map(|(_, prefix)| Box::from(*prefix)).filter(|prefix| !prefix.is_empty()).collect();
+        listed.iter().map(|(_, prefix)| *prefix).filter(|prefix| !prefix.is_empty()).map(Into::into).collect();
     // Without any, nothing is removed.
     if prefixes.is_empty() { Vec::new() } else { changing(PathChange::StripFirst(prefixes)) }
 }
