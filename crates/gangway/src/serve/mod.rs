@@ -67,13 +67,16 @@ use crate::exit_status::ExitStatus;
 use crate::hosts;
 use crate::output::print_error;
 use crate::settings::{Layer, ServeSettings};
+use crate::traefik::InTraefiksPlace;
 
 /// The threads for everything but requests: engines, certificates, the admin listener.
 const CONTROL_THREADS: usize = 2;
 
 /// Serves until a signal asks the process to stop, or until a successor has taken over.
-pub(crate) fn run(flags: Layer) -> ExitCode {
-    let start = match StartSettings::read(flags) {
+///
+/// `place` is what takes the place of our own settings where Gangway runs in Traefik's.
+pub(crate) fn run(flags: Layer, place: Option<InTraefiksPlace>) -> ExitCode {
+    let start = match StartSettings::read(flags, place) {
         Ok(start) => start,
         Err(diagnostics) => {
             diagnostics.iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}\n")));
@@ -109,6 +112,7 @@ fn run_on_new_runtime(start: StartSettings) -> Result<ExitStatus, ServeError> {
 /// The whole life of an instance, from the first socket to the last request.
 async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, ServeError> {
     start.log_foreign_variables();
+    start.log_place();
     let settings = &start.settings;
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     data_folder::prepare(&settings.data)?;

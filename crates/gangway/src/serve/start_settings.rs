@@ -10,6 +10,7 @@ use crate::settings::{
     EnvironmentLayer, Layer, NOT_STARTED, ProcessLayer, RawSettings, ServeSettings, read_environment,
     undefined_defaults,
 };
+use crate::traefik::InTraefiksPlace;
 
 /// The settings at the start.
 pub(super) struct StartSettings {
@@ -21,6 +22,8 @@ pub(super) struct StartSettings {
     diagnostics: Vec<Diagnostic>,
     /// Variables that only look like settings.
     foreign_variables: Vec<String>,
+    /// What is said where Gangway runs in Traefik's place.
+    place: Option<String>,
 }
 
 impl StartSettings {
@@ -29,7 +32,7 @@ impl StartSettings {
     /// # Errors
     ///
     /// Everything that is wrong with the settings, if Gangway cannot start with them.
-    pub(super) fn read(flags: Layer) -> Result<Self, Vec<Diagnostic>> {
+    pub(super) fn read(flags: Layer, place: Option<InTraefiksPlace>) -> Result<Self, Vec<Diagnostic>> {
         let environment = read_environment(std::env::vars_os(), NOT_STARTED);
         let EnvironmentLayer { layer, foreign: foreign_variables, mut diagnostics } = environment;
         let is_environment_usable = diagnostics.is_empty();
@@ -48,8 +51,12 @@ impl StartSettings {
         diagnostics.extend(undefined.iter().map(|error| error.diagnostic(NOT_STARTED)));
         diagnostics.extend(errors.iter().map(|error| error.diagnostic(NOT_STARTED)));
         match settings {
-            Some(settings) if is_environment_usable && undefined.is_empty() => {
-                Ok(Self { settings, raw, process, docker, diagnostics, foreign_variables })
+            Some(mut settings) if is_environment_usable && undefined.is_empty() => {
+                let place = place.map(|place| {
+                    (settings.listeners, settings.traefik) = (place.listeners, Some(place.settings));
+                    place.said
+                });
+                Ok(Self { settings, raw, process, docker, diagnostics, foreign_variables, place })
             }
             Some(_) | None => Err(diagnostics),
         }
@@ -63,6 +70,13 @@ impl StartSettings {
     /// The config file to follow, if there is one.
     pub(super) fn config_reload(&self) -> Option<ConfigReload> {
         ConfigReload::new(&self.process, &self.raw, &self.settings, &self.docker)
+    }
+
+    /// Says that Gangway runs in Traefik's place, where it does.
+    pub(super) fn log_place(&self) {
+        if let Some(said) = &self.place {
+            tracing::info!("{said}");
+        }
     }
 
     pub(super) fn log_foreign_variables(&self) {

@@ -30,6 +30,8 @@ use super::value::{Layer, SettingOrigin, SettingValue};
 pub(crate) struct ServeSettings {
     /// Where clients of routes are served.
     pub(crate) listeners: Vec<ListenerSettings>,
+    /// Traefik's configuration, where Gangway runs in its place.
+    pub(crate) traefik: Option<gangway_model::TraefikSettings>,
     pub(crate) admin: SocketAddr,
     /// Whether to take the place of another instance.
     pub(crate) take_over: bool,
@@ -92,7 +94,7 @@ impl ServeSettings {
             network,
             select: self.select.clone(),
             listeners: self.known_listeners(),
-            traefik: None,
+            traefik: self.traefik.clone(),
             file_routes,
             middlewares,
             default_use: self.default_use.clone(),
@@ -131,6 +133,7 @@ impl SettingsReader<'_> {
         let (crowdsec, appsec) = self.crowdsec();
         ServeSettings {
             listeners: self.listeners(),
+            traefik: None,
             admin: self.one(&ADMIN, network::address).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8420))),
             take_over: self.one(&TAKE_OVER, words::switch).unwrap_or_default(),
             docker: self.engines(docker),
