@@ -103,9 +103,7 @@ impl ServeSettings {
             own_listeners: OwnListeners::default(),
         }
     }
-}
 
-impl ServeSettings {
     /// The listeners as routes may name them.
     fn known_listeners(&self) -> Vec<KnownListener> {
         let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
