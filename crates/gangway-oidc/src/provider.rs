@@ -519,11 +519,17 @@ fn renewal(tokens: &Tokens, verified: Option<&Verified>, last: Option<&Renewal>,
     Some(Renewal::new(token.to_owned(), tokens.expires_in.or_else(of_id_token), last, now))
 }
 
-/// A number by chance that nobody guesses, as text for URLs.
+/// A number by chance that nobody guesses, as text for URLs. It does not begin with a hyphen: users name sessions on the
+/// command line, where that would make a flag of it.
 fn random<const LEN: usize>() -> Result<String, LoginError> {
     let mut bytes = [0; LEN];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| LoginError::Closed("the system gave no random numbers"))?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    loop {
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| LoginError::Closed("the system gave no random numbers"))?;
+        let text = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        if !text.starts_with('-') {
+            return Ok(text);
+        }
+    }
 }
 
 /// An endpoint may have a query of its own.
@@ -536,6 +542,12 @@ fn with_query(url: &str, query: &str) -> String {
 mod tests {
     use super::*;
     use crate::settings::tests::settings;
+
+    #[test]
+    fn no_session_has_a_name_that_a_command_takes_for_a_flag() {
+        let names = (0..2_000).map(|_| random::<16>().expect("random numbers"));
+        assert_eq!(names.filter(|name| name.starts_with('-')).count(), 0);
+    }
 
     #[test]
     fn a_cookie_of_a_domain_counts_at_its_hosts_only() {

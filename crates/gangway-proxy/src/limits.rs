@@ -60,9 +60,7 @@ impl Limits {
         let requests_per_address = (connections / 4).clamp(64, 1024);
         Self { open_connections, connections, requests_per_address, ..Self::default() }
     }
-}
 
-impl Limits {
     /// Takes the descriptors of listening sockets from those of connections. The reserve has some for the usual two
     /// addresses.
     pub(crate) fn leave_room_for_listeners(&mut self, addresses: usize, shards: usize) {

@@ -82,10 +82,8 @@ impl ListenAddresses {
     }
 
     fn preferred(&self, name: &str, is_fit: impl Fn(&BoundListener) -> bool) -> Option<&BoundListener> {
-        let mut fit = self.0.iter().filter(|listener| is_fit(listener));
-        let first = fit.next()?;
-        let mut all = std::iter::once(first).chain(fit);
-        Some(all.find(|listener| *listener.name == *name).unwrap_or(first))
+        let fit = || self.0.iter().filter(|listener| is_fit(listener));
+        fit().find(|listener| *listener.name == *name).or_else(|| fit().next())
     }
 }
 

@@ -40,11 +40,6 @@ impl Whereabouts {
         self.gateways.contains(&address)
     }
 
-    /// The port under which clients reach our port `inside`.
-    fn outside(&self, inside: u16) -> Option<u16> {
-        self.published.iter().find(|(own, _)| *own == inside).map(|(_, outside)| *outside)
-    }
-
     /// The port of a listener with TLS for a client that came in clear to the port `came_to`.
     ///
     /// A client that reached a plain port of ours, published or not, can reach our port with TLS too. If another device
@@ -62,13 +57,13 @@ impl Whereabouts {
         } else if !is_published && *target.name == *HTTPS {
             usual
         } else {
-            self.outside(own).unwrap_or(own)
+            self.public_port(own)
         }
     }
 
     /// The port under which clients reach a port of ours.
     pub fn public_port(&self, inside: u16) -> u16 {
-        self.outside(inside).unwrap_or(inside)
+        self.published.iter().find(|(own, _)| *own == inside).map_or(inside, |(_, outside)| *outside)
     }
 
     /// The ports to show to people. `https` is the port that the user set.

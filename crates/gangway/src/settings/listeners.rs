@@ -6,15 +6,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use gangway_diagnostic::{Place, nearest};
+use gangway_diagnostic::nearest;
 use gangway_model::{HTTP as HTTP_NAME, HTTPS as HTTPS_NAME, ListenerName, ListenerProtocol};
 use gangway_proxy::{ListenerSettings, TrustedProxies};
 
 use super::error::{SettingError, SettingProblem, ValueError};
+use super::listener_table::ListenerTable;
 use super::parse::network;
 use super::raw::RawSettings;
 use super::schema::{Flag, HTTP, HTTPS, LISTEN};
-use super::value::{SettingOrigin, SettingValue};
+use super::value::{SettingValue, items};
 
 /// The name that is taken by the listener of `--admin`, which serves no routes.
 const ADMIN_NAME: &str = "admin";
@@ -23,35 +24,6 @@ const KEYS: [&str; 4] = ["address", "protocol", "proxy-protocol", "trusted-proxi
 
 const PROTOCOLS: [(&str, ListenerProtocol); 3] =
     [("plain", ListenerProtocol::Plain), ("tls", ListenerProtocol::Tls), ("auto", ListenerProtocol::Detected)];
-
-/// One `[listeners.<name>]` table.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ListenerTable {
-    /// `<name>`, as it is written there.
-    pub(crate) name: SettingValue,
-    /// Keys and their values; lists were joined with commas.
-    pub(crate) keys: Vec<(Box<str>, SettingValue)>,
-}
-
-impl ListenerTable {
-    pub(crate) fn new(name: &str, keys: Vec<(Box<str>, Box<str>, Place)>, place: Place) -> Self {
-        let value = |text: &str, place| SettingValue { text: text.to_owned(), origin: SettingOrigin::Key(place) };
-        let keys = keys.into_iter().map(|(key, text, place)| (key, value(&text, place))).collect();
-        Self { name: value(name, place), keys }
-    }
-
-    /// Whether another table says the same, wherever it stands.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        let texts = |table: &Self| -> Vec<(Box<str>, String)> {
-            table.keys.iter().map(|(key, value)| (key.clone(), value.text.clone())).collect()
-        };
-        self.name.text == other.name.text && texts(self) == texts(other)
-    }
-
-    fn get(&self, key: &str) -> Option<&SettingValue> {
-        self.keys.iter().find(|(known, _)| **known == *key).map(|(_, value)| value)
-    }
-}
 
 /// An item of `--listen`: `NAME=ADDR,PROTOCOL`.
 #[derive(Debug, Eq, PartialEq)]
@@ -249,12 +221,12 @@ impl ListenersReader<'_> {
 
     /// The addresses of a list that are free.
     fn addresses(&mut self, flag: &'static Flag, value: &SettingValue) -> Vec<SocketAddr> {
-        let items: Vec<&str> = super::serve_settings::items(&value.text).collect();
-        if items.is_empty() {
+        let texts: Vec<&str> = items(&value.text).collect();
+        if texts.is_empty() {
             self.unusable(flag, value, ValueError::empty());
         }
         let mut addresses = Vec::new();
-        for item in items {
+        for item in texts {
             match network::address(item) {
                 Ok(address) if self.is_free(flag, value, address) => addresses.push(address),
                 Ok(_) => {}

@@ -7,6 +7,7 @@
 mod environment;
 mod error;
 pub(crate) mod file;
+mod listener_table;
 mod listeners;
 mod log_options;
 mod oidc_table;

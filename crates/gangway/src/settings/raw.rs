@@ -6,7 +6,7 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::{FileRoute, MiddlewareTable};
 
 use super::file::{self, ConfigFile};
-use super::listeners::ListenerTable;
+use super::listener_table::ListenerTable;
 use super::oidc_table::OidcTable;
 use super::schema::{CONFIG, Flag};
 use super::user_table::UserTable;

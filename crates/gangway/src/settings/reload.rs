@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::file::{ConfigReadError, parse, read};
-use super::listeners::ListenerTable;
+use super::listener_table::ListenerTable;
 use super::oidc_table::OidcTable;
 use super::raw::{ProcessLayer, RawSettings};
 use super::schema::{FLAGS, Flag, LISTEN};

@@ -23,7 +23,7 @@ use super::schema::{
     EXPOSE, Flag, GEOIP, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND,
     PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
 };
-use super::value::{Layer, SettingOrigin, SettingValue};
+use super::value::{Layer, SettingOrigin, SettingValue, items};
 
 /// All settings of `serve`, except the routes of the config file.
 #[derive(Clone, Debug)]
@@ -106,9 +106,7 @@ impl ServeSettings {
             own_listeners: OwnListeners::default(),
         }
     }
-}
 
-impl ServeSettings {
     /// The listeners as routes may name them.
     fn known_listeners(&self) -> Vec<KnownListener> {
         let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
@@ -327,11 +325,6 @@ fn undefined_definition(name: &str, defined: &[MiddlewareTable]) -> ValueError {
         None => format!("write `[middlewares.{name}]` in the config file, or take the name out"),
     };
     ValueError::new(format!("there is no shared definition `{name}`"), help)
-}
-
-/// The items of a list, separated by commas or white space.
-pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|char: char| char == ',' || char.is_whitespace()).filter(|item| !item.is_empty())
 }
 
 #[cfg(test)]

@@ -136,3 +136,8 @@ impl FromIterator<(&'static Flag, Vec<SettingValue>)> for Layer {
         Self(values.into_iter().collect())
     }
 }
+
+/// The items of a list, separated by commas or white space.
+pub(crate) fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|char: char| char == ',' || char.is_whitespace()).filter(|item| !item.is_empty())
+}

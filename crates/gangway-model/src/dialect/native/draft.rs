@@ -338,7 +338,7 @@ fn listener(
     settings: &Settings,
     found: &mut Vec<Diagnostic>,
 ) -> ListenerOptions {
-    let scope = listen::scope(fields, draft, settings, found);
+    let scope = listen::scope(fields, draft.label(KeyId::Tls).is_some(), settings, found);
     let no_tls = if fields.tls == TlsMode::Off {
         Some(("`tls` is `off`", "remove it, or remove `tls`"))
     } else if scope.names.is_some() && !scope.has_tls(&settings.listeners) {

@@ -1,9 +1,7 @@
 //! `listen`: on which listeners a route is served.
 
-use super::draft::RouteDraft;
 use super::label::Label;
 use super::route_fields::RouteFields;
-use super::schema::KeyId;
 use super::values::each;
 use crate::listener::{KnownListener, ListenerName, ListenerScope, Transport};
 use crate::route::TlsMode;
@@ -11,13 +9,13 @@ use crate::settings::Settings;
 use crate::value::{list, or_list};
 use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
 
-/// The scope that the label says; everywhere without it.
+/// The scope that the label says; everywhere without it. `is_tls_written` says whether the route itself has `tls`.
 ///
 /// A name that no listener has serves nothing. Where no name is known, the route is closed, on every listener: nobody
 /// can tell which of them it was to be kept from, and without it a broader route would get its requests.
 pub(super) fn scope(
     fields: &mut RouteFields<'_>,
-    draft: &RouteDraft<'_>,
+    is_tls_written: bool,
     settings: &Settings,
     found: &mut Vec<Diagnostic>,
 ) -> ListenerScope {
@@ -36,7 +34,7 @@ pub(super) fn scope(
         return ListenerScope::default();
     }
     let scope = ListenerScope { names: Some(names.into()), transport: Transport::Any };
-    found.extend(check_tls(&scope, &label, fields, draft, settings));
+    found.extend(check_tls(&scope, &label, fields, is_tls_written, settings));
     scope
 }
 
@@ -55,7 +53,7 @@ fn check_tls(
     scope: &ListenerScope,
     label: &Label<'_>,
     fields: &RouteFields<'_>,
-    draft: &RouteDraft<'_>,
+    is_tls_written: bool,
     settings: &Settings,
 ) -> Option<Diagnostic> {
     let may_be_plain = |known: &KnownListener| known.protocol.may_be_plain() && scope.takes_listener(&known.name);
@@ -68,10 +66,7 @@ fn check_tls(
             "name a listener for plain HTTP, such as `http`, or remove `tls`",
         );
         (finding, format!("route `{}` gets no request; other routes are unaffected", fields.name))
-    } else if fields.tls == TlsMode::Internal
-        && !scope.has_tls(&settings.listeners)
-        && draft.label(KeyId::Tls).is_some()
-    {
+    } else if fields.tls == TlsMode::Internal && !scope.has_tls(&settings.listeners) && is_tls_written {
         let finding = Finding::error(
             codes::LISTENERS_AGAINST_TLS,
             0..label.value().len(),

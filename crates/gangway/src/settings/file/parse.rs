@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::flatten::{flatten, scalar_texts};
 use super::source_text::SourceText;
-use crate::settings::listeners::ListenerTable;
+use crate::settings::listener_table::ListenerTable;
 use crate::settings::oidc_table::OidcTable;
 use crate::settings::schema::{CONFIG, FLAGS, Flag};
 use crate::settings::user_table::UserTable;
