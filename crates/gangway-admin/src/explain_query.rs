@@ -14,6 +14,9 @@ const fn begins_with(secure: bool) -> &'static str {
     if secure { "tls" } else { "plain" }
 }
 
+/// What is wrong with a query, in one clause, and what to do.
+type Mistake = (String, &'static str);
+
 /// The number of header fields that a query may have.
 const HEADERS_MAX: usize = 100;
 
@@ -41,7 +44,7 @@ pub(crate) struct ExplainQuery {
 
 impl ExplainQuery {
     /// Parses the query of `/api/v1/explain`. An error is one clause, and something to do.
-    pub(crate) fn parse(query: &str) -> Result<Self, (String, &'static str)> {
+    pub(crate) fn parse(query: &str) -> Result<Self, Mistake> {
         let (mut url, mut method, mut from, mut headers) =
             (None, Method::GET, Ipv4Addr::LOCALHOST.into(), HeaderMap::new());
         let mut listener = None;
@@ -71,7 +74,7 @@ impl ExplainQuery {
 
     /// Says on which of these listeners the request comes: the one that was asked about, or `http` or `https`, or the
     /// first one for the scheme. An error is one clause, and something to do.
-    pub(crate) fn arrive(&mut self, listeners: &[ListenerView]) -> Result<(), (String, &'static str)> {
+    pub(crate) fn arrive(&mut self, listeners: &[ListenerView]) -> Result<(), Mistake> {
         let fits = |one: &&ListenerView| one.protocol == "auto" || one.protocol == begins_with(self.secure);
         match &self.listener {
             Some(name) => match listeners.iter().find(|one| *one.name == **name) {
@@ -109,9 +112,10 @@ impl ExplainQuery {
     }
 }
 
-/// Splits a URL: whether it is https, the host, the port that it names, and the path with the query as a client sends
-/// them.
-fn parts(url: &str) -> Result<(bool, String, Option<u16>, String), (String, &'static str)> {
+/// Whether a URL is https, its host, the port that it names, and its path with the query as a client sends them.
+type UrlParts = (bool, String, Option<u16>, String);
+
+fn parts(url: &str) -> Result<UrlParts, Mistake> {
     let wrong = |what: &str| (format!("`{url}` {what}"), "write a URL such as `https://shop.example.org/cart`");
     let (secure, rest) = match url.split_once("://") {
         Some(("https" | "wss", rest)) => (true, rest),
@@ -145,21 +149,21 @@ fn encoded(target: &str) -> String {
     utf8_percent_encode(target, ENCODED).to_string()
 }
 
-fn method_of(text: &str) -> Result<Method, (String, &'static str)> {
+fn method_of(text: &str) -> Result<Method, Mistake> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes())
         .map_err(|_| (format!("`{text}` is no method"), "write one such as `POST`"))
 }
 
-fn address(text: &str) -> Result<IpAddr, (String, &'static str)> {
+fn address(text: &str) -> Result<IpAddr, Mistake> {
     text.parse().map_err(|_| (format!("`{text}` is no address"), "write one such as `192.0.2.7`"))
 }
 
-fn listener_name(text: &str) -> Result<ListenerName, (String, &'static str)> {
+fn listener_name(text: &str) -> Result<ListenerName, Mistake> {
     let wrong = || (format!("`{text}` is no name of a listener"), "write one such as `https`");
     ListenerName::parse(text).ok_or_else(wrong)
 }
 
-fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), (String, &'static str)> {
+fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), Mistake> {
     let wrong = || (format!("`{text}` is no header field"), "write one such as `X-Beta: yes`");
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
     let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wrong())?;

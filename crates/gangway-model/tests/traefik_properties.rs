@@ -10,8 +10,10 @@ use gangway_model::{
 };
 use proptest::prelude::*;
 
+type IsOfKind = fn(&Middleware) -> bool;
+
 /// Middlewares that protect, each with a label that defines it, and whether a step of a route is one.
-const PROTECTING: [(&str, &str, &str, fn(&Middleware) -> bool); 4] = [
+const PROTECTING: [(&str, &str, &str, IsOfKind); 4] = [
     (
         "users",
         "traefik.http.middlewares.users.basicauth.users",

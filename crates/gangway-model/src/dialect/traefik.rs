@@ -126,7 +126,11 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
                 &format!("`traefik.{protocol}` is not in force yet"),
                 "publish the port of the container",
             );
-            found.push(source.about_key(node.first, finding, format!("nothing of it is served; http is unaffected")));
+            found.push(source.about_key(
+                node.first,
+                finding,
+                "nothing of it is served; http is unaffected".to_string(),
+            ));
         }
     }
     let middlewares = http.child("middlewares");

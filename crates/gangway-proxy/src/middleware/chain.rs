@@ -188,7 +188,7 @@ mod tests {
     use std::cell::Cell;
     use std::net::IpAddr;
 
-    use gangway_model::{AddressFilter, ClientList, CountryCode, Located, NoGeography, OnDoubt, PlaceKind};
+    use gangway_model::{AddressFilter, ClientList, CountryCode, Hsts, Located, NoGeography, OnDoubt, PlaceKind};
 
     use super::*;
 
@@ -217,7 +217,7 @@ mod tests {
             Middleware::ResponseHeader(http::HeaderName::from_static("x-from"), value)
         };
         let removed = Middleware::ResponseHeader(http::HeaderName::from_static("server"), None);
-        let chain = [set("outer"), Middleware::Hsts(60.try_into().expect("not 0")), set("inner"), removed];
+        let chain = [set("outer"), Middleware::Hsts(Hsts::of(60.try_into().expect("not 0"))), set("inner"), removed];
         for (scheme, hsts) in [(ClientScheme::Https, Some(&b"max-age=60"[..])), (ClientScheme::Http, None)] {
             let mut fields = Fields::default();
             fields.push(b"Server", b"app");

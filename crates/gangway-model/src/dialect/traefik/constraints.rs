@@ -14,9 +14,9 @@ const DEPTH_MAX: usize = 32;
 pub(super) enum Constraint {
     Label(String, String),
     LabelRegex(String, Regex),
-    All(Vec<Constraint>),
-    Any(Vec<Constraint>),
-    Not(Box<Constraint>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
 }
 
 impl Constraint {

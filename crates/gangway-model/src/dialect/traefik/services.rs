@@ -99,10 +99,10 @@ fn service<'s>(node: &Node<'s>, reading: Reading<'_, 's>, found: &mut Vec<Diagno
     let spec = match kinds {
         [None, None, None, None, None] => load_balancer(node, None, reading, &mut problems, found),
         [Some(balancer), ..] => load_balancer(node, Some(balancer), reading, &mut problems, found),
-        [_, Some(weighted), ..] => shares(weighted.options(), reading, &mut problems),
-        [_, _, Some(failover), ..] => failover_of(failover.options(), reading, &mut problems),
+        [_, Some(weighted), ..] => shares(&weighted.options(), reading, &mut problems),
+        [_, _, Some(failover), ..] => failover_of(&failover.options(), reading, &mut problems),
         [_, _, _, Some(mirroring), _] => mirroring_of(mirroring, reading, &mut problems, found),
-        [.., Some(weighted)] => shares(weighted.options(), reading, &mut problems),
+        [.., Some(weighted)] => shares(&weighted.options(), reading, &mut problems),
     };
     let is_broken = !problems.is_empty();
     problems.report(reading.source, &format!("service {} answers 503", quoted(node.name)), found);
@@ -110,9 +110,9 @@ fn service<'s>(node: &Node<'s>, reading: Reading<'_, 's>, found: &mut Vec<Diagno
 }
 
 /// Several services, each with its share.
-fn shares<'s>(options: Options<'_, 's>, reading: Reading<'_, 's>, problems: &mut Problems<'s>) -> UpstreamSpec<'s> {
+fn shares<'s>(options: &Options<'_, 's>, reading: Reading<'_, 's>, problems: &mut Problems<'s>) -> UpstreamSpec<'s> {
     let mut delivery = delivery();
-    sticky(&options, &mut delivery, problems);
+    sticky(options, &mut delivery, problems);
     let _ = options.get("healthcheck");
     let services = options.get("services");
     let mut all = Vec::new();
@@ -131,13 +131,13 @@ fn shares<'s>(options: Options<'_, 's>, reading: Reading<'_, 's>, problems: &mut
     if all.is_empty() {
         problems.add(options.node.first, values::invalid("no service is named", "add `services`"));
     }
-    problems.unknown(&options, "a weighted service");
+    problems.unknown(options, "a weighted service");
     UpstreamSpec { destination: Destination::Weighted(all), delivery }
 }
 
 /// One service, and another one for the time in which the first has no server.
 fn failover_of<'s>(
-    options: Options<'_, 's>,
+    options: &Options<'_, 's>,
     reading: Reading<'_, 's>,
     problems: &mut Problems<'s>,
 ) -> UpstreamSpec<'s> {
@@ -149,11 +149,11 @@ fn failover_of<'s>(
                 all.push(WeightedUpstream { upstream: reference(reading.provider, name.value.trim(), name), weight });
             }
             None => {
-                problems.add(options.node.first, values::invalid(format!("`{option}` is missing"), "name a service"))
+                problems.add(options.node.first, values::invalid(format!("`{option}` is missing"), "name a service"));
             }
         }
     }
-    problems.unknown(&options, "a failover service");
+    problems.unknown(options, "a failover service");
     UpstreamSpec { destination: Destination::Weighted(all), delivery: delivery() }
 }
 
@@ -212,7 +212,7 @@ fn load_balancer<'s>(
             .add(mark, whole(codes::TRAEFIK_SERVICE_MISSING, message, "", "declare it in a file of the file provider"));
     }
     sticky(&options, &mut delivery, problems);
-    delivery.policy.health = options.get("healthcheck").and_then(|node| health(node.options(), problems));
+    delivery.policy.health = options.get("healthcheck").and_then(|node| health(&node.options(), problems));
     let strategies = [
         ("wrr", Balance::RoundRobin),
         ("p2c", Balance::RandomTwo),
@@ -350,15 +350,15 @@ pub(super) fn is_on(text: &str) -> bool {
     text.is_empty() || text.eq_ignore_ascii_case("true")
 }
 
-fn health<'s>(options: Options<'_, 's>, problems: &mut Problems<'s>) -> Option<HealthCheck> {
+fn health<'s>(options: &Options<'_, 's>, problems: &mut Problems<'s>) -> Option<HealthCheck> {
     let path = options.text("path").filter(|mark| !mark.value.trim().is_empty());
-    let interval = problems.read(&options, "interval", values::duration).unwrap_or(Duration::from_secs(30));
-    let timeout = problems.read(&options, "timeout", values::duration).unwrap_or(Duration::from_secs(5));
-    let status = problems.read(&options, "status", values::count).and_then(|status| u16::try_from(status).ok());
+    let interval = problems.read(options, "interval", values::duration).unwrap_or(Duration::from_secs(30));
+    let timeout = problems.read(options, "timeout", values::duration).unwrap_or(Duration::from_secs(5));
+    let status = problems.read(options, "status", values::count).and_then(|status| u16::try_from(status).ok());
     for name in ["scheme", "mode", "hostname", "port", "unhealthyinterval", "method", "followredirects", "headers"] {
         let _ = options.get(name);
     }
-    problems.unknown(&options, "a health check");
+    problems.unknown(options, "a health check");
     let path = path?.value.trim().into();
     Some(HealthCheck {
         path,

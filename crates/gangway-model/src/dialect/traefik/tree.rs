@@ -28,7 +28,7 @@ pub(super) struct Node<'s> {
     /// The first label or key that stands here or below.
     pub first: Mark<'s>,
     /// By their names in lower case.
-    pub children: BTreeMap<Box<str>, Node<'s>>,
+    pub children: BTreeMap<Box<str>, Self>,
 }
 
 /// The options of one object. Remembers which were asked for, so that the others can be named.
