@@ -1,0 +1,394 @@
+//! The containers of a case, and Gangway in Traefik's place before them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+
+use gangway_testkit::client::Client;
+use gangway_testkit::wait::eventually;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::case::{Case, ContainerOfCase, Form, Health};
+use crate::docker::Docker;
+use crate::gangway::free_addresses;
+use crate::process::Process;
+use crate::{STUCK, artifact};
+
+/// The image of the application that exposes no port by itself.
+const IMAGE: &str = "gangway-test/app:bare";
+
+/// The label that keeps the containers of one worker apart from all others.
+const LABEL: &str = "recorded.worker";
+
+/// What one worker has for all its cases.
+#[derive(Debug)]
+pub(super) struct Bed {
+    docker: Arc<Docker>,
+    number: usize,
+    /// Networks, each with the first three numbers of its addresses.
+    networks: BTreeMap<u8, (String, String)>,
+    healthy_image: Option<String>,
+}
+
+impl Bed {
+    pub(super) fn new(docker: Arc<Docker>, number: usize) -> Self {
+        Self { docker, number, networks: BTreeMap::new(), healthy_image: None }
+    }
+
+    fn network(&mut self, number: u8) -> (String, String) {
+        let (docker, worker) = (&self.docker, self.number);
+        self.networks
+            .entry(number)
+            .or_insert_with(|| {
+                let name = docker.name(&format!("net-{worker}-{number}"));
+                // Another network of the machine may have a subnet.
+                let free = (0..200).find_map(|turn| {
+                    let prefix = format!("10.{}.{}", 190 + worker, turn * 8 + usize::from(number));
+                    let subnet = format!("{prefix}.0/24");
+                    let made = Command::new("docker")
+                        .args(["--host", &docker.url(), "network", "create", "--label", &docker.label()])
+                        .args(["--subnet", &subnet, &name])
+                        .output();
+                    made.is_ok_and(|made| made.status.success()).then_some(prefix)
+                });
+                (name, free.expect("a subnet is free"))
+            })
+            .clone()
+    }
+
+    fn healthy_image(&mut self) -> String {
+        let docker = &self.docker;
+        let make = || {
+            let name = format!("{IMAGE}-health");
+            let source = docker.command(["create", "--label", &docker.label(), IMAGE]);
+            let check = r#"HEALTHCHECK --interval=1s --timeout=1s --retries=1 CMD ["/app", "hc"]"#;
+            docker.command(["commit", "--change", check, &source, &name]);
+            name
+        };
+        self.healthy_image.get_or_insert_with(make).clone()
+    }
+}
+
+/// A case that runs.
+#[derive(Debug)]
+pub(super) struct Instance<'c> {
+    case: &'c Case,
+    bed: &'c mut Bed,
+    folder: TempDir,
+    ports: BTreeMap<String, SocketAddr>,
+    admin: SocketAddr,
+    process: Process,
+    /// Cookies of answers.
+    pub(super) cookies: BTreeMap<String, String>,
+}
+
+impl<'c> Instance<'c> {
+    pub(super) fn start(bed: &'c mut Bed, case: &'c Case) -> Self {
+        let folder =
+            tempfile::Builder::new().prefix("gangway-recorded-").tempdir().expect("a temporary folder can be made");
+        let free: [SocketAddr; 8] = free_addresses();
+        let names = case.entry_points.iter().map(String::as_str).chain(["traefik"]);
+        let ports = names.map(|name| name.split('/').next().unwrap_or(name).to_owned()).zip(free).collect();
+        let mut command = Command::new(artifact("gangway"));
+        command.arg("traefik").env("GANGWAY_ADMIN", free[7].to_string()).env("GANGWAY_DATA", folder.path().join("data"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRAEFIK_") || name == "DOCKER_HOST") {
+            command.env_remove(name);
+        }
+        let log = folder.path().join("log");
+        // The process is started behind its containers, so that its first table has them all.
+        let idle = Process::start(&mut Command::new("true"), &log);
+        let mut instance =
+            Self { case, bed, folder, ports, admin: free[7], process: idle, cookies: BTreeMap::new() };
+        for container in case.containers.iter().filter(|container| !container.late) {
+            instance.run(container);
+        }
+        instance.configure(&mut command);
+        instance.process = Process::start(&mut command, &log);
+        instance
+    }
+
+    /// Waits until a table is in force; false where the process ended instead.
+    pub(super) async fn is_ready(&mut self) -> bool {
+        let (admin, process) = (self.admin, &mut self.process);
+        eventually("a table is in force, or none can be", STUCK, async || {
+            if process.ended().is_some() {
+                return Some(false);
+            }
+            let answer = Client::plain(admin).get(&admin.to_string(), "/readyz").await.ok()?;
+            (answer.status == 200).then_some(true)
+        })
+        .await
+    }
+
+    pub(super) fn log(&self) -> String {
+        self.process.log()
+    }
+
+    pub(super) fn address(&self, entry_point: &str) -> SocketAddr {
+        self.ports[entry_point]
+    }
+
+    /// The generation of the table in force, which every change of a container moves on.
+    pub(super) async fn table(&self) -> String {
+        let answer = Client::plain(self.admin).get(&self.admin.to_string(), "/api/v1/status").await;
+        answer.expect("the admin listener answers").json()["generation"].to_string()
+    }
+
+    /// The entry point of a scheme.
+    pub(super) fn usual_entry_point(&self, is_https: bool) -> &str {
+        &self.case.entry_points[usize::from(is_https)]
+    }
+
+    pub(super) fn docker(&self) -> &Docker {
+        &self.bed.docker
+    }
+
+    /// The address of a container in the first network that it is in.
+    pub(super) fn ip(&mut self, name: &str) -> String {
+        let network = self.container(name).nets[0];
+        let place = self.case.containers.iter().position(|one| one.name == name).expect("the case has it");
+        let (_, prefix) = self.bed.network(network);
+        format!("{prefix}.{}", place + 10)
+    }
+
+    pub(super) fn container(&self, name: &str) -> &'c ContainerOfCase {
+        let found = self.case.containers.iter().find(|container| container.name == name);
+        found.unwrap_or_else(|| panic!("{} has no container `{name}`", self.case.id))
+    }
+
+    /// The name of a container on the engine.
+    pub(super) fn name_on_engine(&self, name: &str) -> String {
+        self.bed.docker.name(&format!("{}-{name}", self.bed.number))
+    }
+
+    /// Which network an address belongs to.
+    pub(super) fn network_of(&self, address: &str) -> Option<u8> {
+        let of = |(number, (_, prefix)): (&u8, &(String, String))| address.starts_with(prefix).then_some(*number);
+        self.bed.networks.iter().find_map(of)
+    }
+
+    /// A text of the case with the names and addresses of this run.
+    pub(super) fn text(&mut self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once('{') {
+            out.push_str(before);
+            let word = behind.split_once('}').and_then(|(word, after)| Some((self.word(word)?, after)));
+            match word {
+                Some((word, after)) => {
+                    out.push_str(&word);
+                    rest = after;
+                }
+                None => {
+                    out.push('{');
+                    rest = behind;
+                }
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn word(&mut self, word: &str) -> Option<String> {
+        if word == "dir" {
+            return Some(self.folder.path().display().to_string());
+        }
+        let (kind, name) = word.split_once(':')?;
+        match kind {
+            "ip" => Some(self.ip(name)),
+            "c" => Some(self.name_on_engine(name)),
+            "port" => Some(self.address(name).port().to_string()),
+            "net" => Some(self.bed.network(name.parse().ok()?).0),
+            _ => None,
+        }
+    }
+
+    fn value(&mut self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(text)),
+            Value::Array(all) => all.iter().map(|one| self.value(one)).collect(),
+            Value::Object(all) => all.iter().map(|(key, one)| (self.text(key), self.value(one))).collect(),
+            other => other.clone(),
+        }
+    }
+
+    /// Starts a container, and waits until it listens and is as healthy as it will be.
+    pub(super) fn run(&mut self, container: &ContainerOfCase) {
+        let docker = Arc::clone(&self.bed.docker);
+        let image = if container.health.is_some() { self.bed.healthy_image() } else { IMAGE.to_owned() };
+        let address = self.ip(&container.name);
+        let mut app = docker.app(&format!("{}-{}", self.bed.number, container.name)).image(&image);
+        match &container.mode {
+            Some(mode) => app = app.options(["--network", mode]),
+            None => {
+                let (network, _) = self.bed.network(container.nets[0]);
+                app = app.options(["--network", &network, "--ip", &address]);
+            }
+        }
+        for label in &container.labels {
+            let label = self.case.substitutes.iter().fold(label.clone(), |label, (from, to)| label.replace(from, to));
+            app = app.options(["--label", &self.text(&label)]);
+        }
+        app = app.label(LABEL, &self.bed.number.to_string());
+        if let Some((service, project)) = &container.compose {
+            app = app.service(project, service);
+        }
+        let all_ports = || container.http.iter().chain(&container.tls);
+        let exposed = container.expose.clone();
+        for port in exposed.unwrap_or_else(|| all_ports().map(ToString::to_string).collect()) {
+            app = app.options(["--expose", &port]);
+        }
+        app = app.arguments(["--name", &container.name, "--directed", &container.directed]);
+        for (flag, ports) in [("--http", &container.http), ("--tls", &container.tls)] {
+            for port in ports {
+                app = app.arguments([flag, &format!("0.0.0.0:{port}")]);
+            }
+        }
+        if container.health == Some(Health::Sick) {
+            app = app.arguments(["--unhealthy"]);
+        }
+        let made = app.create();
+        for network in &container.nets[1..] {
+            let (name, prefix) = self.bed.network(*network);
+            let last = address.rsplit('.').next().unwrap_or_default();
+            docker.command(["network", "connect", "--ip", &format!("{prefix}.{last}"), &name, &made.id]);
+        }
+        docker.command(["start", &made.id]);
+        for port in all_ports().filter(|_| container.mode.is_none()) {
+            until_it_listens(&format!("{address}:{port}"));
+        }
+        if container.health == Some(Health::Well) {
+            self.until_health(&container.name, "healthy");
+        }
+    }
+
+    /// Waits until the engine says this of the container's health.
+    pub(super) fn until_health(&self, name: &str, health: &str) {
+        let (docker, name) = (&self.bed.docker, self.name_on_engine(name));
+        until(&format!("{name} is {health}"), || {
+            docker.command(["inspect", "-f", "{{.State.Health.Status}}", &name]) == health
+        });
+    }
+
+    fn configure(&mut self, command: &mut Command) {
+        let case = self.case;
+        let own = format!("Label(`{LABEL}`,`{}`)", self.bed.number);
+        let entry_points: serde_json::Map<String, Value> =
+            self.ports.iter().map(|(name, address)| (name.clone(), json!({ "address": address }))).collect();
+        let docker = json!({ "endpoint": self.bed.docker.url(), "constraints": own });
+        let mut config = json!({ "ping": {}, "entryPoints": entry_points, "providers": { "docker": docker } });
+        for resolver in &case.resolvers {
+            let acme = json!({
+                "email": "a@example.com",
+                "storage": format!("{}/acme-{resolver}.json", self.folder.path().display()),
+                // Nothing listens there.
+                "caServer": "http://127.0.0.1:9/directory",
+                "httpChallenge": { "entryPoint": case.entry_points[0] },
+            });
+            merge(&mut config, json!({ "certificatesResolvers": { resolver: { "acme": acme } } }));
+        }
+        let of_case = self.value(&case.static_config);
+        let constraints = of_case["providers"]["docker"]["constraints"].as_str().map(|more| format!("{own} && ({more})"));
+        if !of_case.is_null() {
+            merge(&mut config, of_case);
+        }
+        if let Some(constraints) = constraints {
+            config["providers"]["docker"]["constraints"] = constraints.into();
+        }
+        let folder = self.folder.path().to_owned();
+        if let Some(file) = &case.file {
+            let file = self.value(file);
+            std::fs::write(folder.join("dynamic.yml"), file.to_string()).expect("a temporary folder can be written");
+            merge(&mut config, json!({ "providers": { "file": { "filename": folder.join("dynamic.yml") } } }));
+        }
+        for (name, text) in &case.files {
+            let text = self.text(text);
+            std::fs::write(folder.join(name), text).expect("a temporary folder can be written");
+        }
+        match case.form {
+            // JSON is YAML too.
+            Form::File => {
+                let file = folder.join("traefik.yml");
+                std::fs::write(&file, config.to_string()).expect("a temporary folder can be written");
+                command.arg(format!("--configfile={}", file.display()));
+            }
+            Form::Flags => {
+                flat(&config, String::new(), &mut |key, value| drop(command.arg(format!("--{key}={value}"))));
+            }
+            Form::Env => flat(&config, String::new(), &mut |key, value| {
+                command.env(format!("TRAEFIK_{}", key.replace(['.', '['], "_").replace(']', "").to_uppercase()), value);
+            }),
+        }
+        command.current_dir(&folder);
+    }
+}
+
+impl Drop for Instance<'_> {
+    fn drop(&mut self) {
+        self.process.signal("KILL");
+        let names: Vec<String> =
+            self.case.containers.iter().map(|container| self.name_on_engine(&container.name)).collect();
+        if !names.is_empty() {
+            let mut remove = Command::new("docker");
+            remove.args(["--host", &self.bed.docker.url(), "rm", "-f", "-v"]).args(names);
+            // One that was never started is not there.
+            let _ = crate::process::outcome(&mut remove);
+        }
+    }
+}
+
+/// A configuration as flags: nested keys by dots, lists by commas, lists of objects by numbers.
+fn flat(value: &Value, key: String, give: &mut dyn FnMut(String, String)) {
+    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    match value {
+        Value::Object(all) if !all.is_empty() => {
+            for (name, one) in all {
+                flat(one, below(name), give);
+            }
+        }
+        Value::Array(all) if all.first().is_some_and(Value::is_object) => {
+            for (number, one) in all.iter().enumerate() {
+                flat(one, format!("{key}[{number}]"), give);
+            }
+        }
+        Value::Array(all) => give(key, all.iter().map(plain).collect::<Vec<_>>().join(",")),
+        Value::Object(_) | Value::Null => give(key, "true".to_owned()),
+        other => give(key, plain(other)),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Puts all of one configuration into another one. Null removes.
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                if value.is_null() {
+                    into.remove(&key);
+                } else {
+                    merge(into.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+fn until_it_listens(address: &str) {
+    let address: SocketAddr = address.parse().expect("an address and a port");
+    let wait = std::time::Duration::from_secs(1);
+    until(&format!("{address} listens"), || std::net::TcpStream::connect_timeout(&address, wait).is_ok());
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + STUCK;
+    while !condition() {
+        assert!(std::time::Instant::now() < deadline, "not within {STUCK:?}: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
