@@ -76,7 +76,8 @@ fn of_answer(
     if let Some(by_app) = by_app {
         for (name, _) in &answer.fields {
             let name = name.to_ascii_lowercase();
-            let is_known = [&OF_THE_CONNECTION[..], &OURS].concat().contains(&&*name) || expected.res.contains_key(&name);
+            let is_known =
+                [&OF_THE_CONNECTION[..], &OURS].concat().contains(&&*name) || expected.res.contains_key(&name);
             let found: Vec<String> = answer.all(&name).into_iter().map(str::to_owned).collect();
             if !is_known && by_app.get(&name) != Some(&found) {
                 differences.0.push(format!("answer's {name}: more than expected, {found:?}"));

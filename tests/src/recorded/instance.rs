@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::case::{Case, ContainerOfCase, Form, Health};
 use crate::docker::Docker;
-use crate::gangway::free_addresses;
+use crate::gangway::{free_addresses, replace_file};
 use crate::process::Process;
 use crate::{STUCK, artifact};
 
@@ -85,24 +85,26 @@ pub(super) struct Instance<'c> {
 }
 
 impl<'c> Instance<'c> {
-    pub(super) fn start(bed: &'c mut Bed, case: &'c Case) -> Self {
+    pub(super) async fn start(bed: &'c mut Bed, case: &'c Case) -> Self {
         let folder =
             tempfile::Builder::new().prefix("gangway-recorded-").tempdir().expect("a temporary folder can be made");
         let free: [SocketAddr; 8] = free_addresses();
         let names = case.entry_points.iter().map(String::as_str).chain(["traefik"]);
         let ports = names.map(|name| name.split('/').next().unwrap_or(name).to_owned()).zip(free).collect();
         let mut command = Command::new(artifact("gangway"));
-        command.arg("traefik").env("GANGWAY_ADMIN", free[7].to_string()).env("GANGWAY_DATA", folder.path().join("data"));
+        command
+            .arg("traefik")
+            .env("GANGWAY_ADMIN", free[7].to_string())
+            .env("GANGWAY_DATA", folder.path().join("data"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRAEFIK_") || name == "DOCKER_HOST") {
             command.env_remove(name);
         }
         let log = folder.path().join("log");
         // The process is started behind its containers, so that its first table has them all.
         let idle = Process::start(&mut Command::new("true"), &log);
-        let mut instance =
-            Self { case, bed, folder, ports, admin: free[7], process: idle, cookies: BTreeMap::new() };
+        let mut instance = Self { case, bed, folder, ports, admin: free[7], process: idle, cookies: BTreeMap::new() };
         for container in case.containers.iter().filter(|container| !container.late) {
-            instance.run(container);
+            instance.run(container).await;
         }
         instance.configure(&mut command);
         instance.process = Process::start(&mut command, &log);
@@ -112,12 +114,15 @@ impl<'c> Instance<'c> {
     /// Waits until a table is in force; false where the process ended instead.
     pub(super) async fn is_ready(&mut self) -> bool {
         let (admin, process) = (self.admin, &mut self.process);
-        eventually("a table is in force, or none can be", STUCK, async || {
-            if process.ended().is_some() {
-                return Some(false);
+        eventually("a table is in force, or none can be", STUCK, || {
+            let has_ended = process.ended().is_some();
+            async move {
+                if has_ended {
+                    return Some(false);
+                }
+                let answer = Client::plain(admin).get(&admin.to_string(), "/readyz").await.ok()?;
+                (answer.status == 200).then_some(true)
             }
-            let answer = Client::plain(admin).get(&admin.to_string(), "/readyz").await.ok()?;
-            (answer.status == 200).then_some(true)
         })
         .await
     }
@@ -215,7 +220,7 @@ impl<'c> Instance<'c> {
     }
 
     /// Starts a container, and waits until it listens and is as healthy as it will be.
-    pub(super) fn run(&mut self, container: &ContainerOfCase) {
+    pub(super) async fn run(&mut self, container: &ContainerOfCase) {
         let docker = Arc::clone(&self.bed.docker);
         let image = if container.health.is_some() { self.bed.healthy_image() } else { IMAGE.to_owned() };
         let address = self.ip(&container.name);
@@ -257,19 +262,21 @@ impl<'c> Instance<'c> {
         }
         docker.command(["start", &made.id]);
         for port in all_ports().filter(|_| container.mode.is_none()) {
-            until_it_listens(&format!("{address}:{port}"));
+            until_it_listens(&format!("{address}:{port}")).await;
         }
         if container.health == Some(Health::Well) {
-            self.until_health(&container.name, "healthy");
+            self.until_health(&container.name, "healthy").await;
         }
     }
 
     /// Waits until the engine says this of the container's health.
-    pub(super) fn until_health(&self, name: &str, health: &str) {
+    pub(super) async fn until_health(&self, name: &str, health: &str) {
         let (docker, name) = (&self.bed.docker, self.name_on_engine(name));
-        until(&format!("{name} is {health}"), || {
-            docker.command(["inspect", "-f", "{{.State.Health.Status}}", &name]) == health
-        });
+        eventually(&format!("{name} is {health}"), STUCK, async || {
+            let said = docker.command(["inspect", "-f", "{{.State.Health.Status}}", &name]);
+            (said == health).then_some(())
+        })
+        .await;
     }
 
     fn configure(&mut self, command: &mut Command) {
@@ -290,7 +297,8 @@ impl<'c> Instance<'c> {
             merge(&mut config, json!({ "certificatesResolvers": { resolver: { "acme": acme } } }));
         }
         let of_case = self.value(&case.static_config);
-        let constraints = of_case["providers"]["docker"]["constraints"].as_str().map(|more| format!("{own} && ({more})"));
+        let constraints =
+            of_case["providers"]["docker"]["constraints"].as_str().map(|more| format!("{own} && ({more})"));
         if !of_case.is_null() {
             merge(&mut config, of_case);
         }
@@ -300,22 +308,24 @@ impl<'c> Instance<'c> {
         let folder = self.folder.path().to_owned();
         if let Some(file) = &case.file {
             let file = self.value(file);
-            std::fs::write(folder.join("dynamic.yml"), file.to_string()).expect("a temporary folder can be written");
+            replace_file(&folder.join("dynamic.yml"), &file.to_string());
             merge(&mut config, json!({ "providers": { "file": { "filename": folder.join("dynamic.yml") } } }));
         }
         for (name, text) in &case.files {
             let text = self.text(text);
-            std::fs::write(folder.join(name), text).expect("a temporary folder can be written");
+            replace_file(&folder.join(name), &text);
         }
         match case.form {
             // JSON is YAML too.
             Form::File => {
                 let file = folder.join("traefik.yml");
-                std::fs::write(&file, config.to_string()).expect("a temporary folder can be written");
+                replace_file(&file, &config.to_string());
                 command.arg(format!("--configfile={}", file.display()));
             }
             Form::Flags => {
-                flat(&config, String::new(), &mut |key, value| drop(command.arg(format!("--{key}={value}"))));
+                flat(&config, String::new(), &mut |key, value| {
+                    command.arg(format!("--{key}={value}"));
+                });
             }
             Form::Env => flat(&config, String::new(), &mut |key, value| {
                 command.env(format!("TRAEFIK_{}", key.replace(['.', '['], "_").replace(']', "").to_uppercase()), value);
@@ -379,16 +389,7 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
-fn until_it_listens(address: &str) {
-    let address: SocketAddr = address.parse().expect("an address and a port");
-    let wait = std::time::Duration::from_secs(1);
-    until(&format!("{address} listens"), || std::net::TcpStream::connect_timeout(&address, wait).is_ok());
-}
-
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + STUCK;
-    while !condition() {
-        assert!(std::time::Instant::now() < deadline, "not within {STUCK:?}: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+async fn until_it_listens(address: &str) {
+    let connected = async || tokio::net::TcpStream::connect(address).await.ok();
+    eventually(&format!("{address} listens"), STUCK, connected).await;
 }

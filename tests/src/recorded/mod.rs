@@ -54,7 +54,7 @@ pub async fn run(docker: Arc<Docker>, cases: Vec<Case>) -> Outcome {
 }
 
 async fn of_case(bed: &mut Bed, case: &Case, outcome: &mut Outcome) {
-    let mut instance = Instance::start(bed, case);
+    let mut instance = Instance::start(bed, case).await;
     let id = &case.id;
     if !instance.is_ready().await {
         outcome.differences.push(format!("{id}: it does not start:\n{}", instance.log()));
@@ -65,7 +65,7 @@ async fn of_case(bed: &mut Bed, case: &Case, outcome: &mut Outcome) {
         outcome.steps += 1;
         let Some(truth) = &step.truth else { continue };
         let expected = step.differs.as_ref().map_or(truth, |differs| &differs.instead);
-        let differences = answer::compare(&instance, step, expected, &seen);
+        let differences = answer::compare(&mut instance, step, expected, &seen);
         if !differences.is_empty() {
             outcome.differences.push(format!("{id}#{number} {}\n    {}", step.what(), differences.join("\n    ")));
         }

@@ -9,7 +9,7 @@ use gangway_testkit::raw::{Asked, Raw, RawAnswer};
 use gangway_testkit::wait::eventually;
 use serde_json::Value;
 
-use super::case::{Health, Step};
+use super::case::Step;
 use super::instance::Instance;
 use crate::STUCK;
 
@@ -127,8 +127,10 @@ async fn ask(instance: &mut Instance<'_>, step: &Step, request: &str, is_websock
     }
     if is_websocket && answer.status == 101 {
         // A masked text, and the same as it is sent by a server that does not look into it.
-        let frame: Vec<u8> =
-            [0x81, 0x84, 1, 2, 3, 4].into_iter().chain(b"ping".iter().zip(1..).map(|(byte, mask)| byte ^ mask)).collect();
+        let frame: Vec<u8> = [0x81, 0x84, 1, 2, 3, 4]
+            .into_iter()
+            .chain(b"ping".iter().zip(1..).map(|(byte, mask)| byte ^ mask))
+            .collect();
         connection.send(&frame).await?;
         let echoed = connection.bytes(6).await?;
         return Ok(Outcome::Echoed { answer, is_same: echoed == b"\x81\x04ping" });
@@ -155,18 +157,18 @@ async fn happen(instance: &mut Instance<'_>, act: &str) {
         "sick" | "well" => {
             direct(instance, name, &format!("/{verb}")).await;
             if instance.container(name).health.is_some() {
-                instance.until_health(name, if verb == "sick" { "unhealthy" } else { "healthy" });
+                instance.until_health(name, if verb == "sick" { "unhealthy" } else { "healthy" }).await;
             }
         }
         "run" => {
             let container = instance.container(name).clone();
-            instance.run(&container);
+            instance.run(&container).await;
         }
         "rm" => drop(instance.docker().command(["rm", "-f", "-v", &instance.name_on_engine(name)])),
         "stop" => drop(instance.docker().command(["stop", "-t", "1", &instance.name_on_engine(name)])),
         verb => drop(instance.docker().command([verb, &instance.name_on_engine(name)])),
     }
-    if matches!(verb, "run" | "rm" | "stop" | "start" | "kill") || instance.container(name).health != None::<Health> {
+    if matches!(verb, "run" | "rm" | "stop" | "start" | "kill") || instance.container(name).health.is_some() {
         eventually(&format!("Gangway has seen `{act}`"), STUCK, async || {
             (instance.table().await != before).then_some(())
         })

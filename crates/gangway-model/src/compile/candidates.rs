@@ -85,11 +85,11 @@ pub(super) fn of_container<'s>(
     let mut ways: Vec<(Box<str>, String)> = Vec::new();
     for named in upstreams {
         let target_owner = TargetOwner { source, name: &named.name, words: named.words };
-        let Reached { endpoints, way, findings } =
+        let Reached { endpoints, way, unusable, findings } =
             reach(container, &named.object.destination, &target_owner, surroundings);
         ways.push((named.name.clone(), way));
         let is_lasting = container.state == ContainerState::Running && endpoints.is_empty();
-        let unreachable = is_lasting.then(|| why_unreachable(container, &findings)).flatten();
+        let unreachable = unusable.or_else(|| why_unreachable(container, &findings).filter(|_| is_lasting));
         found.extend(findings.into_iter().filter(|_| is_heard));
         names.add_upstream(Some(container), owner, DeclaredBy::Running, named, endpoints, unreachable);
     }
@@ -113,15 +113,14 @@ pub(super) fn of_container<'s>(
         });
         let (endpoints, shared, unreachable) = (Vec::new(), None, None);
         let mut candidate = Candidate { party, source, spec, references, endpoints, shared, unreachable };
-        if let Some(Reached { endpoints, way, findings }) = reached {
+        if let Some(Reached { endpoints, way, unusable, findings }) = reached {
             ways.push((candidate.spec.name.clone(), way));
             if !by_label && endpoints.is_empty() {
                 // No label asks for the route, so a finding about it would only disturb.
                 continue;
             }
-            if container.state == ContainerState::Running && endpoints.is_empty() {
-                candidate.unreachable = why_unreachable(container, &findings);
-            }
+            let is_lasting = container.state == ContainerState::Running && endpoints.is_empty();
+            candidate.unreachable = unusable.or_else(|| why_unreachable(container, &findings).filter(|_| is_lasting));
             candidate.endpoints = endpoints;
             found.extend(findings.into_iter().filter(|_| is_heard));
         } else if let Some(upstream) = candidate.references.as_ref().and_then(|names| names.upstream.as_ref()) {
@@ -176,8 +175,8 @@ pub(super) fn of_provider<'s>(
 ) -> Vec<Candidate<'s>> {
     let Some((source, declarations)) = dialect::read_files(settings, found) else { return Vec::new() };
     for named in declarations.upstreams {
-        let endpoints = reach_urls(&named.object.destination).endpoints;
-        names.add_upstream(None, Owner::Files, DeclaredBy::Running, named, endpoints, None);
+        let Reached { endpoints, unusable, .. } = reach_urls(&named.object.destination);
+        names.add_upstream(None, Owner::Files, DeclaredBy::Running, named, endpoints, unusable);
     }
     for mut named in declarations.middlewares {
         auth_services::put_into_named(services, &mut named, source, found);
@@ -187,9 +186,9 @@ pub(super) fn of_provider<'s>(
         auth_services::put(services, &mut route, source, found);
         page_services::put(services, &mut route, source, found);
         let Split { spec, references, reached } = Split::of(route, |_, destination| reach_urls(destination));
-        let endpoints = reached.map(|reached| reached.endpoints).unwrap_or_default();
+        let Reached { endpoints, unusable, .. } = reached.unwrap_or_default();
         let party = Party::common(&spec.name);
-        Candidate { party, source, spec, references, endpoints, shared: None, unreachable: None }
+        Candidate { party, source, spec, references, endpoints, shared: None, unreachable: unusable }
     };
     declarations.routes.into_iter().map(candidate).collect()
 }

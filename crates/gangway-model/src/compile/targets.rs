@@ -14,7 +14,14 @@ pub(super) struct Reached {
     pub endpoints: Vec<Endpoint>,
     /// How each target is reached, or why it is not, for people.
     pub way: String,
+    /// Why it leads nowhere for good, where its declaration says so by itself.
+    pub unusable: Option<Box<str>>,
     pub findings: Vec<Diagnostic>,
+}
+
+/// What a destination without any target is told by. Whoever declared it has been told what is wrong with it.
+fn unusable(targets: &[TargetSpec<'_>]) -> Option<Box<str>> {
+    targets.is_empty().then(|| "its service is declared in a way that cannot be used, as a diagnostic says".into())
 }
 
 /// Looks up the targets of what a container declares.
@@ -34,7 +41,8 @@ pub(super) fn reach<'s>(
         }
         Destination::Targets(targets) => targets,
     };
-    let mut reached = Reached { endpoints: Vec::with_capacity(targets.len()), ..Reached::default() };
+    let (endpoints, unusable) = (Vec::with_capacity(targets.len()), unusable(targets));
+    let mut reached = Reached { endpoints, unusable, ..Reached::default() };
     for target in targets {
         let (endpoint, way) = match &target.place {
             TargetPlace::Declaring(access) => {
@@ -69,13 +77,14 @@ pub(super) fn reach<'s>(
 pub(super) fn reach_urls(destination: &Destination<'_>) -> Reached {
     let targets = match destination {
         Destination::Targets(targets) => targets.as_slice(),
-        Destination::Nowhere | Destination::Weighted(_) => &[],
+        Destination::Nowhere | Destination::Weighted(_) => return Reached::default(),
     };
     let endpoint = |target: &TargetSpec<'_>| match &target.place {
         TargetPlace::Url(url) => Some(url_endpoint(url, target.weight)),
         TargetPlace::Declaring(_) | TargetPlace::Other(..) => None,
     };
-    Reached { endpoints: targets.iter().filter_map(endpoint).collect(), ..Reached::default() }
+    let endpoints = targets.iter().filter_map(endpoint).collect();
+    Reached { endpoints, unusable: unusable(targets), ..Reached::default() }
 }
 
 fn to_container<'s>(

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use gangway_model::{Geography, ListenerScope, Reputation, RequestView, Route, TlsMode, TlsVersion, https_redirect};
+use gangway_model::{
+    Geography, ListenerScope, Reputation, RequestView, Route, TlsMode, TlsVersion, Transport, https_redirect,
+};
 use gangway_tls::Store;
 
 use crate::downstream::connection::ClientConnection;
@@ -135,7 +137,8 @@ fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
 fn listener_rules(route: &Route, host: &str, request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
     let (admission, listener) = (request.admission, &route.listener);
     let is_secure = admission.origin.secure;
-    if listener.tls == TlsMode::Off && is_secure {
+    // A scope of plain connections has been asked already, and says nothing of what a proxy before us decrypted.
+    if listener.tls == TlsMode::Off && is_secure && listener.scope.transport != Transport::Plain {
         let detail = "this route is served by plain HTTP only";
         return Err(FailureReply::new(Reason::NoRoute).with_detail(detail).into());
     }

@@ -12,8 +12,8 @@
 //! `/_count` of how many there were. The two leave out paths with an underscore.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
