@@ -79,7 +79,8 @@ pub(super) struct Instance<'c> {
     folder: TempDir,
     ports: BTreeMap<String, SocketAddr>,
     admin: SocketAddr,
-    process: Process,
+    /// None until its containers run.
+    process: Option<Process>,
     /// Cookies of answers.
     pub(super) cookies: BTreeMap<String, String>,
 }
@@ -99,15 +100,13 @@ impl<'c> Instance<'c> {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRAEFIK_") || name == "DOCKER_HOST") {
             command.env_remove(name);
         }
-        let log = folder.path().join("log");
-        // The process is started behind its containers, so that its first table has them all.
-        let idle = Process::start(&mut Command::new("true"), &log);
-        let mut instance = Self { case, bed, folder, ports, admin: free[7], process: idle, cookies: BTreeMap::new() };
+        let mut instance = Self { case, bed, folder, ports, admin: free[7], process: None, cookies: BTreeMap::new() };
+        // The containers come first, so that the first table has them all.
         for container in case.containers.iter().filter(|container| !container.late) {
             instance.run(container).await;
         }
         instance.configure(&mut command);
-        instance.process = Process::start(&mut command, &log);
+        instance.process = Some(Process::start(&mut command, &instance.folder.path().join("log")));
         instance
     }
 
@@ -115,7 +114,7 @@ impl<'c> Instance<'c> {
     pub(super) async fn is_ready(&mut self) -> bool {
         let (admin, process) = (self.admin, &mut self.process);
         eventually("a table is in force, or none can be", STUCK, || {
-            let has_ended = process.ended().is_some();
+            let has_ended = process.as_mut().is_none_or(|process| process.ended().is_some());
             async move {
                 if has_ended {
                     return Some(false);
@@ -128,7 +127,7 @@ impl<'c> Instance<'c> {
     }
 
     pub(super) fn log(&self) -> String {
-        self.process.log()
+        self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
     pub(super) fn address(&self, entry_point: &str) -> SocketAddr {
@@ -224,37 +223,45 @@ impl<'c> Instance<'c> {
         let docker = Arc::clone(&self.bed.docker);
         let image = if container.health.is_some() { self.bed.healthy_image() } else { IMAGE.to_owned() };
         let address = self.ip(&container.name);
-        let mut app = docker.app(&format!("{}-{}", self.bed.number, container.name)).image(&image);
-        match &container.mode {
-            Some(mode) => app = app.options(["--network", mode]),
-            None => {
-                let (network, _) = self.bed.network(container.nets[0]);
-                app = app.options(["--network", &network, "--ip", &address]);
-            }
-        }
+        let mut labels = serde_json::Map::new();
         for label in &container.labels {
             let label = self.case.substitutes.iter().fold(label.clone(), |label, (from, to)| label.replace(from, to));
-            app = app.options(["--label", &self.text(&label)]);
+            let label = self.text(&label);
+            let (name, value) = label.split_once('=').unwrap_or((&label, ""));
+            labels.insert(name.to_owned(), value.into());
         }
-        app = app.label(LABEL, &self.bed.number.to_string());
+        labels.insert(LABEL.to_owned(), self.bed.number.to_string().into());
         if let Some((service, project)) = &container.compose {
-            app = app.service(project, service);
+            labels.insert("com.docker.compose.service".to_owned(), service.clone().into());
+            labels.insert("com.docker.compose.project".to_owned(), project.clone().into());
         }
         let all_ports = || container.http.iter().chain(&container.tls);
         let exposed = container.expose.clone();
-        for port in exposed.unwrap_or_else(|| all_ports().map(ToString::to_string).collect()) {
-            app = app.options(["--expose", &port]);
+        let exposed = exposed.unwrap_or_else(|| all_ports().map(ToString::to_string).collect());
+        let protocol = |port: &String| if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
+        let exposed: serde_json::Map<_, _> = exposed.iter().map(|port| (protocol(port), json!({}))).collect();
+        let mut command = vec!["--name".to_owned(), container.name.clone()];
+        command.extend(["--directed".to_owned(), container.directed.clone()]);
+        // Its health check asks at the usual port.
+        let for_health = (container.health.is_some() && !container.http.contains(&8080)).then_some(8080);
+        for port in container.http.iter().copied().chain(for_health) {
+            command.extend(["--http".to_owned(), format!("0.0.0.0:{port}")]);
         }
-        app = app.arguments(["--name", &container.name, "--directed", &container.directed]);
-        for (flag, ports) in [("--http", &container.http), ("--tls", &container.tls)] {
-            for port in ports {
-                app = app.arguments([flag, &format!("0.0.0.0:{port}")]);
+        for port in &container.tls {
+            command.extend(["--tls".to_owned(), format!("0.0.0.0:{port}")]);
+        }
+        command.extend((container.health == Some(Health::Sick)).then(|| "--unhealthy".to_owned()));
+        let mut config = json!({ "Image": image, "Labels": labels, "ExposedPorts": exposed, "Cmd": command });
+        match &container.mode {
+            Some(mode) => config["HostConfig"] = json!({ "NetworkMode": mode }),
+            None => {
+                let (network, _) = self.bed.network(container.nets[0]);
+                config["HostConfig"] = json!({ "NetworkMode": network });
+                let endpoint = json!({ "IPAMConfig": { "IPv4Address": address } });
+                config["NetworkingConfig"] = json!({ "EndpointsConfig": { network: endpoint } });
             }
         }
-        if container.health == Some(Health::Sick) {
-            app = app.arguments(["--unhealthy"]);
-        }
-        let made = app.create();
+        let made = docker.create(&format!("{}-{}", self.bed.number, container.name), config);
         for network in &container.nets[1..] {
             let (name, prefix) = self.bed.network(*network);
             let last = address.rsplit('.').next().unwrap_or_default();
@@ -337,7 +344,9 @@ impl<'c> Instance<'c> {
 
 impl Drop for Instance<'_> {
     fn drop(&mut self) {
-        self.process.signal("KILL");
+        if let Some(process) = &self.process {
+            process.signal("KILL");
+        }
         let names: Vec<String> =
             self.case.containers.iter().map(|container| self.name_on_engine(&container.name)).collect();
         if !names.is_empty() {
