@@ -7,7 +7,7 @@ use std::time::Duration;
 use gangway_diagnostic::Diagnostic;
 use gangway_model::secret::{MASK, is_secret_name, masked_target, without_password};
 use gangway_model::{
-    Address, AddressFilter, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey, ForwardAuth,
+    Address, AddressFilter, AddressSource, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey, ForwardAuth,
     Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Timeouts, TlsMode,
 };
 use gangway_tls::{Origin, UnixTime};
@@ -101,10 +101,12 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
             Some(seconds) => format!("headers secure; hsts {seconds}"),
             None => "headers secure".to_owned(),
         },
-        Middleware::AddressFilter(AddressFilter { allow, deny }) => {
+        Middleware::AddressFilter(AddressFilter { allow, deny, by, refusal }) => {
             let allow = allow.as_ref().map(|list| format!("allow {list}"));
             let deny = (!deny.is_empty()).then(|| format!("deny {deny}"));
-            allow.into_iter().chain(deny).collect::<Vec<_>>().join("; ")
+            let by = (by.source != AddressSource::Client).then(|| format!("by address of {}", by.source));
+            let refusal = refusal.map(|status| format!("others get {}", status.as_u16()));
+            allow.into_iter().chain(deny).chain(by).chain(refusal).collect::<Vec<_>>().join("; ")
         }
         Middleware::Crowdsec(on_doubt) => format!("crowdsec {}", on_doubt.word()),
         Middleware::Appsec(on_doubt) => format!("appsec {}", on_doubt.word()),
@@ -117,9 +119,9 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
                 Authentication { method, skip: authentication.skip.clone() }.to_string()
             }
         },
-        Middleware::Compression(codings) => {
-            format!("compress {}", codings.iter().map(|coding| coding.token()).collect::<Vec<_>>().join(", "))
-        }
+        Middleware::Compression(compression) => format!("compress {compression}"),
+        Middleware::Cors(cors) => format!("cross-origin: {cors}"),
+        Middleware::AllowedHosts(hosts) => format!("hosts {}", hosts.join(", ")),
         Middleware::ErrorPages(pages) => format!("errors {pages}"),
         Middleware::Cache(bytes) => format!("cache {bytes}"),
     }

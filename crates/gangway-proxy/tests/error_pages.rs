@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::ways::Ways;
 use common::{Plane, RouteToServe, route};
 use gangway_model::{
-    Address, AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, ContentCoding, Endpoint,
+    Address, AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, Compression, ContentCoding, Endpoint,
     EndpointKey, ErrorPages, ErrorRule, LoginMethod, Middleware, PageSource, Policy, RateLimit, Readiness, Scheme,
     StatusText, Upstream,
 };
@@ -371,7 +371,7 @@ async fn a_page_service_is_told_what_it_knows_and_nothing_by_which_the_client_is
 async fn pages_come_over_every_way_and_connections_go_on() {
     let mut ways = Ways::to("pages", |route| {
         route.middlewares = vec![
-            Middleware::Compression(ContentCoding::ALL.into()),
+            Middleware::Compression(Compression::by(ContentCoding::ALL)),
             pages(vec![rule((404, 404), folder("")), rule((413, 599), file("large.html"))]),
         ];
     })
@@ -454,9 +454,9 @@ async fn answers_of_our_own_get_pages_too() {
         route
     };
     let user = BasicUser::parse("ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=").expect("a user");
-    let basic = BasicAuth { users: vec![user], lists: Vec::new(), realm: "app".into(), keep: false };
+    let basic = BasicAuth { users: vec![user], lists: Vec::new(), realm: "app".into(), keep: false, user_field: None };
     let login = Authentication { method: LoginMethod::Basic(basic), skip: Vec::new() };
-    let nobody = AddressFilter { allow: Some(ClientList::default()), deny: ClientList::default() };
+    let nobody = AddressFilter { allow: Some(ClientList::default()), ..AddressFilter::default() };
     let (requests, period) = (NonZeroU32::MIN, Duration::from_secs(3600));
     let once = Middleware::RateLimit(RateLimit { requests, period, burst: requests, key: ClientKey::Address });
     let routes = vec![

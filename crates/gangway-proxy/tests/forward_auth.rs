@@ -56,6 +56,7 @@ fn forward(product: Option<AuthProduct>) -> ForwardAuth {
         product,
         target: product.map_or("/check?by=us", AuthProduct::target).into(),
         identity: identity.into(),
+        rules: None,
     }
 }
 

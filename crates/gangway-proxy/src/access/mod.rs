@@ -5,6 +5,7 @@ mod client_key;
 mod concurrency;
 mod credentials;
 mod forward;
+pub(crate) mod chosen_address;
 pub(crate) mod gate;
 pub(crate) mod geo_databases;
 pub(crate) mod guard;

@@ -236,9 +236,15 @@ async fn answer_by_page<D: Downstream>(transfer: &mut Transfer<'_, D, Rules<'_>>
         let Rules { worker, head, context, active, .. } = rules;
         let request_id = context.request_id().to_owned();
         let sources = PageSources { shared: &worker.shared, connector: &worker.connector };
-        unless_client_goes(*client, lookup::find(&sources, active, head, response, &request_id)).await?
+        match context.admission() {
+            Some(admission) => {
+                let finding = lookup::find(&sources, active, (head, admission), response, &request_id);
+                unless_client_goes(*client, finding).await?
+            }
+            None => None,
+        }
     };
-    lookup::vary_by_audience(response);
+    lookup::vary_by_audience(rules.active, response);
     let Some(page) = found else {
         return transfer.resume().map(|()| ByPage::None);
     };
@@ -333,7 +339,7 @@ impl Rules<'_> {
         {
             state.end_with_endpoint(task.clone());
         }
-        client_response::prepare(context, response);
+        client_response::prepare(context, self.head, response);
         if let Some(run) = &context.cache {
             let outcome = run.outcome();
             self.worker.shared.metrics.cache_requests.with_label_values(&[outcome.label()]).inc();

@@ -504,7 +504,7 @@ async fn reply<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: 
     if let Some(page) = &page {
         body = page::replace(page, &exchange.head, &mut head);
     }
-    pass_middlewares(&exchange.context, &mut head);
+    pass_middlewares(&exchange.context, &exchange.head, &mut head);
     let status = head.status.as_u16();
     match send(&mut exchange.context, client, &head, body).await {
         Ok(()) => Ending::whole(status),
@@ -533,7 +533,8 @@ async fn page<D: Downstream>(
     let request_id = context.request_id().to_owned();
     let active = &context.routed.as_ref()?.active;
     let sources = PageSources { shared: &worker.shared, connector: &worker.connector };
-    unless_client_goes(client, lookup::find(&sources, active, head, reply, &request_id)).await.ok().flatten()
+    let request = (&*head, context.admission()?);
+    unless_client_goes(client, lookup::find(&sources, active, request, reply, &request_id)).await.ok().flatten()
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(crate) enum Reason {
     Misdirected,
     /// There is no memory left for it, or its client has too many requests under way.
     Overloaded,
+    /// The route is not for the host that is asked for.
+    HostNotAllowed,
     /// The client's address is not let in.
     Forbidden,
     /// CrowdSec has banned the client.
@@ -81,6 +83,7 @@ impl Reason {
             Self::HeadTooLarge => (431, "head-too-large", "The request's header fields are too large."),
             Self::Misdirected => (421, "misdirected", "This connection is not for this address. Please try again."),
             Self::Overloaded => (503, "overloaded", "This server is busy. Please try again in a moment."),
+            Self::HostNotAllowed => (500, "host-not-allowed", "This name is not served here."),
             Self::Forbidden => (403, "forbidden", "This address may not come in here."),
             Self::Banned => (403, "banned", "This address is banned here."),
             Self::AppsecBlocked => (403, "appsec-blocked", "This request looks like an attack, and was not let in."),
@@ -140,6 +143,7 @@ impl Reason {
             Self::HeadTooLarge => "header fields too large",
             Self::Misdirected => "wrong connection",
             Self::Overloaded => "busy",
+            Self::HostNotAllowed => "name not served",
             Self::Forbidden => "not let in",
             Self::Banned => "banned",
             Self::AppsecBlocked => "blocked",

@@ -92,9 +92,10 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
         return RequestDecision::ReplyFor(routed, reply);
     }
     routed.is_at_gate = true;
-    let (head, origin, knowledge) = (request.head, request.admission.origin, (in_force.geography, in_force.reputation));
+    let (head, knowledge) = (request.head, (in_force.geography, in_force.reputation));
+    let client_of = (request.connection, request.admission.origin);
     let host = (view.host, request.admission.port);
-    match chain::on_request(&route.middlewares, head, host, origin, knowledge, &routed.prefix) {
+    match chain::on_request(&route.middlewares, head, host, client_of, knowledge, &routed.prefix) {
         Ok(body_limit) => routed.body_limit = body_limit,
         Err(early) => {
             routed.is_at_gate = !early.is_before_gate;

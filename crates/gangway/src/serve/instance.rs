@@ -381,6 +381,8 @@ fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static
         | Middleware::Appsec(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
+        | Middleware::Cors(_)
+        | Middleware::AllowedHosts(_)
         | Middleware::Cache(_) => None,
     }
 }
