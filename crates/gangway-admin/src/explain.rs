@@ -315,6 +315,7 @@ fn redirect_by_middleware(
         | Middleware::ErrorPages(_)
         | Middleware::Cors(_)
         | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Cache(_) => None,
     }
 }
@@ -348,6 +349,7 @@ fn changed_target(middlewares: &[Middleware], target: &str, prefix: &str) -> Opt
             | Middleware::ErrorPages(_)
             | Middleware::Cors(_)
             | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => None,
         };
         target = changed.unwrap_or(target);

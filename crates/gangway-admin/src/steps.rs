@@ -119,6 +119,7 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &Kn
         | Middleware::Authentication(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Cors(_)
         | Middleware::Cache(_) => None,
     }
@@ -245,6 +246,7 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
             Some(len) => format!("{len} bytes are few enough"),
             None => "a larger body gets 413".to_owned(),
         },
+        Middleware::ResponseLimit(_) => "a larger answer becomes 500".to_owned(),
         Middleware::Hsts(_) if query.secure => "sent".to_owned(),
         Middleware::Hsts(_) => "not sent by plain HTTP".to_owned(),
         Middleware::SecureHeaders { .. } => "those are added that the answer does not have".to_owned(),
@@ -415,7 +417,8 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
         Middleware::Hsts(_) => key == "hsts",
         Middleware::SecureHeaders { .. } => key == "headers",
         // No label of ours makes them.
-        Middleware::Cors(_) | Middleware::AllowedHosts(_) => false,
+        Middleware::Cors(_) | Middleware::AllowedHosts(_)
+ | Middleware::ResponseLimit(_) => false,
         Middleware::RequestHeader(name, _) => of_header(key, "request.header.", name),
         Middleware::ResponseHeader(name, _) => of_header(key, "response.header.", name),
         Middleware::StripPrefix(_)

@@ -96,6 +96,7 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::RequestHeader(name, value) => format!("request.header.{name} = {}", header(name.as_str(), value)),
         Middleware::ResponseHeader(name, value) => format!("response.header.{name} = {}", header(name.as_str(), value)),
         Middleware::BodyLimit(bytes) => format!("body-limit {bytes}"),
+        Middleware::ResponseLimit(bytes) => format!("response-limit {bytes}"),
         Middleware::Hsts(seconds) => format!("hsts {seconds}"),
         Middleware::SecureHeaders { hsts } => match hsts {
             Some(seconds) => format!("headers secure; hsts {seconds}"),

@@ -160,6 +160,8 @@ pub enum Middleware {
     ResponseHeader(HeaderName, Option<HeaderValue>),
     /// More body bytes than this are refused with 413.
     BodyLimit(u64),
+    /// Answers with more body bytes than this become 500; where the length is not told beforehand, they are cut.
+    ResponseLimit(NonZeroU64),
     /// `Strict-Transport-Security`.
     Hsts(Hsts),
     /// Adds the fields of [`SECURE_HEADERS`] where a response has none of the name, and `Strict-Transport-Security` with
@@ -261,6 +263,7 @@ impl Middleware {
             | Self::ErrorPages(_)
             | Self::Cors(_)
             | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -289,6 +292,7 @@ impl Middleware {
             | Self::ErrorPages(_)
             | Self::Cors(_)
             | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -317,6 +321,7 @@ impl Middleware {
             | Self::ErrorPages(_)
             | Self::Cors(_)
             | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -345,6 +350,7 @@ impl Middleware {
             | Self::Compression(_)
             | Self::Cors(_)
             | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -373,6 +379,7 @@ impl Middleware {
             | Self::Compression(_)
             | Self::Cors(_)
             | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::ErrorPages(_) => None,
         }
     }
@@ -401,6 +408,7 @@ impl Middleware {
             | Self::ErrorPages(_)
             | Self::Cors(_)
             | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => false,
         }
     }

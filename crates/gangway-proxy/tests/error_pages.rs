@@ -12,7 +12,7 @@ use common::ways::Ways;
 use common::{Plane, RouteToServe, route};
 use gangway_model::{
     Address, AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, Compression, ContentCoding, Endpoint,
-    EndpointKey, ErrorPages, ErrorRule, LoginMethod, Middleware, PageSource, Policy, RateLimit, Readiness, Scheme,
+    EndpointKey, ErrorPages, ErrorRule, LoginMethod, Middleware, PageSource, StatusRewrite, Policy, RateLimit, Readiness, Scheme,
     StatusText, Upstream,
 };
 use gangway_proxy::PageLibrary;
@@ -529,4 +529,45 @@ async fn a_page_service_that_leads_back_to_its_route_is_asked_once() {
         assert_eq!(app.asked().len(), before + 2);
     }
     drop(service);
+}
+
+#[tokio::test]
+async fn every_client_gets_what_a_service_of_traefiks_rules_answers() {
+    let app = Scripted::answering(application).await.expect("a free port");
+    let service = Scripted::answering(page_service).await.expect("a free port");
+    let answer_of = |target: &str, rewrites: &[StatusRewrite]| PageSource::Answer {
+        name: "pages@file".into(),
+        target: StatusText::new(target),
+        rewrites: rewrites.into(),
+    };
+    let rules = vec![
+        rule((404, 404), answer_of("/json/{status}?u={url}", &[])),
+        rule((500, 599), answer_of("/good/{status}/{originalStatus}", &[StatusRewrite { from: (503, 503), to: 200 }])),
+        rule((403, 403), answer_of("/silent", &[])),
+    ];
+    let mut served = route("a.localhost", app.address);
+    served.middlewares = vec![pages(rules)];
+    let endpoints = vec![at(service.address)];
+    served.change =
+        Box::new(move |route| route.page_services = (0..3).map(|rule| (rule, endpoints.clone())).collect());
+    let plane = Plane::serving(vec![served]).await;
+    for client in plane.clients() {
+        for (method, path, fields, status, body) in [
+            ("GET", "/404/x?q=1", &[JSON, ("authorization", "Bearer x"), ("x-mine", "1")][..], 404, "{}"),
+            ("POST", "/503/x", &[JSON], 200, "a page for /good/200/503"),
+            ("DELETE", "/500/x", &[], 500, "a page for /good/500/500"),
+            ("GET", "/402/x", &[], 402, "app 402"),
+        ] {
+            let answer = ask(&client, method, path, fields).await;
+            assert_eq!((answer.status.as_u16(), &*answer.text()), (status, body), "{method} {path}");
+            if path.starts_with("/404") {
+                let asked = service.asked().pop().expect("asked");
+                let target = asked.head.split(' ').nth(1).unwrap_or_default();
+                assert!(asked.head.starts_with("GET ") && target.starts_with("/json/404?u=http"), "{}", asked.head);
+                assert!(target.ends_with("%2F404%2Fx%3Fq%3D1"), "{target}");
+                let (mine, secret) = (asked.field("X-Mine"), asked.field("Authorization"));
+                assert_eq!((mine, secret, asked.field("X-Forwarded-Host").is_empty()), ("1", "", false));
+            }
+        }
+    }
 }

@@ -81,6 +81,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         | Middleware::Hsts(_)
         | Middleware::SecureHeaders { .. }
         | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Compression(_) => true,
         Middleware::RateLimit(limit) => limit.key != ClientKey::User,
         Middleware::StripPrefix(_)

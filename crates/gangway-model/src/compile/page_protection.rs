@@ -57,6 +57,7 @@ fn is_protected(group: &RouteGroup<'_>) -> bool {
         | Middleware::ErrorPages(_)
         | Middleware::Cors(_)
         | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Cache(_) => false,
     };
     group.spec.closed || group.spec.listener.client_ca.is_some() || group.spec.middlewares.iter().any(protects)

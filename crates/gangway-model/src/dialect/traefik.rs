@@ -56,7 +56,12 @@ impl<'s> Provided<'s> {
         let constraint = Constraint::parse(&traefik.constraints);
         let default_rule = GoTemplate::parse(&traefik.default_rule);
         let default_rule = default_rule.map_err(|error| format!("`defaultRule` cannot be read: {error}"));
-        let features = Features { plugins: &traefik.plugins, geoip: settings.has_geoip, crowdsec: settings.has_crowdsec };
+        let features = Features {
+            plugins: &traefik.plugins,
+            geoip: settings.has_geoip,
+            crowdsec: settings.has_crowdsec,
+            appsec: settings.has_appsec,
+        };
         Self { traefik, tls_options, transports, constraint, default_rule, features }
     }
 }

@@ -141,6 +141,7 @@ fn middleware_text(middleware: &Middleware) -> String {
         Middleware::RequestHeader(name, value) => header("request", name, value.as_ref()),
         Middleware::ResponseHeader(name, value) => header("response", name, value.as_ref()),
         Middleware::BodyLimit(bytes) => format!("bodies of at most {bytes} bytes"),
+        Middleware::ResponseLimit(bytes) => format!("answers of at most {bytes} bytes"),
         Middleware::Hsts(hsts) => format!("hsts {hsts}{}", if hsts.in_clear { ", in clear too" } else { "" }),
         Middleware::SecureHeaders { hsts } => match hsts {
             Some(seconds) => format!("secure headers, hsts for {seconds} seconds"),

@@ -386,10 +386,11 @@ async fn answer_of_traefiks(
     };
     question.connector.release(stream);
     fields.retain(|field| !matches!(field.kind, FieldKind::ContentLength | FieldKind::ProxyAuthenticate));
-    if !rules.keeps_location
-        && let Some(location) = fields.all_named(b"location").next().map(|location| resolved(location, forward))
-    {
-        fields.set(b"Location", &location);
+    if !rules.keeps_location {
+        let location = fields.all_named(b"location").next().map(|location| resolved(location, forward));
+        if let Some(location) = location {
+            fields.set(b"Location", &location);
+        }
     }
     Ok(AuthReply { status, fields, body }.into())
 }

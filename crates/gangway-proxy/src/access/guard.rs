@@ -63,6 +63,7 @@ impl<'m> Guard<'m> {
             | Middleware::ErrorPages(_)
             | Middleware::Cors(_)
             | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => None,
         }
     }

@@ -259,6 +259,7 @@ pub(super) fn replacement(exchange: &Exchange, failure: AttemptFailure) -> Resul
         }
         error @ (TransferError::Downstream(_)
         | TransferError::BodyTooLarge
+        | TransferError::ResponseTooLarge
         | TransferError::PageWanted
         | TransferError::Internal) => failure(error),
     }

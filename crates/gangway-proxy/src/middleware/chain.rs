@@ -28,8 +28,14 @@ pub(crate) struct EarlyReply {
     pub(crate) is_before_gate: bool,
 }
 
-/// Runs before an endpoint is chosen. The first middleware that replies ends the chain. Otherwise the result is the
-/// bound on the request's body, if there is one.
+/// The largest bodies that a route allows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct BodyBounds {
+    pub(crate) request: Option<u64>,
+    pub(crate) response: Option<u64>,
+}
+
+/// Runs before an endpoint is chosen. The first middleware that replies ends the chain.
 ///
 /// `host` is in the form in which hosts are compared, with the port that the client named, and `prefix` is the decoded
 /// path prefix that matched. `geography` is asked only by lists that name places, and `reputation` once. What needs a
@@ -41,14 +47,14 @@ pub(crate) fn on_request(
     client_of: (&ClientConnection, ClientOrigin),
     knowledge: (&dyn Geography, Option<&dyn Reputation>),
     prefix: &str,
-) -> Result<Option<u64>, EarlyReply> {
+) -> Result<BodyBounds, EarlyReply> {
     let ((connection, origin), (geography, reputation)) = (client_of, knowledge);
     let client = ClientPlace::new(origin.client, geography);
     let judgement = reputation.map_or(Judgement::Unknown, |reputation| reputation.judge(&client));
     if let Some(reply) = crowdsec::on_every_request(&judgement, origin) {
         return Err(EarlyReply { reply, is_before_gate: false });
     }
-    let mut limit = None;
+    let mut bounds = BodyBounds::default();
     for (place, middleware) in middlewares.iter().enumerate() {
         let reply = match middleware {
             Middleware::StripPrefix(_) if head.fields.has(FieldKind::Upgrade) => None,
@@ -72,8 +78,12 @@ pub(crate) fn on_request(
             Middleware::AllowedHosts(hosts) => allowed_hosts::on_request(hosts, host),
             Middleware::Crowdsec(on_doubt) => crowdsec::on_request(*on_doubt, &judgement, origin),
             Middleware::BodyLimit(max) => {
-                limit = Some(*max);
+                bounds.request = Some(*max);
                 body_limit::on_request(*max, head.body)
+            }
+            Middleware::ResponseLimit(max) => {
+                bounds.response = Some(max.get());
+                None
             }
             Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
@@ -97,7 +107,7 @@ pub(crate) fn on_request(
             return Err(EarlyReply { reply, is_before_gate });
         }
     }
-    Ok(limit)
+    Ok(bounds)
 }
 
 /// Computes the target for the endpoint. [`on_upstream_fields`] runs later: a forwarding field tells the prefix that is
@@ -131,6 +141,7 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::ErrorPages(_)
             | Middleware::Cors(_)
             | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => {}
         }
     }
@@ -162,6 +173,7 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::ErrorPages(_)
             | Middleware::Cors(_)
             | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => {}
         }
     }
@@ -198,6 +210,7 @@ pub(crate) fn on_response(
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
             | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => {}
         }
     }

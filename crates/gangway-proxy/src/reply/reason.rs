@@ -21,6 +21,8 @@ pub(crate) enum Reason {
     MethodNotAllowed,
     RequestTimeout,
     BodyTooLarge,
+    /// The answer of the application is larger than the route allows.
+    ResponseTooLarge,
     TargetTooLong,
     ExpectationFailed,
     HeadTooLarge,
@@ -78,6 +80,9 @@ impl Reason {
             Self::MethodNotAllowed => (405, "method-not-allowed", "This method is not served."),
             Self::RequestTimeout => (408, "request-timeout", "The request took too long to arrive."),
             Self::BodyTooLarge => (413, "body-too-large", "The request is larger than the application allows."),
+            Self::ResponseTooLarge => {
+                (500, "response-too-large", "The answer of the application is larger than allowed.")
+            }
             Self::TargetTooLong => (414, "target-too-long", "The address is too long."),
             Self::ExpectationFailed => (417, "expectation-failed", "The expectation of the request cannot be met."),
             Self::HeadTooLarge => (431, "head-too-large", "The request's header fields are too large."),
@@ -138,6 +143,7 @@ impl Reason {
             Self::MethodNotAllowed => "method not allowed",
             Self::RequestTimeout => "request took too long",
             Self::BodyTooLarge => "request too large",
+            Self::ResponseTooLarge => "answer too large",
             Self::TargetTooLong => "address too long",
             Self::ExpectationFailed => "expectation failed",
             Self::HeadTooLarge => "header fields too large",

@@ -40,6 +40,7 @@ mod tests {
 
     use super::*;
     use crate::message::fields::Fields;
+    use crate::middleware::chain::BodyBounds;
     use crate::request::decision::RoutedTo;
     use crate::samples::table;
 
@@ -49,7 +50,7 @@ mod tests {
         let active = table.routes().iter().find(|active| !active.ready.is_empty()).expect("the route").clone();
         let mut ctx = RequestContext::default();
         ctx.routed =
-            Some(RoutedTo { active, prefix: "".into(), body_limit: None, is_at_gate: true, is_upgrade: false });
+            Some(RoutedTo { active, prefix: "".into(), bounds: BodyBounds::default(), is_at_gate: true, is_upgrade: false });
         ctx.attempt.chosen = Some(0);
         ctx
     }

@@ -383,6 +383,7 @@ fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static
         | Middleware::ErrorPages(_)
         | Middleware::Cors(_)
         | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Cache(_) => None,
     }
 }

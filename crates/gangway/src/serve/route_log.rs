@@ -323,6 +323,7 @@ impl ServedRoute {
             | Middleware::ErrorPages(_)
             | Middleware::Cors(_)
             | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => None,
         });
         let all = &route.upstream.endpoints;

@@ -120,6 +120,8 @@ pub(super) struct Features<'a> {
     pub geoip: bool,
     /// Whether there is a CrowdSec engine.
     pub crowdsec: bool,
+    /// Whether there is a web application firewall.
+    pub appsec: bool,
 }
 
 /// The middlewares below `http.middlewares`.
@@ -223,6 +225,10 @@ fn made<'s>(
     let mut reading = Reading { problems: &mut problems, without_effect: Vec::new() };
     let steps = read(&options, &mut reading);
     let idle = reading.without_effect;
+    // Of `headers` this option protects, and so may one that was meant to be it.
+    let may_be = |(_, near): &(&Node<'_>, Option<&str>)| *near == Some(headers::ALLOWED_HOSTS);
+    let protects = of_kind.child(headers::ALLOWED_HOSTS).is_some() || options.unknown().iter().any(may_be);
+    let without = if protects { Without::Closed } else { without };
     problems.unknown(&options, &quoted(of_kind.name));
     let is_broken = !problems.is_empty();
     problems.report(source, &lost(node.name, without), found);
@@ -296,13 +302,15 @@ impl<'s> Reading<'_, 's> {
 fn buffering<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let max = reading.problems.read(options, "maxrequestbodybytes", values::count);
     reading.idle(options, &["memrequestbodybytes", "memresponsebodybytes"], "bodies are passed on as they come");
-    reading.idle(options, &["maxresponsebodybytes"], "answers may be of any length");
+    let response_max = reading.problems.read(options, "maxresponsebodybytes", values::count);
     reading.idle(
         options,
         &["retryexpression"],
         "requests that reached no endpoint are tried at another one in any case",
     );
-    max.and_then(NonZeroU64::new).map(|max| Middleware::BodyLimit(max.get())).into_iter().collect()
+    let of_request = max.and_then(NonZeroU64::new).map(|max| Middleware::BodyLimit(max.get()));
+    let of_response = response_max.and_then(NonZeroU64::new).map(Middleware::ResponseLimit);
+    of_request.into_iter().chain(of_response).collect()
 }
 
 fn compress<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {

@@ -27,6 +27,9 @@ const SIMPLE: [(&str, &str, Option<&str>); 9] = [
     ("permissionspolicy", "permissions-policy", None),
 ];
 
+/// The one option that keeps somebody out.
+pub(super) const ALLOWED_HOSTS: &str = "allowedhosts";
+
 pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let mut steps = Vec::new();
     for (name, value) in custom(options.get("customrequestheaders"), reading) {
@@ -65,7 +68,10 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
         reading.idle(options, &["sslproxyheaders"], "`X-Forwarded-Proto` of trusted proxies counts");
     }
     reading.idle(options, &["hostsproxyheaders"], "the host that is asked for counts");
-    let hosts: Vec<Box<str>> = texts(options, "allowedhosts").iter().map(|host| host.to_lowercase().into()).collect();
+    let hosts: Vec<Box<str>> = texts(options, ALLOWED_HOSTS).iter().map(|host| host.to_lowercase().into()).collect();
+    if hosts.is_empty() && let Some(node) = options.get(ALLOWED_HOSTS) {
+        reading.problems.add(node.first, values::invalid("no host is named", "name hosts, or remove the option"));
+    }
     if !hosts.is_empty() && !is_development {
         // Before the rest: whoever asks for another host gets none of it.
         steps.insert(0, Middleware::AllowedHosts(hosts.into()));

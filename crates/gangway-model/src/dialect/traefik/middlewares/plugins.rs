@@ -77,7 +77,7 @@ impl Plugin {
             Self::Crowdsec if !features.crowdsec => {
                 Err(finding("start Gangway with `--crowdsec-url` and `--crowdsec-key-file`, which does what it does"))
             }
-            Self::Crowdsec => Ok(crowdsec(&options, reading)),
+            Self::Crowdsec => Ok(crowdsec(&options, features, reading)),
             Self::Geoblock if !features.geoip => Err(finding("start Gangway with `--geoip`, which tells countries")),
             Self::Geoblock => Ok(geoblock(&options, reading)),
             Self::Harmless(instead) => Err(finding(instead).warning()),
@@ -87,15 +87,23 @@ impl Plugin {
 }
 
 /// The engine and its key are settings of Gangway, so nothing else of it counts.
-fn crowdsec<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
+fn crowdsec<'s>(
+    options: &Options<'_, 's>,
+    features: Features<'_>,
+    reading: &mut Reading<'_, 's>,
+) -> Vec<Middleware> {
     if reading.problems.read(options, "enabled", values::boolean) == Some(false) {
         return Vec::new();
     }
+    let mut steps = vec![Middleware::Crowdsec(OnDoubt::Close)];
     if reading.problems.read(options, "crowdsecappsecenabled", values::boolean) == Some(true) {
-        let help = "start Gangway with `--crowdsec-appsec-url`, and write `gangway.appsec`";
-        reading.problems.add(options.node.first, values::invalid("the firewall of the plug-in is not asked", help));
+        steps.push(Middleware::Appsec(OnDoubt::Close));
+        if !features.appsec {
+            let help = "start Gangway with `--crowdsec-appsec-url`";
+            reading.problems.add(options.node.first, values::invalid("no firewall is there to be asked", help));
+        }
     }
-    vec![Middleware::Crowdsec(OnDoubt::Close)]
+    steps
 }
 
 /// The options of the plug-ins of this kind in use.
