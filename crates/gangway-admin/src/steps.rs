@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    AddressFilter, AddressSource, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, Cors, ForwardAuth, Judgement,
-    KeyOrigin, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route, SkipRule, choose_coding,
-    overrides_method,
+    AddressFilter, AddressSource, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, Cors, ForwardAuth,
+    Judgement, KeyOrigin, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route, SkipRule,
+    choose_coding, overrides_method,
 };
 use http::Method;
 use http::header::{
@@ -417,8 +417,7 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
         Middleware::Hsts(_) => key == "hsts",
         Middleware::SecureHeaders { .. } => key == "headers",
         // No label of ours makes them.
-        Middleware::Cors(_) | Middleware::AllowedHosts(_)
- | Middleware::ResponseLimit(_) => false,
+        Middleware::Cors(_) | Middleware::AllowedHosts(_) | Middleware::ResponseLimit(_) => false,
         Middleware::RequestHeader(name, _) => of_header(key, "request.header.", name),
         Middleware::ResponseHeader(name, _) => of_header(key, "response.header.", name),
         Middleware::StripPrefix(_)

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gangway_diagnostic::Diagnostic;
 use gangway_model::secret::{MASK, is_secret_name, masked_target, without_password};
 use gangway_model::{
-    Address, AddressFilter, AddressSource, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey, ForwardAuth,
-    Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Timeouts, TlsMode,
+    Address, AddressFilter, AddressSource, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey,
+    ForwardAuth, Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Timeouts, TlsMode,
 };
 use gangway_tls::{Origin, UnixTime};
 use http::HeaderValue;

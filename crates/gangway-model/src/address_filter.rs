@@ -374,7 +374,7 @@ mod tests {
     use std::cmp::Ordering;
 
     use super::*;
-use crate::geography::{Geography, NoGeography};
+    use crate::geography::{Geography, NoGeography};
 
     fn list(entries: &[&str]) -> AddressList {
         let entry = |text: &&str| match *text {

@@ -73,7 +73,7 @@ pub use digest::Digest;
 pub use engine_name::EngineName;
 pub use error_pages::{ErrorPages, ErrorRule, PAGES_FOLDER, PageKind, PageSource, StatusRewrite, StatusText};
 pub use explain::{CONSIDERED_MAX, Considered, Explanation, NEAREST_MAX, Nearest, Winner};
-pub use forward_auth::{AuthProduct, ForwardAuth, FORWARDED_BODY_MAX, ForwardRules, IDENTITY_OF_ALL, IdentityField};
+pub use forward_auth::{AuthProduct, FORWARDED_BODY_MAX, ForwardAuth, ForwardRules, IDENTITY_OF_ALL, IdentityField};
 pub use geography::{ClientPlace, CountryCode, Geography, Located, NoGeography, PlaceKind};
 pub use go_template::{
     FUNCTIONS as TEMPLATE_FUNCTIONS, GoTemplate, OUTPUT_LEN_MAX as TEMPLATE_OUTPUT_LEN_MAX, Rendered,

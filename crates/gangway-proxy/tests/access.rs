@@ -10,9 +10,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::{Plane, RouteToServe, app, held, route, skip_paths};
-use gangway_model::{ConcurrencyLimit, 
-    AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, LoginMethod, Middleware,
-    RateLimit, RedirectPart, RedirectTarget, SkipRule,
+use gangway_model::{
+    AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, ConcurrencyLimit,
+    LoginMethod, Middleware, RateLimit, RedirectPart, RedirectTarget, SkipRule,
 };
 use gangway_proxy::{TrustedProxies, UserLists, Whereabouts};
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
@@ -34,7 +34,13 @@ fn users(users: &[&str]) -> Vec<BasicUser> {
 }
 
 fn basic(change: impl FnOnce(&mut BasicAuth)) -> BasicAuth {
-    let mut basic = BasicAuth { users: users(&[ANN, BOB]), lists: vec![], realm: "household".into(), keep: false, user_field: None };
+    let mut basic = BasicAuth {
+        users: users(&[ANN, BOB]),
+        lists: vec![],
+        realm: "household".into(),
+        keep: false,
+        user_field: None,
+    };
     change(&mut basic);
     basic
 }
@@ -105,7 +111,8 @@ async fn clients_are_let_in_by_their_address() {
 #[tokio::test]
 async fn nobody_is_let_in_whose_address_is_in_doubt() {
     let (address, _) = app("a").await;
-    let filter = || Middleware::AddressFilter(AddressFilter { deny: list(&["192.0.2.0/24"]), ..AddressFilter::default() });
+    let filter =
+        || Middleware::AddressFilter(AddressFilter { deny: list(&["192.0.2.0/24"]), ..AddressFilter::default() });
     let routes = || vec![guarded(route("a.localhost", address), vec![filter()])];
     let plane = Plane::serving(routes()).await;
     for client in clients(&plane) {
@@ -289,7 +296,8 @@ async fn methods_and_addresses_may_need_no_log_in() {
     let near = SkipRule::clients(addresses(&["192.0.2.0/24"]));
     let skip = vec![SkipRule::method(Method::OPTIONS), SkipRule::method(Method::GET), near];
     let login = Authentication { method: LoginMethod::Basic(basic(|_| {})), skip };
-    let filter = Middleware::AddressFilter(AddressFilter { deny: list(&["192.0.2.66/32"]), ..AddressFilter::default() });
+    let filter =
+        Middleware::AddressFilter(AddressFilter { deny: list(&["192.0.2.66/32"]), ..AddressFilter::default() });
     let mut plane =
         Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("valid"));
     let guards = vec![filter, Middleware::Authentication(Arc::new(login))];

@@ -11,9 +11,9 @@ use std::time::Duration;
 use common::ways::Ways;
 use common::{Plane, RouteToServe, route};
 use gangway_model::{
-    Address, AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, Compression, ContentCoding, Endpoint,
-    EndpointKey, ErrorPages, ErrorRule, LoginMethod, Middleware, PageSource, StatusRewrite, Policy, RateLimit, Readiness, Scheme,
-    StatusText, Upstream,
+    Address, AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, Compression, ContentCoding,
+    Endpoint, EndpointKey, ErrorPages, ErrorRule, LoginMethod, Middleware, PageSource, Policy, RateLimit, Readiness,
+    Scheme, StatusRewrite, StatusText, Upstream,
 };
 use gangway_proxy::PageLibrary;
 use gangway_testkit::client::{Answer, Client};
@@ -548,8 +548,7 @@ async fn every_client_gets_what_a_service_of_traefiks_rules_answers() {
     let mut served = route("a.localhost", app.address);
     served.middlewares = vec![pages(rules)];
     let endpoints = vec![at(service.address)];
-    served.change =
-        Box::new(move |route| route.page_services = (0..3).map(|rule| (rule, endpoints.clone())).collect());
+    served.change = Box::new(move |route| route.page_services = (0..3).map(|rule| (rule, endpoints.clone())).collect());
     let plane = Plane::serving(vec![served]).await;
     for client in plane.clients() {
         for (method, path, fields, status, body) in [

@@ -18,8 +18,8 @@ use crate::label::Source;
 use crate::route::{Endpoint, Middleware};
 use crate::snapshot::Container;
 use crate::spec::{
-    Delivery, MiddlewareSpec, NamedPages, Part, PageServiceSpec, Reference, ResolvedRoute, Unresolved, WeightedUpstream,
-    Without,
+    Delivery, MiddlewareSpec, NamedPages, PageServiceSpec, Part, Reference, ResolvedRoute, Unresolved,
+    WeightedUpstream, Without,
 };
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::Place;

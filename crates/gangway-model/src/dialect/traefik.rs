@@ -142,8 +142,9 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
         }
     }
     let middlewares = http.child("middlewares");
-    let middlewares =
-        middlewares.map(|all| middlewares::read(all, source, Provider::Docker, provided.features, found)).unwrap_or_default();
+    let middlewares = middlewares
+        .map(|all| middlewares::read(all, source, Provider::Docker, provided.features, found))
+        .unwrap_or_default();
     unknown_parts(http, source, found);
     Declared::Routed { declarations: Declarations { routes, upstreams, middlewares }, by_label }
 }
@@ -208,7 +209,9 @@ pub(super) fn read_files<'s>(
         routes.extend(routers::read(router.name, Some(router), &reading, found));
     }
     let middlewares = http.child("middlewares");
-    let middlewares = middlewares.map(|all| middlewares::read(all, source, Provider::File, provided.features, found)).unwrap_or_default();
+    let middlewares = middlewares
+        .map(|all| middlewares::read(all, source, Provider::File, provided.features, found))
+        .unwrap_or_default();
     unknown_parts(http, source, found);
     routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
     Declarations { routes, upstreams, middlewares }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use gangway_diagnostic::printable;
 use gangway_model::{
-    AddressChoice, AddressSource, Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness, Route, RoutingTable, Scheme,
-    Timeouts, TlsMode, TlsVersion, Transport,
+    AddressChoice, AddressSource, Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness,
+    Route, RoutingTable, Scheme, Timeouts, TlsMode, TlsVersion, Transport,
 };
 use http::{HeaderName, HeaderValue};
 

@@ -71,7 +71,8 @@ mod tests {
         let by_header = ClientKey::Header(HeaderName::from_static("x-key"));
         let (a, b) = (fields(&[("X-Key", "a")]), fields(&[("x-key", "b")]));
         let (none, two) = (fields(&[]), fields(&[("X-Key", "a"), ("X-Key", "b")]));
-        let client = |key, address, fields, user| LimitedClient::of("route", key, Some(address), ("a.test", fields), user);
+        let client =
+            |key, address, fields, user| LimitedClient::of("route", key, Some(address), ("a.test", fields), user);
         assert_ne!(client(&ClientKey::Address, one, &a, None), client(&ClientKey::Address, other, &a, None));
         assert_eq!(client(&by_header, one, &a, None), client(&by_header, other, &a, None));
         assert_ne!(client(&by_header, one, &a, None), client(&by_header, one, &b, None));

@@ -250,9 +250,9 @@ fn question_fields(endpoint: &ActiveEndpoint, forward: &ForwardAuth, question: &
     fields.extend_from(&head.fields, |field| {
         let is_of_request = matches!(field.kind, FieldKind::Host | FieldKind::Expect | FieldKind::ContentLength)
             || is_about_content(field.name) && !rules.is_some_and(|rules| is_for_traefiks(field.name, rules));
-        let is_wanted = rules.and_then(|rules| rules.request_fields.as_ref()).is_none_or(|wanted| {
-            wanted.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(field.name))
-        });
+        let is_wanted = rules
+            .and_then(|rules| rules.request_fields.as_ref())
+            .is_none_or(|wanted| wanted.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(field.name)));
         let is_understood = field.kind != FieldKind::Authorization || takes_credentials(forward.product, field.value);
         let is_loop_field = field.name.eq_ignore_ascii_case(LOOP_FIELD);
         is_wanted && !is_of_request && is_understood && !is_loop_field && forwarding::is_for_endpoint(field.kind)

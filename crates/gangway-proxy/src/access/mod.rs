@@ -1,11 +1,11 @@
 //! Who may come in, and how much: the checks of a request that need a state or take time.
 
 pub(crate) mod appsec;
+pub(crate) mod chosen_address;
 mod client_key;
 mod concurrency;
 mod credentials;
 mod forward;
-pub(crate) mod chosen_address;
 pub(crate) mod gate;
 pub(crate) mod geo_databases;
 pub(crate) mod guard;

@@ -14,8 +14,8 @@ use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::middleware::upstream_target::UpstreamTarget;
 use crate::middleware::{
-    add_prefix, address_filter, allowed_hosts, body_limit, cors, crowdsec, headers, hsts, path_change, redirect, rewrite, secure_headers,
-    strip_prefix, url_redirect,
+    add_prefix, address_filter, allowed_hosts, body_limit, cors, crowdsec, headers, hsts, path_change, redirect,
+    rewrite, secure_headers, strip_prefix, url_redirect,
 };
 use crate::reply::local_reply::LocalReply;
 use crate::request::client_origin::{ClientOrigin, ClientScheme};
@@ -313,7 +313,8 @@ mod tests {
         ] {
             let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
             let counting = Counting::default();
-            let result = on_request(&chain, &head, ("a", None), (&samples::connection(true), ORIGIN), (&counting, None), "/");
+            let result =
+                on_request(&chain, &head, ("a", None), (&samples::connection(true), ORIGIN), (&counting, None), "/");
             assert_eq!((result.is_ok(), counting.0.get()), (is_let_in, asked), "{chain:?}");
         }
     }
@@ -350,7 +351,9 @@ mod tests {
             let reputation = Always(judgement.clone());
             let found = [&plain, &open, &closed].map(|chain| {
                 let knowledge: (&dyn Geography, Option<&dyn Reputation>) = (&NoGeography, Some(&reputation));
-                let reply = on_request(chain, &head, ("a", None), (&samples::connection(true), origin), knowledge, "/").err()?.reply;
+                let reply = on_request(chain, &head, ("a", None), (&samples::connection(true), origin), knowledge, "/")
+                    .err()?
+                    .reply;
                 reply.reason().map(crate::reply::reason::Reason::token)
             });
             assert_eq!(found, expected, "{judgement:?} {origin:?}");
@@ -363,7 +366,8 @@ mod tests {
         let is_redirected = |method: &str, fields: &[(&str, &str)]| {
             let fields = [&[("host", "a")], fields].concat();
             let head = RequestHead::of_test(method, "/stash?x", &fields);
-            on_request(&chain, &head, ("a", None), (&samples::connection(true), ORIGIN), (&NoGeography, None), "/stash").is_err()
+            on_request(&chain, &head, ("a", None), (&samples::connection(true), ORIGIN), (&NoGeography, None), "/stash")
+                .is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

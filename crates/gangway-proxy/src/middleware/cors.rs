@@ -17,7 +17,8 @@ pub(crate) fn on_request(cors: &Cors, request: &RequestHead) -> Option<LocalRepl
         return None;
     }
     let mut fields = Fields::default();
-    let lists = [(&b"Access-Control-Allow-Methods"[..], &cors.methods), (b"Access-Control-Allow-Headers", &cors.headers)];
+    let lists =
+        [(&b"Access-Control-Allow-Methods"[..], &cors.methods), (b"Access-Control-Allow-Headers", &cors.headers)];
     for (name, value) in lists {
         if let Some(value) = value {
             fields.push(name, value.as_bytes());
@@ -99,7 +100,10 @@ mod tests {
             assert_eq!(fields.all_named(ALLOW_ORIGIN).count(), 1);
             assert_eq!(value("access-control-allow-origin"), allowed, "{origin:?}");
             assert_eq!(value("access-control-allow-credentials"), "true");
-            assert_eq!((value("access-control-expose-headers"), value("vary")), ("X-E".to_owned(), "Accept, Origin".to_owned()));
+            assert_eq!(
+                (value("access-control-expose-headers"), value("vary")),
+                ("X-E".to_owned(), "Accept, Origin".to_owned())
+            );
         }
     }
 }

@@ -49,8 +49,13 @@ mod tests {
         let table = table(change);
         let active = table.routes().iter().find(|active| !active.ready.is_empty()).expect("the route").clone();
         let mut ctx = RequestContext::default();
-        ctx.routed =
-            Some(RoutedTo { active, prefix: "".into(), bounds: BodyBounds::default(), is_at_gate: true, is_upgrade: false });
+        ctx.routed = Some(RoutedTo {
+            active,
+            prefix: "".into(),
+            bounds: BodyBounds::default(),
+            is_at_gate: true,
+            is_upgrade: false,
+        });
         ctx.attempt.chosen = Some(0);
         ctx
     }

@@ -344,7 +344,10 @@ mod tests {
         let decision = asked(Some(&limited(19)), &connection(false), (HOST, "/app"));
         assert_eq!(reason(&decision), Some(Reason::BodyTooLarge));
         let decision = asked(Some(&limited(20)), &connection(false), (HOST, "/app"));
-        assert!(matches!(&decision, RequestDecision::Serve(routed) if routed.bounds.request == Some(20)), "{decision:?}");
+        assert!(
+            matches!(&decision, RequestDecision::Serve(routed) if routed.bounds.request == Some(20)),
+            "{decision:?}"
+        );
         let stripped = table(|route| route.middlewares = vec![Middleware::StripPrefix(vec!["/app".into()])]);
         let decision = asked(Some(&stripped), &connection(false), (HOST, "/app"));
         assert_eq!(location(decision), "/app/");

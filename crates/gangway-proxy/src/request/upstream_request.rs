@@ -117,7 +117,13 @@ mod tests {
         let mut ctx = RequestContext::default();
         ctx.received = Received::Admitted(Admission::of(head, origin).expect("in order"));
         let is_upgrade = head.upgrade.is_some();
-        ctx.routed = Some(RoutedTo { active, prefix: "/app".into(), bounds: BodyBounds::default(), is_at_gate: true, is_upgrade });
+        ctx.routed = Some(RoutedTo {
+            active,
+            prefix: "/app".into(),
+            bounds: BodyBounds::default(),
+            is_at_gate: true,
+            is_upgrade,
+        });
         let routing = ctx.routing().expect("routed");
         let endpoint = &routing.routed.active.ready[0];
         let mut fields = Fields::default();

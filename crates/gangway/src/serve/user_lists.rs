@@ -197,9 +197,8 @@ impl UserListFolder {
 
     /// Findings about files, and about lists that are named and not there.
     fn findings(&self, named: &BTreeSet<Box<str>>) -> Vec<Diagnostic> {
-        let about = |name: &str, message: String| {
-            Diagnostic::error(codes::USER_LIST, Place::Name(shown(name).into()), message)
-        };
+        let about =
+            |name: &str, message: String| Diagnostic::error(codes::USER_LIST, Place::Name(shown(name).into()), message);
         let wrong = self.troubled.iter().flat_map(|(name, wrong)| wrong.iter().map(move |wrong| (name, wrong)));
         let wrong = wrong.map(|(name, wrong)| {
             about(name, format!("the list of users `{}`: {wrong}", shown(name)))

@@ -17,7 +17,7 @@ use crate::label::Source;
 use crate::oidc_auth::OidcAuth;
 use crate::path::PathPattern;
 use crate::reputation::OnDoubt;
-use crate::request_limit::{ConcurrencyLimit, ClientKey, RateLimit, parse_concurrency};
+use crate::request_limit::{ClientKey, ConcurrencyLimit, RateLimit, parse_concurrency};
 use crate::route::Middleware;
 use crate::rule::network;
 use crate::value;
@@ -516,7 +516,8 @@ fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>)
         let identity = headers.map(|(headers, _)| headers.into()).unwrap_or_default();
         // The product, and what follows from it, may only be known when the service is looked up.
         let target = place.target.clone().unwrap_or_default();
-        let method = LoginMethod::Forward(ForwardAuth { service: service.into(), product: None, target, identity, rules: None });
+        let method =
+            LoginMethod::Forward(ForwardAuth { service: service.into(), product: None, target, identity, rules: None });
         fields.auth_service = Some(place);
         return Some(Authentication { method, skip });
     }

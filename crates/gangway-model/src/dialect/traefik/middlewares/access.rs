@@ -97,8 +97,9 @@ fn forward_rules<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -
     let request_fields = names("authrequestheaders").iter().map(|name| name.to_ascii_lowercase().into()).collect();
     let request_fields = Some(request_fields).filter(|fields: &Box<[Box<str>]>| !fields.is_empty());
     let cookies = names("addauthcookiestoresponse");
-    let [forwards_body, keeps_method, keeps_location] = ["forwardbody", "preserverequestmethod", "preservelocationheader"]
-        .map(|name| reading.problems.read(options, name, values::boolean).unwrap_or(false));
+    let [forwards_body, keeps_method, keeps_location] =
+        ["forwardbody", "preserverequestmethod", "preservelocationheader"]
+            .map(|name| reading.problems.read(options, name, values::boolean).unwrap_or(false));
     // A negative number is no bound of the user's.
     let mut bound = |name| {
         let bound = reading.problems.read(options, name, values::integer);
@@ -135,7 +136,11 @@ fn tls<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> bool {
 }
 
 /// The name of a header in an option.
-fn field_name<'s>(options: &Options<'_, 's>, option: &'static str, reading: &mut Reading<'_, 's>) -> Option<HeaderName> {
+fn field_name<'s>(
+    options: &Options<'_, 's>,
+    option: &'static str,
+    reading: &mut Reading<'_, 's>,
+) -> Option<HeaderName> {
     let mark = options.text(option).filter(|mark| !mark.value.trim().is_empty())?;
     let name = HeaderName::from_bytes(mark.value.trim().as_bytes());
     let name = name.map_err(|_| values::invalid("not the name of a header", "write a name such as `Remote-User`"));
@@ -229,7 +234,9 @@ fn criterion<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Op
     reading.problems.unknown(&inner, "`sourceCriterion`");
     let all: Vec<ClientKey> = by_address.into_iter().chain(by_field).chain(by_host.map(|_| ClientKey::Host)).collect();
     if all.len() > 1 {
-        reading.problems.add(criterion.first, values::invalid("several things tell clients apart", "write one of them"));
+        reading
+            .problems
+            .add(criterion.first, values::invalid("several things tell clients apart", "write one of them"));
     }
     all.into_iter().next()
 }

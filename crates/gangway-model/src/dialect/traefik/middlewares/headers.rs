@@ -69,7 +69,9 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
     }
     reading.idle(options, &["hostsproxyheaders"], "the host that is asked for counts");
     let hosts: Vec<Box<str>> = texts(options, ALLOWED_HOSTS).iter().map(|host| host.to_lowercase().into()).collect();
-    if hosts.is_empty() && let Some(node) = options.get(ALLOWED_HOSTS) {
+    if hosts.is_empty()
+        && let Some(node) = options.get(ALLOWED_HOSTS)
+    {
         reading.problems.add(node.first, values::invalid("no host is named", "name hosts, or remove the option"));
     }
     if !hosts.is_empty() && !is_development {

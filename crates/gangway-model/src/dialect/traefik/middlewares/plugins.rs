@@ -87,11 +87,7 @@ impl Plugin {
 }
 
 /// The engine and its key are settings of Gangway, so nothing else of it counts.
-fn crowdsec<'s>(
-    options: &Options<'_, 's>,
-    features: Features<'_>,
-    reading: &mut Reading<'_, 's>,
-) -> Vec<Middleware> {
+fn crowdsec<'s>(options: &Options<'_, 's>, features: Features<'_>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     if reading.problems.read(options, "enabled", values::boolean) == Some(false) {
         return Vec::new();
     }
@@ -117,21 +113,24 @@ fn geoblock<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec
         }
         countries
     };
-    let (listed, allowed, blocked) = (countries("countries"), countries("allowedcountries"), countries("blockedcountries"));
+    let (listed, allowed, blocked) =
+        (countries("countries"), countries("allowedcountries"), countries("blockedcountries"));
     let mut is_on = |name| reading.problems.read(options, name, values::boolean) == Some(true);
     let blocks = is_on("blacklistmode");
-    let lets_in_lan = is_on("allowlocalrequests") | is_on("allowprivate");
+    let lets_in_lan = is_on("allowlocalrequests") || is_on("allowprivate");
     if is_on("allowunknowncountries") || is_on("defaultallow") {
         let help = "write `gangway.allow` with the countries";
-        reading.problems.add(options.node.first, values::invalid("clients of unknown countries cannot be let in", help));
+        reading
+            .problems
+            .add(options.node.first, values::invalid("clients of unknown countries cannot be let in", help));
     }
-    let (allowed, blocked) = if blocks { (allowed, [blocked, listed].concat()) } else { ([allowed, listed].concat(), blocked) };
+    let (allowed, blocked) =
+        if blocks { (allowed, [blocked, listed].concat()) } else { ([allowed, listed].concat(), blocked) };
     if allowed.is_empty() && blocked.is_empty() {
         reading.problems.add(options.node.first, values::invalid("no country is named", "add `countries`"));
     }
     let lan = lets_in_lan.then_some(ClientEntry::Address(AddressEntry::Lan));
-    let allow = (!allowed.is_empty())
-        .then(|| ClientList::of(allowed.into_iter().map(ClientEntry::Country).chain(lan)));
+    let allow = (!allowed.is_empty()).then(|| ClientList::of(allowed.into_iter().map(ClientEntry::Country).chain(lan)));
     let deny = ClientList::of(blocked.into_iter().map(ClientEntry::Country));
     vec![Middleware::AddressFilter(AddressFilter { allow, deny, ..AddressFilter::default() })]
 }
