@@ -313,6 +313,9 @@ fn redirect_by_middleware(
         | Middleware::Authentication(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
+        | Middleware::Cors(_)
+        | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Cache(_) => None,
     }
 }
@@ -344,6 +347,9 @@ fn changed_target(middlewares: &[Middleware], target: &str, prefix: &str) -> Opt
             | Middleware::Authentication(_)
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
+            | Middleware::Cors(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => None,
         };
         target = changed.unwrap_or(target);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gangway_diagnostic::Diagnostic;
 use gangway_model::secret::{MASK, is_secret_name, masked_target, without_password};
 use gangway_model::{
-    Address, AddressFilter, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey, ForwardAuth,
-    Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Timeouts, TlsMode,
+    Address, AddressFilter, AddressSource, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey,
+    ForwardAuth, Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Timeouts, TlsMode,
 };
 use gangway_tls::{Origin, UnixTime};
 use http::HeaderValue;
@@ -96,15 +96,18 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::RequestHeader(name, value) => format!("request.header.{name} = {}", header(name.as_str(), value)),
         Middleware::ResponseHeader(name, value) => format!("response.header.{name} = {}", header(name.as_str(), value)),
         Middleware::BodyLimit(bytes) => format!("body-limit {bytes}"),
+        Middleware::ResponseLimit(bytes) => format!("response-limit {bytes}"),
         Middleware::Hsts(seconds) => format!("hsts {seconds}"),
         Middleware::SecureHeaders { hsts } => match hsts {
             Some(seconds) => format!("headers secure; hsts {seconds}"),
             None => "headers secure".to_owned(),
         },
-        Middleware::AddressFilter(AddressFilter { allow, deny }) => {
+        Middleware::AddressFilter(AddressFilter { allow, deny, by, refusal }) => {
             let allow = allow.as_ref().map(|list| format!("allow {list}"));
             let deny = (!deny.is_empty()).then(|| format!("deny {deny}"));
-            allow.into_iter().chain(deny).collect::<Vec<_>>().join("; ")
+            let by = (by.source != AddressSource::Client).then(|| format!("by address of {}", by.source));
+            let refusal = refusal.map(|status| format!("others get {}", status.as_u16()));
+            allow.into_iter().chain(deny).chain(by).chain(refusal).collect::<Vec<_>>().join("; ")
         }
         Middleware::Crowdsec(on_doubt) => format!("crowdsec {}", on_doubt.word()),
         Middleware::Appsec(on_doubt) => format!("appsec {}", on_doubt.word()),
@@ -117,9 +120,9 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
                 Authentication { method, skip: authentication.skip.clone() }.to_string()
             }
         },
-        Middleware::Compression(codings) => {
-            format!("compress {}", codings.iter().map(|coding| coding.token()).collect::<Vec<_>>().join(", "))
-        }
+        Middleware::Compression(compression) => format!("compress {compression}"),
+        Middleware::Cors(cors) => format!("cross-origin: {cors}"),
+        Middleware::AllowedHosts(hosts) => format!("hosts {}", hosts.join(", ")),
         Middleware::ErrorPages(pages) => format!("errors {pages}"),
         Middleware::Cache(bytes) => format!("cache {bytes}"),
     }

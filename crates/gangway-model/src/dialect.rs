@@ -42,7 +42,7 @@ pub(crate) fn read_all<'s, 'c>(
 where
     's: 'c,
 {
-    let of_traefik = settings.traefik.as_ref().map(traefik::Provided::new);
+    let of_traefik = settings.traefik.as_ref().map(|of_traefik| traefik::Provided::new(of_traefik, settings));
     containers.map(move |container| {
         let read = |container, found: &mut Vec<Diagnostic>| read(container, settings, of_traefik.as_ref(), found);
         let (declared, findings) = cache.read(container, read);
@@ -78,7 +78,7 @@ pub(crate) fn read_files<'s>(
     found: &mut Vec<Diagnostic>,
 ) -> Option<(Source<'s>, Declarations<'s>)> {
     let traefik = settings.traefik.as_ref()?;
-    Some((traefik::source(traefik), traefik::read_files(traefik, found)))
+    Some((traefik::source(traefik), traefik::read_files(traefik, settings, found)))
 }
 
 /// Reads a table of the configuration file, which is written in the keys of the native dialect.

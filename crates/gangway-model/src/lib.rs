@@ -8,12 +8,15 @@
 
 mod accept_encoding;
 mod address;
+mod address_choice;
 mod address_filter;
 mod authentication;
 mod bounds;
 mod compile;
+mod compression;
 mod container_report;
 mod content_coding;
+mod cors;
 mod dialect;
 mod digest;
 mod engine_name;
@@ -57,17 +60,20 @@ mod value;
 mod vocabulary;
 
 pub use accept_encoding::choose as choose_coding;
+pub use address_choice::{AddressChoice, AddressSource};
 pub use address_filter::{AddressFilter, AddressList, AddressRanges, AddressVerdict, ClientList, LAN};
 pub use authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, SkipRule, overrides_method};
 pub use bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
 pub use compile::{Compiled, Compiler, Hold, Move, compile};
+pub use compression::{COMPRESSED_LEN_MIN, CompressedTypes, Compression};
 pub use container_report::{ContainerReport, Mention};
 pub use content_coding::ContentCoding;
+pub use cors::Cors;
 pub use digest::Digest;
 pub use engine_name::EngineName;
-pub use error_pages::{ErrorPages, ErrorRule, PAGES_FOLDER, PageKind, PageSource, StatusText};
+pub use error_pages::{ErrorPages, ErrorRule, PAGES_FOLDER, PageKind, PageSource, StatusRewrite, StatusText};
 pub use explain::{CONSIDERED_MAX, Considered, Explanation, NEAREST_MAX, Nearest, Winner};
-pub use forward_auth::{AuthProduct, ForwardAuth, IDENTITY_OF_ALL, IdentityField};
+pub use forward_auth::{AuthProduct, FORWARDED_BODY_MAX, ForwardAuth, ForwardRules, IDENTITY_OF_ALL, IdentityField};
 pub use geography::{ClientPlace, CountryCode, Geography, Located, NoGeography, PlaceKind};
 pub use go_template::{
     FUNCTIONS as TEMPLATE_FUNCTIONS, GoTemplate, OUTPUT_LEN_MAX as TEMPLATE_OUTPUT_LEN_MAX, Rendered,
@@ -84,7 +90,7 @@ pub use path_change::{ChangedPath, PathChange, ReplacedBy, ToldChange};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};
 pub use replacement::Replacement;
 pub use reputation::{Judgement, OnDoubt, Reputation};
-pub use request_limit::{ClientKey, RateLimit};
+pub use request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{
     Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, KeyOrigin, ListenerOptions, Middleware,

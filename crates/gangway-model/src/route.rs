@@ -5,13 +5,14 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address_filter::AddressFilter;
 use crate::authentication::Authentication;
-use crate::content_coding::ContentCoding;
+use crate::compression::Compression;
+use crate::cors::Cors;
 use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
 use crate::listener::{ListenerScope, Transport};
@@ -19,7 +20,7 @@ use crate::path_change::PathChange;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
 use crate::reputation::OnDoubt;
-use crate::request_limit::RateLimit;
+use crate::request_limit::{ConcurrencyLimit, RateLimit};
 use crate::url_redirect::UrlRedirect;
 use http::{HeaderName, HeaderValue};
 
@@ -159,6 +160,8 @@ pub enum Middleware {
     ResponseHeader(HeaderName, Option<HeaderValue>),
     /// More body bytes than this are refused with 413.
     BodyLimit(u64),
+    /// Answers with more body bytes than this become 500; where the length is not told beforehand, they are cut.
+    ResponseLimit(NonZeroU64),
     /// `Strict-Transport-Security`.
     Hsts(Hsts),
     /// Adds the fields of [`SECURE_HEADERS`] where a response has none of the name, and `Strict-Transport-Security` with
@@ -167,7 +170,7 @@ pub enum Middleware {
         /// For how long browsers refuse plain HTTP.
         hsts: Option<NonZeroU64>,
     },
-    /// Refuses clients by their address with 403. Where every client has the same address, it refuses all with 503.
+    /// Refuses clients by their address. Where every client has the same address, it refuses all with 503.
     AddressFilter(AddressFilter),
     /// Says what becomes of clients of whom it is not known whether they are banned. Those who are get 403 on every route.
     Crowdsec(OnDoubt),
@@ -176,12 +179,16 @@ pub enum Middleware {
     Appsec(OnDoubt),
     /// More requests of one client in a time are refused with 429.
     RateLimit(RateLimit),
-    /// More requests of one client address under way are refused with 429.
-    ConcurrencyLimit(NonZeroU32),
+    /// More requests of one client under way are refused with 429.
+    ConcurrencyLimit(ConcurrencyLimit),
     /// Clients that have not logged in are refused with 401, or as the service says that is asked about them.
     Authentication(Arc<Authentication>),
-    /// Compresses responses by one of these codings, preferred in this order.
-    Compression(Box<[ContentCoding]>),
+    /// Compresses responses.
+    Compression(Compression),
+    /// Answers browsers that ask what pages of other origins may do, and says so in responses.
+    Cors(Arc<Cors>),
+    /// Refuses requests for other hosts than these with 500. Each is in lower case.
+    AllowedHosts(Box<[Box<str>]>),
     /// Replaces errors by pages.
     ErrorPages(Arc<ErrorPages>),
     /// Keeps answers that may be kept (RFC 9111), up to this number of bytes.
@@ -225,8 +232,8 @@ pub const SECURE_HEADERS: [(&str, &str); 3] = [
 ];
 
 impl Route {
-    /// The codings by which responses are compressed, if they are.
-    pub fn compression(&self) -> Option<&[ContentCoding]> {
+    /// How responses are compressed, if they are.
+    pub fn compression(&self) -> Option<&Compression> {
         self.middlewares.iter().find_map(Middleware::compression)
     }
 }
@@ -254,6 +261,9 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Compression(_)
             | Self::ErrorPages(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -280,14 +290,17 @@ impl Middleware {
             | Self::Authentication(_)
             | Self::Compression(_)
             | Self::ErrorPages(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
 
-    /// The codings by which it compresses responses, if it does.
-    pub fn compression(&self) -> Option<&[ContentCoding]> {
+    /// How it compresses responses, if it does.
+    pub fn compression(&self) -> Option<&Compression> {
         match self {
-            Self::Compression(codings) => Some(codings),
+            Self::Compression(compression) => Some(compression),
             Self::StripPrefix(_)
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
@@ -306,6 +319,9 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
             | Self::ErrorPages(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -332,6 +348,9 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
             | Self::Compression(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -358,6 +377,9 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
             | Self::Compression(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::ErrorPages(_) => None,
         }
     }
@@ -384,6 +406,9 @@ impl Middleware {
             | Self::Authentication(_)
             | Self::Compression(_)
             | Self::ErrorPages(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => false,
         }
     }

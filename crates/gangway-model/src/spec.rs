@@ -8,6 +8,7 @@
 //! is served to clients ([`ListenerOptions`]), what happens to a request (an ordered chain of [`Middleware`]s), and
 //! where it goes ([`UpstreamSpec`]).
 
+use crate::error_pages::ErrorPages;
 use crate::label::Mark;
 use crate::matcher::Matcher;
 use crate::route::{Address, Endpoint, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
@@ -84,6 +85,8 @@ pub(crate) enum Unresolved {
     Circular,
     /// It asks a log-in service, and another middleware of the route asks another one.
     SecondLogIn,
+    /// It takes pages from an upstream that is not there.
+    PagesMissing,
 }
 
 /// One route. `Chain` and `Upstream` are what the route says of its middlewares and its upstream: in a declaration
@@ -200,6 +203,23 @@ pub(crate) struct NamedSteps {
     pub steps: Vec<Middleware>,
     /// The service that it asks, if it asks one.
     pub log_in: Option<LogInService>,
+    /// Pages for errors, if it has them.
+    pub pages: Option<NamedPages>,
+}
+
+/// Pages of a named middleware.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct NamedPages {
+    pub pages: ErrorPages,
+    /// The name of the upstream that all of them are from.
+    pub upstream: Box<str>,
+}
+
+impl NamedSteps {
+    /// Steps that need no service.
+    pub(crate) fn of(steps: Vec<Middleware>) -> Self {
+        Self { steps, log_in: None, pages: None }
+    }
 }
 
 /// The log-in service of a named middleware.

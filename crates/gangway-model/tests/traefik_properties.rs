@@ -13,7 +13,7 @@ use proptest::prelude::*;
 type IsOfKind = fn(&Middleware) -> bool;
 
 /// Middlewares that protect, each with a label that defines it, and whether a step of a route is one.
-const PROTECTING: [(&str, &str, &str, IsOfKind); 4] = [
+const PROTECTING: [(&str, &str, &str, IsOfKind); 6] = [
     (
         "users",
         "traefik.http.middlewares.users.basicauth.users",
@@ -26,6 +26,12 @@ const PROTECTING: [(&str, &str, &str, IsOfKind); 4] = [
     ("rate", "traefik.http.middlewares.rate.ratelimit.average", "10", |step| matches!(step, Middleware::RateLimit(_))),
     ("flight", "traefik.http.middlewares.flight.inflightreq.amount", "10", |step| {
         matches!(step, Middleware::ConcurrencyLimit(_))
+    }),
+    ("door", "traefik.http.middlewares.door.forwardauth.address", "http://192.0.2.8:9091/check", |step| {
+        step.authentication().is_some()
+    }),
+    ("hosts", "traefik.http.middlewares.hosts.headers.allowedhosts", "a.test", |step| {
+        matches!(step, Middleware::AllowedHosts(_))
     }),
 ];
 

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Plane, route};
-use gangway_model::{ContentCoding, Middleware};
+use gangway_model::{Compression, ContentCoding, Middleware};
 use gangway_proxy::{AppHint, Refusal};
 use gangway_testkit::client::Answer;
 use gangway_testkit::scripted::{Asked, Scripted};
@@ -89,7 +89,7 @@ fn same(answer: &Answer, path: &str) -> bool {
 
 #[tokio::test]
 async fn every_client_makes_the_lack_known_and_gets_the_answer_as_it_is() {
-    let compress = Middleware::Compression([ContentCoding::Gzip].into());
+    let compress = Middleware::Compression(Compression::by([ContentCoding::Gzip]));
     for middlewares in [Vec::new(), vec![compress]] {
         for position in 0..4 {
             let (plane, application) = served(middlewares.clone()).await;

@@ -81,7 +81,13 @@ async fn a_scheme_redirection_sends_only_those_on_who_have_another() {
 async fn a_redirection_before_a_log_in_asks_for_no_password_and_one_behind_it_does() {
     let user = BasicUser::parse("ann:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC").expect("a user");
     let ways = Ways::to("doors", |doors| {
-        let basic = BasicAuth { users: vec![user.clone()], lists: Vec::new(), realm: "doors".into(), keep: false };
+        let basic = BasicAuth {
+            users: vec![user.clone()],
+            lists: Vec::new(),
+            realm: "doors".into(),
+            keep: false,
+            user_field: None,
+        };
         let login = Authentication { method: LoginMethod::Basic(basic), skip: Vec::new() };
         doors.middlewares = vec![
             redirect(false, "^(https?://[^/]+)/before$", "$1/x"),

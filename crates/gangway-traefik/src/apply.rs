@@ -366,6 +366,7 @@ impl Applier {
             Setting::ApiInsecure => config.api.get_or_insert_default().insecure = value.boolean()?,
             Setting::ApiDashboard => config.api.get_or_insert_default().dashboard = value.boolean()?,
             Setting::SkipsVerification => config.skips_verification = value.boolean()?,
+            Setting::PluginModule => _ = config.plugins.insert(name.into(), value.text()?.into()),
         }
         Ok(())
     }

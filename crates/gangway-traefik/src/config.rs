@@ -31,6 +31,8 @@ pub struct StaticConfig {
     pub api: Option<Api>,
     /// `serversTransport.insecureSkipVerify`.
     pub skips_verification: bool,
+    /// `experimental.plugins`: the module of each.
+    pub plugins: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// One of `entryPoints`.

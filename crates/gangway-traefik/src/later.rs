@@ -71,6 +71,7 @@ pub(crate) fn meanwhile(setting: Setting) -> Option<&'static str> {
         | Setting::AccessLog
         | Setting::AccessLogFilePath
         | Setting::AccessLogFormat
-        | Setting::SkipsVerification => None,
+        | Setting::SkipsVerification
+        | Setting::PluginModule => None,
     }
 }

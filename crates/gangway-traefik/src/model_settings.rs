@@ -7,8 +7,8 @@ use crate::config::{EntryPointConfig, Redirection, StaticConfig};
 /// The priority of a redirection where none is given: before all routers of users.
 const PRIORITY: i64 = i64::MAX - 1;
 
-/// What the dialect needs; `dynamic` is what the file provider has read.
-pub fn model_settings(config: &StaticConfig, dynamic: Vec<DynamicKey>) -> TraefikSettings {
+/// What the dialect needs; `dynamic` is what the file provider has read, and `host_name` is the name of this machine.
+pub fn model_settings(config: &StaticConfig, host_name: &str, dynamic: Vec<DynamicKey>) -> TraefikSettings {
     let docker = config.docker.clone().unwrap_or_default();
     TraefikSettings {
         entry_points: config
@@ -28,6 +28,8 @@ pub fn model_settings(config: &StaticConfig, dynamic: Vec<DynamicKey>) -> Traefi
         allow_empty_services: docker.allow_empty_services,
         resolvers: config.resolvers.iter().map(|resolver| resolver.name.clone()).collect(),
         skips_verification: config.skips_verification,
+        host_name: host_name.into(),
+        plugins: config.plugins.iter().map(|(name, module)| (name.clone(), module.clone())).collect(),
         dynamic,
     }
 }

@@ -68,4 +68,5 @@ pub enum Setting {
     ApiInsecure,
     ApiDashboard,
     SkipsVerification,
+    PluginModule,
 }

@@ -96,7 +96,7 @@ fn the_first_source_counts_and_the_others_are_told() {
 #[test]
 fn what_the_dialect_needs_follows_from_it() {
     let reading = read(&fixtures().join("form-flags.flags"));
-    let settings = model_settings(&reading.config, Vec::new());
+    let settings = model_settings(&reading.config, "host", Vec::new());
     let [web, websecure] = settings.entry_points.as_slice() else { panic!("{settings:?}") };
     let redirection = web.redirection.as_ref().unwrap();
     assert!(web.is_default && websecure.is_default);

@@ -70,10 +70,15 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     dynamic.diagnostics().iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}\n")));
     let place = InTraefiksPlace {
         listeners: listeners(&config),
-        settings: model_settings(&config, dynamic.keys()),
+        settings: model_settings(&config, &host_name(), dynamic.keys()),
         said: said(source.as_ref(), in_force, without_effect),
     };
     serve::run(layer, Some(place))
+}
+
+/// The name of this machine or container; empty where it cannot be read.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
 fn said(source: Option<&Source>, in_force: usize, without_effect: usize) -> String {

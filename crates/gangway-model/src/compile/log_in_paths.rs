@@ -80,6 +80,8 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Hsts(_)
         | Middleware::SecureHeaders { .. }
+        | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Compression(_) => true,
         Middleware::RateLimit(limit) => limit.key != ClientKey::User,
         Middleware::StripPrefix(_)
@@ -93,6 +95,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         | Middleware::BodyLimit(_)
         | Middleware::Authentication(_)
         | Middleware::ErrorPages(_)
+        | Middleware::Cors(_)
         | Middleware::Cache(_) => false,
     };
     let mut middlewares: Vec<Middleware> = of.middlewares.iter().filter(stays).cloned().collect();

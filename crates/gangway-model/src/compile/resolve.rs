@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ahash::RandomState;
 
@@ -12,10 +13,14 @@ use super::candidates::Candidate;
 use super::names::{DeclaredUpstream, References, SharedNames};
 use super::weights;
 use crate::engine_name::EngineName;
+use crate::error_pages::ErrorPages;
 use crate::label::Source;
 use crate::route::{Endpoint, Middleware};
 use crate::snapshot::Container;
-use crate::spec::{Delivery, MiddlewareSpec, Part, Reference, Unresolved, WeightedUpstream, Without};
+use crate::spec::{
+    Delivery, MiddlewareSpec, NamedPages, PageServiceSpec, Part, Reference, ResolvedRoute, Unresolved,
+    WeightedUpstream, Without,
+};
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::Place;
 use gangway_diagnostic::quoted;
@@ -41,6 +46,7 @@ struct Collected {
     steps: Vec<Middleware>,
     /// Where the log-in service of one of them is.
     log_in: Vec<Endpoint>,
+    pages: Vec<NamedPages>,
 }
 
 impl Collected {
@@ -135,12 +141,17 @@ impl<'n, 's> NameResolver<'n, 's> {
                 Ok(steps) if steps.is_of_other_service_than(&candidate.spec.auth_endpoints) => {
                     (Unresolved::SecondLogIn, Without::Closed)
                 }
-                Ok(Collected { steps, log_in }) => {
+                Ok(Collected { steps, log_in, pages }) => {
                     candidate.spec.middlewares.extend(steps);
                     if !log_in.is_empty() {
                         candidate.spec.auth_endpoints = log_in;
                     }
-                    continue;
+                    let put = |pages| self.put_pages(candidate, container, &reference, pages, found).is_ok();
+                    // All are tried, and not only up to the first that is missing.
+                    match pages.into_iter().map(put).fold(true, |all, one| all && one) {
+                        true => continue,
+                        false => (Unresolved::PagesMissing, Without::Served),
+                    }
                 }
                 Err(unusable) => unusable,
             };
@@ -161,6 +172,34 @@ impl<'n, 's> NameResolver<'n, 's> {
                 found.push(candidate.source.about_value(reference.mark, finding, effect));
             }
         }
+    }
+
+    /// Puts pages for errors into a route, behind those that it has.
+    fn put_pages(
+        &mut self,
+        candidate: &mut Candidate<'s>,
+        container: Option<&'s Container>,
+        reference: &Reference<'s>,
+        NamedPages { pages, upstream }: NamedPages,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<(), Unresolved> {
+        let named = Reference { name: upstream, ..reference.clone() };
+        let endpoints = self.upstream(container, &named, 0, found)?.endpoints;
+        let ResolvedRoute { middlewares, page_services, .. } = &mut *candidate.spec;
+        // A route has one list of rules, and the first one that is for a status counts: as the outermost does.
+        let mut all = ErrorPages { rules: Vec::new() };
+        for known in middlewares.extract_if(.., |middleware| middleware.error_pages().is_some()) {
+            all.rules.extend(known.error_pages().into_iter().flat_map(|pages| pages.rules.iter().cloned()));
+        }
+        let first = all.rules.len();
+        all.rules.extend(pages.rules);
+        page_services.extend((first..all.rules.len()).map(|rule| PageServiceSpec {
+            rule,
+            endpoints: endpoints.to_vec(),
+            ..PageServiceSpec::new(&named.name, None, None, reference.mark)
+        }));
+        middlewares.push(Middleware::ErrorPages(Arc::new(all)));
+        Ok(())
     }
 
     /// What the middleware of this name does; else why it does nothing, and what becomes of the route.
@@ -198,6 +237,7 @@ impl<'n, 's> NameResolver<'n, 's> {
                     return Err((Unresolved::SecondLogIn, Without::Closed));
                 }
                 collected.steps.extend_from_slice(&own.steps);
+                collected.pages.extend(own.pages.clone());
                 collected.log_in =
                     if endpoints.is_empty() { std::mem::take(&mut collected.log_in) } else { endpoints.to_vec() };
                 Ok(())

@@ -111,9 +111,7 @@ fn target<'s>(target: &str, mark: Mark<'s>) -> TargetSpec<'s> {
 
 fn middleware(text: &str) -> MiddlewareSpec {
     match text.strip_prefix("add ") {
-        Some(prefix) => {
-            MiddlewareSpec::Steps(NamedSteps { steps: vec![Middleware::AddPrefix(prefix.into())], log_in: None })
-        }
+        Some(prefix) => MiddlewareSpec::Steps(NamedSteps::of(vec![Middleware::AddPrefix(prefix.into())])),
         None if text == "unsupported" => MiddlewareSpec::Broken(Without::Served),
         None => MiddlewareSpec::Broken(Without::Closed),
     }

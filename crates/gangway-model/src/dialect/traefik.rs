@@ -25,13 +25,14 @@ use gangway_diagnostic::{Diagnostic, Place, codes, quoted};
 
 use self::constraints::Constraint;
 use self::findings::Problems;
+use self::middlewares::Features;
 use self::names::Provider;
 use self::tls_options::TlsOptions;
 use self::tree::Node;
 use crate::go_template::{GoTemplate, TemplateContainer, TemplateData};
 use crate::label::{Mark, Source, whole};
 use crate::matcher::HostCondition;
-use crate::settings::TraefikSettings;
+use crate::settings::{Settings, TraefikSettings};
 use crate::snapshot::Container;
 use crate::spec::{Declarations, Declared, RouteSpec};
 
@@ -44,17 +45,24 @@ pub(super) struct Provided<'s> {
     constraint: Option<Constraint>,
     /// The error says why there is none.
     default_rule: Result<GoTemplate, String>,
+    features: Features<'s>,
 }
 
 impl<'s> Provided<'s> {
-    pub(super) fn new(traefik: &'s TraefikSettings) -> Self {
+    pub(super) fn new(traefik: &'s TraefikSettings, settings: &'s Settings) -> Self {
         let root = Node::of_files(&traefik.dynamic);
         let tls_options = root.at(&["tls", "options"]).map(TlsOptions::read).unwrap_or_default();
         let transports = root.at(&["http", "serverstransports"]).map(tls_options::transports).unwrap_or_default();
         let constraint = Constraint::parse(&traefik.constraints);
         let default_rule = GoTemplate::parse(&traefik.default_rule);
         let default_rule = default_rule.map_err(|error| format!("`defaultRule` cannot be read: {error}"));
-        Self { traefik, tls_options, transports, constraint, default_rule }
+        let features = Features {
+            plugins: &traefik.plugins,
+            geoip: settings.has_geoip,
+            crowdsec: settings.has_crowdsec,
+            appsec: settings.has_appsec,
+        };
+        Self { traefik, tls_options, transports, constraint, default_rule, features }
     }
 }
 
@@ -134,8 +142,9 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
         }
     }
     let middlewares = http.child("middlewares");
-    let middlewares =
-        middlewares.map(|all| middlewares::read(all, source, Provider::Docker, found)).unwrap_or_default();
+    let middlewares = middlewares
+        .map(|all| middlewares::read(all, source, Provider::Docker, provided.features, found))
+        .unwrap_or_default();
     unknown_parts(http, source, found);
     Declared::Routed { declarations: Declarations { routes, upstreams, middlewares }, by_label }
 }
@@ -166,10 +175,14 @@ pub(super) fn leave_out<'s>(
 }
 
 /// Reads the files of the file provider.
-pub(super) fn read_files<'s>(traefik: &'s TraefikSettings, found: &mut Vec<Diagnostic>) -> Declarations<'s> {
+pub(super) fn read_files<'s>(
+    traefik: &'s TraefikSettings,
+    settings: &'s Settings,
+    found: &mut Vec<Diagnostic>,
+) -> Declarations<'s> {
     let root = Node::of_files(&traefik.dynamic);
     let source = source(traefik);
-    let provided = Provided::new(traefik);
+    let provided = Provided::new(traefik, settings);
     let empty = Node::default();
     let http = root.child("http").unwrap_or(&empty);
     if let Some(options) = root.at(&["tls", "options"]) {
@@ -196,7 +209,9 @@ pub(super) fn read_files<'s>(traefik: &'s TraefikSettings, found: &mut Vec<Diagn
         routes.extend(routers::read(router.name, Some(router), &reading, found));
     }
     let middlewares = http.child("middlewares");
-    let middlewares = middlewares.map(|all| middlewares::read(all, source, Provider::File, found)).unwrap_or_default();
+    let middlewares = middlewares
+        .map(|all| middlewares::read(all, source, Provider::File, provided.features, found))
+        .unwrap_or_default();
     unknown_parts(http, source, found);
     routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
     Declarations { routes, upstreams, middlewares }

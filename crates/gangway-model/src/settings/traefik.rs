@@ -23,6 +23,11 @@ pub struct TraefikSettings {
     pub resolvers: Vec<Box<str>>,
     /// `serversTransport.insecureSkipVerify`.
     pub skips_verification: bool,
+    /// The name of the machine or the container that Gangway runs on, which applications are told; empty where it is not
+    /// known.
+    pub host_name: Box<str>,
+    /// `experimental.plugins`: the name of each and its module, such as `github.com/owner/plugin`.
+    pub plugins: Vec<(Box<str>, Box<str>)>,
     /// What the file provider has read, flattened: each text with the way to it, such as `http`, `routers`, `x`, `rule`.
     pub dynamic: Vec<DynamicKey>,
 }
@@ -91,6 +96,8 @@ impl Default for TraefikSettings {
             allow_empty_services: false,
             resolvers: Vec::new(),
             skips_verification: false,
+            host_name: Box::default(),
+            plugins: Vec::new(),
             dynamic: Vec::new(),
         }
     }

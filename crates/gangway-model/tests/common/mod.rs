@@ -202,6 +202,11 @@ fn traefik(line: &str) -> TraefikSettings {
             "default-rule" => traefik.default_rule = rest.into(),
             "constraints" => traefik.constraints = rest.into(),
             "trusting" => traefik.skips_verification = true,
+            "host-name" => traefik.host_name = rest.into(),
+            "plugin" => {
+                let (name, module) = rest.split_once(' ').expect(fact);
+                traefik.plugins.push((name.into(), module.into()));
+            }
             _ => panic!("`{fact}` is not understood"),
         }
     }

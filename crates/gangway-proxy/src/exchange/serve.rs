@@ -43,6 +43,7 @@ use crate::upstream::error;
 const STREAM_BYTES: usize = 24 * 1024;
 
 const BODY_TOO_LARGE: &str = "the body is larger than the route allows";
+const RESPONSE_TOO_LARGE: &str = "the answer is larger than the route allows";
 
 /// How a request ended, for the record.
 struct Ending {
@@ -275,7 +276,7 @@ async fn pass_gate<D: Downstream>(
     for guard in guards(route) {
         if let Some(held) = guard.wanted_body(head, admission) {
             let (memory, account) = (&shared.overload.memory, connection.account.as_ref());
-            let bounds = HoldBounds { held, allowed: routed.body_limit, memory, account };
+            let bounds = HoldBounds { held, allowed: routed.bounds.request, memory, account };
             hold_body(client, head, replay, bounds).await.map_err(not_held)?;
         }
         let request = AtGate {
@@ -461,6 +462,10 @@ async fn fail<D: Downstream>(
         TransferError::BodyTooLarge => {
             (BODY_TOO_LARGE.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(BODY_TOO_LARGE).into()))
         }
+        TransferError::ResponseTooLarge => {
+            let reply = FailureReply::new(Reason::ResponseTooLarge).with_detail(RESPONSE_TOO_LARGE);
+            (RESPONSE_TOO_LARGE.into(), Some(reply.into()))
+        }
         // It was handled where it arose.
         TransferError::PageWanted | TransferError::KeptAnswer(_) | TransferError::Internal => {
             ("a fault of ours".into(), Some(FailureReply::new(Reason::Internal).into()))
@@ -504,7 +509,7 @@ async fn reply<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: 
     if let Some(page) = &page {
         body = page::replace(page, &exchange.head, &mut head);
     }
-    pass_middlewares(&exchange.context, &mut head);
+    pass_middlewares(&exchange.context, &exchange.head, &mut head);
     let status = head.status.as_u16();
     match send(&mut exchange.context, client, &head, body).await {
         Ok(()) => Ending::whole(status),
@@ -533,7 +538,8 @@ async fn page<D: Downstream>(
     let request_id = context.request_id().to_owned();
     let active = &context.routed.as_ref()?.active;
     let sources = PageSources { shared: &worker.shared, connector: &worker.connector };
-    unless_client_goes(client, lookup::find(&sources, active, head, reply, &request_id)).await.ok().flatten()
+    let request = (&*head, context.admission()?);
+    unless_client_goes(client, lookup::find(&sources, active, request, reply, &request_id)).await.ok().flatten()
 }
 
 #[cfg(test)]

@@ -5,15 +5,17 @@
 use gangway_model::target_change::Unconfined;
 use gangway_model::{ClientPlace, Geography, Judgement, Middleware, Reputation, RequestedUrl};
 
+use crate::access::chosen_address::chosen_address;
 use crate::access::gate::Passage;
 use crate::access::guard::is_guard;
+use crate::downstream::connection::ClientConnection;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::middleware::upstream_target::UpstreamTarget;
 use crate::middleware::{
-    add_prefix, address_filter, body_limit, crowdsec, headers, hsts, path_change, redirect, rewrite, secure_headers,
-    strip_prefix, url_redirect,
+    add_prefix, address_filter, allowed_hosts, body_limit, cors, crowdsec, headers, hsts, path_change, redirect,
+    rewrite, secure_headers, strip_prefix, url_redirect,
 };
 use crate::reply::local_reply::LocalReply;
 use crate::request::client_origin::{ClientOrigin, ClientScheme};
@@ -26,8 +28,14 @@ pub(crate) struct EarlyReply {
     pub(crate) is_before_gate: bool,
 }
 
-/// Runs before an endpoint is chosen. The first middleware that replies ends the chain. Otherwise the result is the
-/// bound on the request's body, if there is one.
+/// The largest bodies that a route allows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct BodyBounds {
+    pub(crate) request: Option<u64>,
+    pub(crate) response: Option<u64>,
+}
+
+/// Runs before an endpoint is chosen. The first middleware that replies ends the chain.
 ///
 /// `host` is in the form in which hosts are compared, with the port that the client named, and `prefix` is the decoded
 /// path prefix that matched. `geography` is asked only by lists that name places, and `reputation` once. What needs a
@@ -36,17 +44,17 @@ pub(crate) fn on_request(
     middlewares: &[Middleware],
     head: &RequestHead,
     host: (&str, Option<u16>),
-    origin: ClientOrigin,
+    client_of: (&ClientConnection, ClientOrigin),
     knowledge: (&dyn Geography, Option<&dyn Reputation>),
     prefix: &str,
-) -> Result<Option<u64>, EarlyReply> {
-    let (geography, reputation) = knowledge;
+) -> Result<BodyBounds, EarlyReply> {
+    let ((connection, origin), (geography, reputation)) = (client_of, knowledge);
     let client = ClientPlace::new(origin.client, geography);
     let judgement = reputation.map_or(Judgement::Unknown, |reputation| reputation.judge(&client));
     if let Some(reply) = crowdsec::on_every_request(&judgement, origin) {
         return Err(EarlyReply { reply, is_before_gate: false });
     }
-    let mut limit = None;
+    let mut bounds = BodyBounds::default();
     for (place, middleware) in middlewares.iter().enumerate() {
         let reply = match middleware {
             Middleware::StripPrefix(_) if head.fields.has(FieldKind::Upgrade) => None,
@@ -62,11 +70,20 @@ pub(crate) fn on_request(
                     url_redirect::on_request(redirect, &head.method, &asked)
                 })
             }
-            Middleware::AddressFilter(filter) => address_filter::on_request(filter, origin, &client),
+            Middleware::AddressFilter(filter) => {
+                let chosen = chosen_address(&filter.by, &head.fields, connection, origin);
+                address_filter::on_request(filter, chosen, &client, geography)
+            }
+            Middleware::Cors(cors) => cors::on_request(cors, head),
+            Middleware::AllowedHosts(hosts) => allowed_hosts::on_request(hosts, host),
             Middleware::Crowdsec(on_doubt) => crowdsec::on_request(*on_doubt, &judgement, origin),
             Middleware::BodyLimit(max) => {
-                limit = Some(*max);
+                bounds.request = Some(*max);
                 body_limit::on_request(*max, head.body)
+            }
+            Middleware::ResponseLimit(max) => {
+                bounds.response = Some(max.get());
+                None
             }
             Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
@@ -84,12 +101,13 @@ pub(crate) fn on_request(
             | Middleware::Cache(_) => None,
         };
         if let Some(reply) = reply {
-            let is_redirect = matches!(middleware, Middleware::UrlRedirect(_));
-            let is_before_gate = is_redirect && !middlewares[..place].iter().any(is_guard);
+            // What stands before a guard in the chain answers before it. A preflight has no credentials.
+            let is_answer = matches!(middleware, Middleware::UrlRedirect(_) | Middleware::Cors(_));
+            let is_before_gate = is_answer && !middlewares[..place].iter().any(is_guard);
             return Err(EarlyReply { reply, is_before_gate });
         }
     }
-    Ok(limit)
+    Ok(bounds)
 }
 
 /// Computes the target for the endpoint. [`on_upstream_fields`] runs later: a forwarding field tells the prefix that is
@@ -121,6 +139,9 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::Authentication(_)
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
+            | Middleware::Cors(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => {}
         }
     }
@@ -150,19 +171,29 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
+            | Middleware::Cors(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => {}
         }
     }
 }
 
-/// Changes the fields of a response, of the application or of a local reply. Responses pass the chain in reverse.
-pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields: &mut Fields, scheme: ClientScheme) {
+/// Changes the fields of a response to a request, of the application or of a local reply. Responses pass the chain in reverse.
+pub(crate) fn on_response(
+    middlewares: &[Middleware],
+    passage: &Passage,
+    request: &RequestHead,
+    fields: &mut Fields,
+    scheme: ClientScheme,
+) {
     for middleware in middlewares.iter().rev() {
         match middleware {
             Middleware::ResponseHeader(name, value) => headers::apply(name, value.as_ref(), fields),
             Middleware::Hsts(max_age) => hsts::on_response(*max_age, scheme, fields),
             Middleware::SecureHeaders { hsts } => secure_headers::on_response(*hsts, scheme, fields),
-            Middleware::Authentication(_) => passage.add_cookies(fields),
+            Middleware::Authentication(authentication) => passage.add_cookies(authentication, fields),
+            Middleware::Cors(cors) => cors::on_response(cors, request, fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
@@ -178,6 +209,8 @@ pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields:
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => {}
         }
     }
@@ -191,6 +224,7 @@ mod tests {
     use gangway_model::{AddressFilter, ClientList, CountryCode, Hsts, Located, NoGeography, OnDoubt, PlaceKind};
 
     use super::*;
+    use crate::samples;
 
     #[test]
     fn a_removed_prefix_is_told_and_one_that_does_not_begin_the_path_is_refused() {
@@ -222,7 +256,7 @@ mod tests {
             let mut fields = Fields::default();
             fields.push(b"Server", b"app");
             fields.push(b"X-From", b"app");
-            on_response(&chain, &Passage::default(), &mut fields, scheme);
+            on_response(&chain, &Passage::default(), &RequestHead::default(), &mut fields, scheme);
             assert_eq!(fields.all_named(b"x-from").collect::<Vec<_>>(), [b"outer"]);
             assert_eq!(fields.get_named(b"strict-transport-security"), hsts);
             assert_eq!(fields.get_named(b"server"), None);
@@ -260,7 +294,7 @@ mod tests {
             let countries = countries.iter().map(|code| CountryCode::of(code).expect("two letters")).collect();
             ClientList::from_iter(networks).with(countries, systems.to_vec())
         };
-        let filter = |allow, deny| Middleware::AddressFilter(AddressFilter { allow, deny });
+        let filter = |allow, deny| Middleware::AddressFilter(AddressFilter { allow, deny, ..AddressFilter::default() });
         let client = "192.0.2.0/24";
         for (chain, is_let_in, asked) in [
             (vec![filter(Some(list(&[client], &[], &[])), list(&["203.0.113.0/24"], &[], &[]))], true, 0),
@@ -279,7 +313,8 @@ mod tests {
         ] {
             let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
             let counting = Counting::default();
-            let result = on_request(&chain, &head, ("a", None), ORIGIN, (&counting, None), "/");
+            let result =
+                on_request(&chain, &head, ("a", None), (&samples::connection(true), ORIGIN), (&counting, None), "/");
             assert_eq!((result.is_ok(), counting.0.get()), (is_let_in, asked), "{chain:?}");
         }
     }
@@ -316,7 +351,9 @@ mod tests {
             let reputation = Always(judgement.clone());
             let found = [&plain, &open, &closed].map(|chain| {
                 let knowledge: (&dyn Geography, Option<&dyn Reputation>) = (&NoGeography, Some(&reputation));
-                let reply = on_request(chain, &head, ("a", None), origin, knowledge, "/").err()?.reply;
+                let reply = on_request(chain, &head, ("a", None), (&samples::connection(true), origin), knowledge, "/")
+                    .err()?
+                    .reply;
                 reply.reason().map(crate::reply::reason::Reason::token)
             });
             assert_eq!(found, expected, "{judgement:?} {origin:?}");
@@ -329,7 +366,8 @@ mod tests {
         let is_redirected = |method: &str, fields: &[(&str, &str)]| {
             let fields = [&[("host", "a")], fields].concat();
             let head = RequestHead::of_test(method, "/stash?x", &fields);
-            on_request(&chain, &head, ("a", None), ORIGIN, (&NoGeography, None), "/stash").is_err()
+            on_request(&chain, &head, ("a", None), (&samples::connection(true), ORIGIN), (&NoGeography, None), "/stash")
+                .is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

@@ -6,8 +6,10 @@
 
 mod add_prefix;
 mod address_filter;
+mod allowed_hosts;
 pub(crate) mod body_limit;
 pub(crate) mod chain;
+mod cors;
 mod crowdsec;
 mod headers;
 mod hsts;
@@ -16,5 +18,5 @@ mod redirect;
 mod rewrite;
 mod secure_headers;
 mod strip_prefix;
-mod upstream_target;
+pub(crate) mod upstream_target;
 mod url_redirect;

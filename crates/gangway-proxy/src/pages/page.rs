@@ -1,7 +1,7 @@
 //! A page, and what it replaces of an answer.
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::message::body_length::BodyLength;
 use crate::message::decimal::Decimal;
@@ -20,6 +20,8 @@ pub(crate) struct Page {
     /// The fields that describe it.
     pub(crate) fields: Fields,
     pub(crate) body: Bytes,
+    /// The status in place of the error's.
+    pub(crate) status: Option<StatusCode>,
     /// The memory that the body takes, if nobody else has it.
     pub(crate) _memory: Option<MemoryLease>,
 }
@@ -40,9 +42,10 @@ const DESCRIBES_CONTENT: [&[u8]; 12] = [
     b"x-content-encoded-by",
 ];
 
-/// Puts the page into the head of an answer. The status stays, and so do fields that say something else than what the
+/// Puts the page into the head of an answer. The status stays unless the page has one of its own, and so do fields that say something else than what the
 /// content is: cookies, challenges, `Retry-After`, `Location`, whether it may be kept. Returns the body to send.
 pub(crate) fn replace(page: &Page, request: &RequestHead, response: &mut ResponseHead) -> Bytes {
+    response.status = page.status.unwrap_or(response.status);
     response.fields.retain(|field| !describes_content(&field));
     response.fields.extend_from(&page.fields, |_| true);
     let len = page.body.len() as u64;
@@ -63,8 +66,6 @@ fn describes_content(field: &Field<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
     use super::*;
 
     #[test]
@@ -102,7 +103,8 @@ mod tests {
         ];
         goes.iter().for_each(|name| response.fields.push(name.as_bytes(), b"7"));
         stays.iter().for_each(|(name, value)| response.fields.push(name.as_bytes(), value.as_bytes()));
-        let mut page = Page { fields: Fields::default(), body: Bytes::from_static(b"<h1>"), _memory: None };
+        let mut page =
+            Page { fields: Fields::default(), body: Bytes::from_static(b"<h1>"), status: None, _memory: None };
         page.fields.push(b"Content-Type", b"text/html");
         for (method, sent, body) in [("GET", "<h1>", BodyLength::Sized(4)), ("HEAD", "", BodyLength::Empty)] {
             let mut response = response.clone();

@@ -12,6 +12,7 @@ use crate::grammar::is_value;
 use crate::message::body_length::BodyLength;
 use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::reply::auth_reply::AuthReply;
@@ -33,6 +34,8 @@ pub(crate) enum LocalReply {
     Redirect { status: StatusCode, location: String },
     /// A service that was asked about the request answers in place of the application.
     OfAuthService(Box<AuthReply>),
+    /// What a browser may do with requests of another origin.
+    Preflight(Box<Fields>),
 }
 
 /// Why a request cannot be served.
@@ -106,7 +109,7 @@ impl LocalReply {
     fn as_failure(&self) -> Option<&FailureReply> {
         match self {
             Self::Failure(failure) => Some(failure),
-            Self::Redirect { .. } | Self::Challenge { .. } | Self::OfAuthService(_) => None,
+            Self::Redirect { .. } | Self::Challenge { .. } | Self::OfAuthService(_) | Self::Preflight(_) => None,
         }
     }
 
@@ -129,6 +132,7 @@ impl LocalReply {
             Self::Challenge { key_authorization } => challenge(key_authorization, request),
             Self::Redirect { status, location } => redirection(*status, location, audience),
             Self::OfAuthService(reply) => reply.render(request),
+            Self::Preflight(fields) => preflight(fields, audience),
             Self::Failure(failure) if is_grpc(request) => grpc_failure(failure.reason, audience),
             Self::Failure(failure) => failure.page(request, audience),
         }
@@ -147,6 +151,15 @@ fn redirection(status: StatusCode, location: &str, audience: Audience<'_>) -> (R
     let mut head = head(status);
     let fields = &mut head.fields;
     fields.push(b"location", if is_value(location.as_bytes()) { location.as_bytes() } else { b"/" });
+    fields.push(b"content-length", b"0");
+    fields.push(b"x-request-id", audience.request_id.as_bytes());
+    (head, Bytes::new())
+}
+
+fn preflight(told: &Fields, audience: Audience<'_>) -> (ResponseHead, Bytes) {
+    let mut head = head(StatusCode::OK);
+    let fields = &mut head.fields;
+    fields.extend_from(told, |_| true);
     fields.push(b"content-length", b"0");
     fields.push(b"x-request-id", audience.request_id.as_bytes());
     (head, Bytes::new())

@@ -36,14 +36,14 @@ pub(crate) fn render_for(
 }
 
 /// Changes the head of a reply as the middlewares of the route change those of the application's responses.
-pub(crate) fn pass_middlewares(ctx: &RequestContext, response: &mut ResponseHead) {
+pub(crate) fn pass_middlewares(ctx: &RequestContext, request: &RequestHead, response: &mut ResponseHead) {
     if let Some(routed) = &ctx.routed {
-        chain::on_response(&routed.active.route.middlewares, &ctx.passage, &mut response.fields, ctx.scheme());
+        chain::on_response(&routed.active.route.middlewares, &ctx.passage, request, &mut response.fields, ctx.scheme());
     }
 }
 
 /// The URL that the client asked for, without the values of secret parameters.
-fn url(head: &RequestHead, admission: &Admission) -> String {
+pub(crate) fn url(head: &RequestHead, admission: &Admission) -> String {
     let scheme = admission.origin.scheme().text();
     let port = admission.port.map(|port| format!(":{port}")).unwrap_or_default();
     format!("{scheme}://{}{port}{}", admission.host(head), masked_target(&head.target))

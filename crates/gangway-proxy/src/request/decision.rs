@@ -11,7 +11,7 @@ use gangway_tls::Store;
 use crate::downstream::connection::ClientConnection;
 use crate::hold::unavailable::nothing_to_wait_for;
 use crate::message::request_head::RequestHead;
-use crate::middleware::chain;
+use crate::middleware::chain::{self, BodyBounds};
 use crate::reply::local_reply::{FailureReply, LocalReply};
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
@@ -67,8 +67,8 @@ pub(crate) struct RoutedTo {
     pub(crate) active: Arc<ActiveRoute>,
     /// The decoded path prefix that matched.
     pub(crate) prefix: Cow<'static, str>,
-    /// The largest body that the route allows.
-    pub(crate) body_limit: Option<u64>,
+    /// The largest bodies that the route allows.
+    pub(crate) bounds: BodyBounds,
     /// Whether the listener's rules are met. A reply of theirs comes before the gate: a password is asked for over https.
     pub(crate) is_at_gate: bool,
     /// Whether the request asks to switch to a protocol that the route passes on.
@@ -88,16 +88,17 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
     }
     let (active, prefix) = (Arc::clone(found.route), kept_prefix(found.prefix));
     let is_upgrade = upgrade::is_passed_on(request.head, &active.route);
-    let mut routed = RoutedTo { active, prefix, body_limit: None, is_at_gate: false, is_upgrade };
+    let mut routed = RoutedTo { active, prefix, bounds: BodyBounds::default(), is_at_gate: false, is_upgrade };
     let route = &routed.active.route;
     if let Err(reply) = listener_rules(route, view.host, request, in_force) {
         return RequestDecision::ReplyFor(routed, reply);
     }
     routed.is_at_gate = true;
-    let (head, origin, knowledge) = (request.head, request.admission.origin, (in_force.geography, in_force.reputation));
+    let (head, knowledge) = (request.head, (in_force.geography, in_force.reputation));
+    let client_of = (request.connection, request.admission.origin);
     let host = (view.host, request.admission.port);
-    match chain::on_request(&route.middlewares, head, host, origin, knowledge, &routed.prefix) {
-        Ok(body_limit) => routed.body_limit = body_limit,
+    match chain::on_request(&route.middlewares, head, host, client_of, knowledge, &routed.prefix) {
+        Ok(bounds) => routed.bounds = bounds,
         Err(early) => {
             routed.is_at_gate = !early.is_before_gate;
             return RequestDecision::ReplyFor(routed, early.reply);
@@ -346,7 +347,10 @@ mod tests {
         let decision = asked(Some(&limited(19)), &connection(false), (HOST, "/app"));
         assert_eq!(reason(&decision), Some(Reason::BodyTooLarge));
         let decision = asked(Some(&limited(20)), &connection(false), (HOST, "/app"));
-        assert!(matches!(&decision, RequestDecision::Serve(routed) if routed.body_limit == Some(20)), "{decision:?}");
+        assert!(
+            matches!(&decision, RequestDecision::Serve(routed) if routed.bounds.request == Some(20)),
+            "{decision:?}"
+        );
         let stripped = table(|route| route.middlewares = vec![Middleware::StripPrefix(vec!["/app".into()])]);
         let decision = asked(Some(&stripped), &connection(false), (HOST, "/app"));
         assert_eq!(location(decision), "/app/");

@@ -96,6 +96,7 @@ mod tests {
 
     use super::*;
     use crate::message::request_head::Upgrade;
+    use crate::middleware::chain::BodyBounds;
     use crate::request::admission::Admission;
     use crate::request::client_origin::ClientOrigin;
     use crate::request::context::{Received, RequestContext};
@@ -116,7 +117,13 @@ mod tests {
         let mut ctx = RequestContext::default();
         ctx.received = Received::Admitted(Admission::of(head, origin).expect("in order"));
         let is_upgrade = head.upgrade.is_some();
-        ctx.routed = Some(RoutedTo { active, prefix: "/app".into(), body_limit: None, is_at_gate: true, is_upgrade });
+        ctx.routed = Some(RoutedTo {
+            active,
+            prefix: "/app".into(),
+            bounds: BodyBounds::default(),
+            is_at_gate: true,
+            is_upgrade,
+        });
         let routing = ctx.routing().expect("routed");
         let endpoint = &routing.routed.active.ready[0];
         let mut fields = Fields::default();

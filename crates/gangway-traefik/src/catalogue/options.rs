@@ -227,6 +227,8 @@ options! {
     "core.defaultRuleSyntax" Text not "rules of both versions are understood";
     "global.checkNewVersion" Bool not "Gangway never asks for new versions of itself";
     "global.sendAnonymousUsage" Bool not "Gangway never tells anybody how it is used";
+    "experimental.plugins.<name>.moduleName" Text does S::PluginModule;
+    "experimental.plugins.<name>.version" Text not PLUGINS;
     "experimental.plugins.**" Text not PLUGINS;
     "experimental.localPlugins.**" Text not PLUGINS;
     "experimental.abortOnPluginFailure" Bool not PLUGINS;

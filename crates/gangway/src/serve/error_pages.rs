@@ -231,7 +231,7 @@ impl PageFolder {
                 statuses.any(|status| self.pages.has_page(&path.of(status), status)),
                 "a page such as `404.html`, `5xx.html` or `index.html`",
             ),
-            PageSource::Service { .. } => return None,
+            PageSource::Service { .. } | PageSource::Answer { .. } => return None,
         };
         (!is_there).then(|| (path.to_string(), help))
     }

@@ -381,6 +381,9 @@ fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static
         | Middleware::Appsec(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
+        | Middleware::Cors(_)
+        | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Cache(_) => None,
     }
 }

@@ -321,6 +321,9 @@ impl ServedRoute {
             | Middleware::Authentication(_)
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
+            | Middleware::Cors(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => None,
         });
         let all = &route.upstream.endpoints;

@@ -15,6 +15,7 @@ use super::redirect::leads_to_itself;
 use super::route_fields::{FieldsOwner, HealthFields, RouteFields, closed, users_closed};
 use super::schema::{KeyId, KeyStatus};
 use super::vocabulary::VOCABULARY;
+use crate::compression::Compression;
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::label::{Source, whole};
@@ -441,7 +442,7 @@ fn middlewares<'a>(
         });
     }
     let codings = std::mem::take(&mut fields.compress);
-    chain.extend((!codings.is_empty()).then_some(Middleware::Compression(codings)));
+    chain.extend((!codings.is_empty()).then_some(Middleware::Compression(Compression::by(codings))));
     chain.extend(fields.errors.take().map(|pages| Middleware::ErrorPages(Arc::new(pages))));
     chain.extend(fields.cache.take().map(Middleware::Cache));
     found.extend(access::skip_preset(draft.source, fields).map(

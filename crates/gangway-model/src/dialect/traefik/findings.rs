@@ -96,6 +96,10 @@ pub(super) fn middleware_unresolved(name: &str, why: Unresolved) -> Finding {
         Unresolved::SecondLogIn => {
             (format!("middleware {} asks a second log-in service", quoted(name)), "use one `forwardAuth` in a router")
         }
+        Unresolved::PagesMissing => (
+            format!("the service that {} takes pages from is not there", quoted(name)),
+            "mend the name in `service`; `@docker` and `@file` say who declares it",
+        ),
     };
     whole(codes::TRAEFIK_MIDDLEWARE_MISSING, message, "", help)
 }
@@ -108,7 +112,7 @@ pub(super) fn service_unresolved(name: &str, why: Unresolved) -> Finding {
         ),
         Unresolved::Broken => (format!("service {} could not be made", quoted(name)), "see the finding about it"),
         Unresolved::TooMany => (format!("service {} is one too many", quoted(name)), "use fewer services"),
-        Unresolved::Circular | Unresolved::SecondLogIn => {
+        Unresolved::Circular | Unresolved::SecondLogIn | Unresolved::PagesMissing => {
             (format!("service {} leads to itself", quoted(name)), "take it out of the chain")
         }
     };

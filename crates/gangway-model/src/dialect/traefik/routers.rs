@@ -2,6 +2,8 @@
 
 use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
 
+use http::{HeaderName, HeaderValue};
+
 use super::entry_points::{self, Served};
 use super::findings::{Problems, VOCABULARY, middleware_unresolved};
 use super::names::Provider;
@@ -14,7 +16,7 @@ use crate::host::HostPattern;
 use crate::label::{Mark, Source, whole};
 use crate::listener::Transport;
 use crate::matcher::Matcher;
-use crate::route::{ListenerOptions, TlsMode};
+use crate::route::{ListenerOptions, Middleware, TlsMode};
 use crate::settings::TraefikSettings;
 use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
 
@@ -114,7 +116,7 @@ pub(super) fn read<'s>(
                 cert_export: None,
                 cert_names: if is_tls { cert_names.into() } else { Box::default() },
             },
-            middlewares: of_entry_point.chain(middlewares.iter().cloned()).collect(),
+            middlewares: forwarded_server(reading).chain(of_entry_point).chain(middlewares.iter().cloned()).collect(),
             upstream: upstream.clone(),
             auth_service: None,
             auth_endpoints: Vec::new(),
@@ -128,6 +130,13 @@ pub(super) fn read<'s>(
         }
     };
     together.into_iter().enumerate().map(spec).collect()
+}
+
+/// Tells applications the machine, as Traefik does. A middleware of the user may say something else.
+fn forwarded_server<'s>(reading: &Reading<'_, 's>) -> impl Iterator<Item = Part<'s, Middleware>> + use<'s> {
+    let value = HeaderValue::from_str(&reading.traefik.host_name).ok().filter(|value| !value.is_empty());
+    let name = HeaderName::from_static("x-forwarded-server");
+    value.map(|value| Part::Own(Middleware::RequestHeader(name, Some(value)))).into_iter()
 }
 
 /// The priority that is written, or else the length of the rule.
@@ -216,7 +225,7 @@ fn middlewares<'s>(
     list: Option<&Node<'s>>,
     reading: &Reading<'_, 's>,
     problems: &mut Problems<'s>,
-) -> Vec<Part<'s, crate::route::Middleware>> {
+) -> Vec<Part<'s, Middleware>> {
     let mut parts = Vec::new();
     for (mark, name) in list.map(Node::list).unwrap_or_default() {
         if name.is_empty() {
