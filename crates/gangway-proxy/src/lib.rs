@@ -65,6 +65,7 @@ pub use log::unclaimed_hosts::UnclaimedLog;
 pub use metrics::Metrics;
 pub use overload::manager::OverloadManager;
 pub use pages::library::PageLibrary;
+pub use reply::internal::{InternalRequest, InternalServices};
 pub use settings::{AccessLogFormat, AccessLogTarget, PassedSocket, PlainFallback, ProxySettings, Threading};
 pub use start_error::StartError;
 pub use trusted_proxies::TrustedProxies;

@@ -233,7 +233,8 @@ impl<'s> Split<'s> {
         }
         let reached = match upstream {
             Part::Own(UpstreamSpec { destination, delivery }) => {
-                spec.upstream = delivery;
+                let internal = destination.internal();
+                spec.upstream = Delivery { internal, ..delivery };
                 let reached = reach(&spec, &destination);
                 references.weighted = destination.weighted();
                 Some(reached)

@@ -28,6 +28,9 @@ pub(super) fn reach<'s>(
         Destination::Nowhere => {
             return Reached { way: "it answers with a redirection".to_owned(), ..Reached::default() };
         }
+        Destination::Internal(service) => {
+            return Reached { way: format!("{} answers", quoted(&service.to_string())), ..Reached::default() };
+        }
         Destination::Weighted(upstreams) => {
             let names: Vec<String> = upstreams.iter().map(|one| quoted(&one.upstream.name)).collect();
             return Reached { way: format!("by upstreams {}", names.join(", ")), ..Reached::default() };
@@ -69,7 +72,7 @@ pub(super) fn reach<'s>(
 pub(super) fn reach_urls(destination: &Destination<'_>) -> Reached {
     let targets = match destination {
         Destination::Targets(targets) => targets.as_slice(),
-        Destination::Nowhere | Destination::Weighted(_) => &[],
+        Destination::Nowhere | Destination::Internal(_) | Destination::Weighted(_) => &[],
     };
     let endpoint = |target: &TargetSpec<'_>| match &target.place {
         TargetPlace::Url(url) => Some(url_endpoint(url, target.weight)),

@@ -10,6 +10,7 @@
 mod constraints;
 mod entry_points;
 mod findings;
+mod internal;
 mod middlewares;
 mod names;
 mod routers;
@@ -199,6 +200,7 @@ pub(super) fn read_files<'s>(traefik: &'s TraefikSettings, found: &mut Vec<Diagn
     let middlewares = middlewares.map(|all| middlewares::read(all, source, Provider::File, found)).unwrap_or_default();
     unknown_parts(http, source, found);
     routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
+    routes.extend(internal::routers(traefik));
     Declarations { routes, upstreams, middlewares }
 }
 

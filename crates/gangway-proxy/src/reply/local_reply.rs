@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use gangway_model::InternalService;
 use http::{Method, StatusCode};
 
 use crate::grammar::is_value;
@@ -31,6 +32,8 @@ pub(crate) enum LocalReply {
     Challenge { key_authorization: String },
     /// The client is redirected.
     Redirect { status: StatusCode, location: String },
+    /// A service of Gangway itself answers.
+    OfInternalService(InternalService),
     /// A service that was asked about the request answers in place of the application.
     OfAuthService(Box<AuthReply>),
 }
@@ -106,7 +109,10 @@ impl LocalReply {
     fn as_failure(&self) -> Option<&FailureReply> {
         match self {
             Self::Failure(failure) => Some(failure),
-            Self::Redirect { .. } | Self::Challenge { .. } | Self::OfAuthService(_) => None,
+            Self::Redirect { .. }
+            | Self::Challenge { .. }
+            | Self::OfInternalService(_)
+            | Self::OfAuthService(_) => None,
         }
     }
 
@@ -129,6 +135,8 @@ impl LocalReply {
             Self::Challenge { key_authorization } => challenge(key_authorization, request),
             Self::Redirect { status, location } => redirection(*status, location, audience),
             Self::OfAuthService(reply) => reply.render(request),
+            // Who knows the services answers before this.
+            Self::OfInternalService(_) => FailureReply::new(Reason::Internal).page(request, audience),
             Self::Failure(failure) if is_grpc(request) => grpc_failure(failure.reason, audience),
             Self::Failure(failure) => failure.page(request, audience),
         }
