@@ -242,6 +242,7 @@ fn listeners(
 fn access_log(settings: &ProxySettings, metrics: &Metrics) -> Result<AccessLog, StartError> {
     let (target, dropped) = (&settings.access_log, metrics.access_log_dropped.clone());
     AccessLog::start(target, settings.access_log_format, dropped)
+        .map(|log| log.in_traefiks_form(settings.traefik_log.clone()))
         .map_err(|error| StartError::AccessLog { target: target.clone(), error })
 }
 

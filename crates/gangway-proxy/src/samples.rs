@@ -271,6 +271,7 @@ fn settings() -> ProxySettings {
         threading: Threading::PerCore(1),
         access_log: AccessLogTarget::Off,
         access_log_format: AccessLogFormat::Text,
+        traefik_log: None,
         secret: CookieSecret::none(),
     }
 }

@@ -84,6 +84,7 @@ impl Plane {
             threading: Threading::PerCore(2),
             access_log: AccessLogTarget::Off,
             access_log_format: AccessLogFormat::Text,
+            traefik_log: None,
             secret: CookieSecret::none(),
         };
         change(&mut settings);
