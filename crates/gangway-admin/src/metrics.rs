@@ -45,7 +45,8 @@ pub(crate) fn text(input: &MetricsInput<'_>) -> String {
 fn state_under_traefiks_names(input: &MetricsInput<'_>) -> Vec<MetricFamily> {
     let mut up = gauge("traefik_service_server_up", "Whether a server of a service may get requests.");
     let endpoints = input.instance.endpoints();
-    for shared in &input.compiled.shared.upstreams {
+    // Traefik knows it of those alone that it asks.
+    for shared in input.compiled.shared.upstreams.iter().filter(|shared| shared.has_health_check) {
         for endpoint in &shared.endpoints {
             let is_ejected = endpoints.get(&endpoint.key).is_some_and(|now| now.is_ejected);
             let is_up = endpoint.readiness == Readiness::Ready && !is_ejected;
@@ -64,7 +65,13 @@ fn state_under_traefiks_names(input: &MetricsInput<'_>) -> Vec<MetricFamily> {
         ends = ends.with(&labels, not_after as f64);
     }
     let reloads = counter("traefik_config_reloads_total", "How often the table was replaced.");
-    vec![reloads.with(&[], number(input.generation.count())).finish(), up.finish(), ends.finish()]
+    let help = "When what the table in force is made of was read, in seconds since the epoch.";
+    vec![
+        reloads.with(&[], number(input.generation.count())).finish(),
+        single("traefik_config_last_reload_success", help, input.compiled.now as f64),
+        up.finish(),
+        ends.finish(),
+    ]
 }
 
 /// The metrics that nothing counts: they are read from the published values for each answer.

@@ -17,8 +17,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use self::listing::{Listing, Page};
-pub(crate) use self::objects::url as endpoint_url;
 use self::objects::Objects;
+pub(crate) use self::objects::url as endpoint_url;
 use crate::answer::{PROMETHEUS, Sources, TEXT, metrics_text, response};
 use crate::instance::InstancePhase;
 
@@ -78,7 +78,8 @@ impl TraefikAnswers {
             InternalService::Api | InternalService::Dashboard | InternalService::Prometheus
                 if !matches!(*method, Method::GET | Method::HEAD) =>
             {
-                let mut refused = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "nothing can be changed here\n".into());
+                let mut refused =
+                    response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "nothing can be changed here\n".into());
                 refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
                 refused
             }

@@ -89,6 +89,8 @@ pub struct Compiled {
     pub releases: u64,
     /// What Traefik's labels and files declare by name.
     pub shared: SharedObjects,
+    /// When the snapshot was taken that it is made of, in seconds since the epoch.
+    pub now: i64,
 }
 
 impl Default for Compiled {
@@ -104,6 +106,7 @@ impl Default for Compiled {
             moves: Vec::new(),
             releases: 0,
             shared: SharedObjects::default(),
+            now: 0,
         }
     }
 }
@@ -151,7 +154,10 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let mut intake = Intake::new(of_files);
     let mut reports = Vec::with_capacity(containers.len());
     let mut known_of_services = HashSet::new();
-    let is_read = |container: &&Container| !surroundings.is_own(container) && why_not_up(container).is_none();
+    // Traefik's own container has the labels of its page, and often those that all share.
+    let is_read_of_own = settings.traefik.is_some();
+    let is_read =
+        |container: &&Container| (is_read_of_own || !surroundings.is_own(container)) && why_not_up(container).is_none();
     let up = containers.iter().copied().filter(is_read);
     let mut reads = dialect::read_all(up, settings, cache).peekable();
     for container in &containers {
@@ -159,8 +165,12 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
         let read = reads.next_if(|read| std::ptr::eq(read.container, *container));
         let made = if let Some(read) = read {
             findings = read.findings;
+            let declared = match surroundings.is_own(container) {
+                true => dialect::of_own(container, read.declared, &mut findings.found),
+                false => read.declared,
+            };
             let around = Around { owners: &owners, surroundings: &surroundings, services: &services };
-            candidates::of_container(container, read.declared, around, &mut names, &mut findings.found)
+            candidates::of_container(container, declared, around, &mut names, &mut findings.found)
         } else if surroundings.is_own(container) {
             dialect::report_own(container, &mut findings.found);
             OfContainer::not_routed("it is Gangway itself")
@@ -210,7 +220,18 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let (table, diagnostics) =
         (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), hidden.bounded(found));
     let own = reports.iter().find(|report| report.is_own).map(|report| report.name.clone());
-    Compiled { table, diagnostics, containers: reports, own, holds, holdings, moves, releases: 0, shared }
+    Compiled {
+        table,
+        diagnostics,
+        containers: reports,
+        own,
+        holds,
+        holdings,
+        moves,
+        releases: 0,
+        shared,
+        now: snapshot.now,
+    }
 }
 
 /// Adds what containers that are not up ask for: only of tenants that hold something, as all others cannot lose

@@ -52,6 +52,8 @@ pub struct SharedUpstream {
     pub weighted: Vec<(Box<str>, u16)>,
     /// Whether the application gets the host that the client named.
     pub passes_host: bool,
+    /// Whether its servers are asked how they are.
+    pub has_health_check: bool,
 }
 
 /// A middleware.

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use self::traefik::{
-    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, InternalApi, InternalPage, InternalPages,
-    TraefikSettings,
+    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, InternalApi, InternalPage,
+    InternalPages, TraefikSettings,
 };
 use crate::listener::{HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol};
 use crate::select::Selector;

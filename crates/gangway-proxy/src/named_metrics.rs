@@ -112,17 +112,14 @@ impl KindCounters {
 
     fn count(&self, end: &CountedEnd<'_>, buckets: &[f64]) {
         let Some((name, service)) = self.kind.names(end).filter(|_| self.is_counted) else { return };
-        let key = SeriesKey {
-            name: name.into(),
-            service: service.into(),
-            code: end.status,
-            method: method_word(end.method),
-        };
+        let key =
+            SeriesKey { name: name.into(), service: service.into(), code: end.status, method: method_word(end.method) };
         let mut all = self.series.lock();
         if all.len() >= SERIES_MAX && !all.contains_key(&key) {
             return;
         }
-        let series = all.entry(key).or_insert_with(|| Series { by_duration: vec![0; buckets.len()], ..Series::default() });
+        let series =
+            all.entry(key).or_insert_with(|| Series { by_duration: vec![0; buckets.len()], ..Series::default() });
         let seconds = end.duration.as_secs_f64();
         series.requests += 1;
         series.seconds += seconds;
@@ -234,7 +231,7 @@ impl NamedCounters {
             labels.sort_by(|one, other| one.name().cmp(other.name()));
             let mut metric = Metric::from_label(labels);
             let mut gauge = Gauge::default();
-            gauge.set_value(of_listener.get_gauge().value());
+            gauge.set_value(of_listener.get_gauge().get_value());
             metric.set_gauge(gauge);
             metric
         };

@@ -32,7 +32,8 @@ fn with_upstream(mut route: RouteToServe, change: impl FnOnce(&mut Upstream) + '
     route.change = Box::new(move |route| {
         let Upstream { id, endpoints, policy, held, unreachable, internal: _ } = &*route.upstream;
         let (id, endpoints, policy) = (id.clone(), endpoints.clone(), policy.clone());
-        let mut upstream = Upstream { id, endpoints, policy, held: *held, unreachable: unreachable.clone(), internal: None };
+        let mut upstream =
+            Upstream { id, endpoints, policy, held: *held, unreachable: unreachable.clone(), internal: None };
         change(&mut upstream);
         route.upstream = Arc::new(upstream);
     });

@@ -1,8 +1,8 @@
 //! The static configuration → what the dialect of Traefik's labels needs of it.
 
 use gangway_model::{
-    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, InternalApi, InternalPage, InternalPages, ListenerName,
-    TraefikSettings,
+    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, InternalApi, InternalPage, InternalPages,
+    ListenerName, TraefikSettings,
 };
 
 use crate::config::{EntryPointConfig, OWN_ENTRY_POINT, Redirection, StaticConfig};

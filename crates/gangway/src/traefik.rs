@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use gangway_model::{ListenerName, ListenerProtocol, TraefikSettings};
 use gangway_proxy::{ListenerSettings, TrustedProxies};
 use gangway_traefik::{
-    DynamicFiles, DynamicFolder, EntryPointConfig, OWN_ENTRY_POINT, Source, StaticConfig, StaticReading, is_command_line,
-    model_settings, read_static, serve_flags,
+    DynamicFiles, DynamicFolder, EntryPointConfig, OWN_ENTRY_POINT, Source, StaticConfig, StaticReading,
+    is_command_line, model_settings, read_static, serve_flags,
 };
 
 pub(crate) use self::surroundings::Surroundings;

@@ -47,7 +47,8 @@ impl Listing {
 
     /// The page that was asked for. A page behind the last one is an error, unless it is the first.
     pub(super) fn page(&self, all: &BTreeMap<String, Value>) -> Result<Page, String> {
-        let found: Vec<&Value> = all.iter().filter(|(name, item)| self.takes(name, item)).map(|(_, item)| item).collect();
+        let found: Vec<&Value> =
+            all.iter().filter(|(name, item)| self.takes(name, item)).map(|(_, item)| item).collect();
         let Self { page, per_page, .. } = self;
         let begin = (page - 1).saturating_mul(*per_page);
         if begin >= found.len() && *page > 1 {

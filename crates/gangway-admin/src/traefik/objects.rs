@@ -47,9 +47,8 @@ impl Objects {
         for shared in &compiled.shared.upstreams {
             services.insert(shared.name.to_string(), service(shared, &used_by(&shared.name), endpoints));
         }
-        let of_middleware = |shared: &SharedMiddleware| {
-            (shared.name.to_string(), middleware(shared, &used_by(&shared.name)))
-        };
+        let of_middleware =
+            |shared: &SharedMiddleware| (shared.name.to_string(), middleware(shared, &used_by(&shared.name)));
         Self {
             routers: routes.iter().map(|(route, of)| (route.name.to_string(), router(route, of))).collect(),
             services,
@@ -114,7 +113,9 @@ fn router(route: &Route, router: &Router) -> Value {
         }
     }
     let error = match (&route.upstream.unreachable, route.closed) {
-        (_, true) => Some("the router is closed: a part of it that may protect could not be put in force; the log says which"),
+        (_, true) => {
+            Some("the router is closed: a part of it that may protect could not be put in force; the log says which")
+        }
         (Some(why), false) => Some(&**why),
         (None, false) => None,
     };
@@ -265,8 +266,12 @@ fn headers(steps: &[Middleware]) -> Value {
     let (mut request, mut response, mut view) = (Map::new(), Map::new(), Map::new());
     for step in steps {
         match step {
-            Middleware::RequestHeader(name, _) => _ = request.insert(name.to_string(), gangway_model::secret::MASK.into()),
-            Middleware::ResponseHeader(name, _) => _ = response.insert(name.to_string(), gangway_model::secret::MASK.into()),
+            Middleware::RequestHeader(name, _) => {
+                _ = request.insert(name.to_string(), gangway_model::secret::MASK.into())
+            }
+            Middleware::ResponseHeader(name, _) => {
+                _ = response.insert(name.to_string(), gangway_model::secret::MASK.into())
+            }
             Middleware::Hsts(hsts) => _ = view.insert("stsSeconds".to_owned(), hsts.max_age.get().into()),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)

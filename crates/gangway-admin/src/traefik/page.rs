@@ -20,7 +20,10 @@ pub(super) fn response(objects: &Objects, version: &str) -> Response<String> {
             items.collect::<Vec<_>>().join(", ")
         };
         let text = |key: &str| router[key].as_str().unwrap_or_default().to_owned();
-        row(&mut body, &[name.clone(), text("rule"), list("using"), text("service"), list("middlewares"), text("status")]);
+        row(
+            &mut body,
+            &[name.clone(), text("rule"), list("using"), text("service"), list("middlewares"), text("status")],
+        );
     }
     body.push_str("</table>\n<h2>Services</h2>\n<table>\n<tr><th>Name<th>Servers<th>Status</tr>\n");
     for (name, service) in &objects.services {

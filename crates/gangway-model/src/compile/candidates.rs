@@ -89,7 +89,10 @@ pub(super) fn of_container<'s>(
             reach(container, &named.object.destination, &target_owner, surroundings);
         ways.push((named.name.clone(), way));
         let is_lasting = container.state == ContainerState::Running && endpoints.is_empty();
-        let unreachable = is_lasting.then(|| why_unreachable(container, &findings)).flatten();
+        let unreachable = match surroundings.is_own(container) {
+            true => Some("the service is Gangway itself. To mend it, name another service.".into()),
+            false => is_lasting.then(|| why_unreachable(container, &findings)).flatten(),
+        };
         found.extend(findings.into_iter().filter(|_| is_heard));
         names.add_upstream(Some(container), owner, DeclaredBy::Running, named, endpoints, unreachable);
     }

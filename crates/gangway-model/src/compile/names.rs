@@ -130,6 +130,7 @@ impl<'s> SharedNames<'s> {
                 endpoints,
                 weighted: weighted.iter().map(|one| (one.upstream.name.clone(), one.weight)).collect(),
                 passes_host: delivery.host_header == HostHeader::Keep,
+                has_health_check: delivery.policy.health.is_some(),
             });
         }
         for (name, declarations) in self.middlewares.values().flatten() {

@@ -89,6 +89,9 @@ fn to_container<'s>(
     surroundings: &Surroundings<'s>,
     findings: &mut Vec<Diagnostic>,
 ) -> (Option<Endpoint>, String) {
+    if surroundings.is_own(container) {
+        return (None, "it is Gangway itself".to_owned());
+    }
     let reach = match surroundings.reach(container, access, target_owner, findings) {
         Ok(reach) => reach,
         Err(why) => return (None, why),

@@ -159,6 +159,7 @@ fn named<'a>(
         server,
         entry_point: &connection.listener.name,
         tls_version: connection.secure.then_some(if connection.is_tls13 { "1.3" } else { "1.2" }),
+        cipher: connection.cipher,
         retries: ctx.attempt.tries.saturating_sub(1),
         at_origin: ctx.attempt.sent.map(|sent| ended.saturating_duration_since(sent)).unwrap_or_default(),
         request: &head.fields,

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use gangway_model::secret::masked_target;
+use rustls::CipherSuite;
 
 use crate::log::record::{
     FIELD_MAX, LogRecord, TARGET_MAX, common_time, escape_hexadecimal, escape_json, timestamp, version,
@@ -41,6 +42,7 @@ pub(crate) struct NamedRecord<'a> {
     pub(crate) server: Option<(&'static str, String)>,
     pub(crate) entry_point: &'a str,
     pub(crate) tls_version: Option<&'static str>,
+    pub(crate) cipher: Option<CipherSuite>,
     pub(crate) retries: usize,
     /// How long an endpoint had the request.
     pub(crate) at_origin: Duration,
@@ -76,7 +78,7 @@ impl NamedRecord<'_> {
     fn common(&self, log: &TraefikLog, now: SystemTime, number: Option<u64>) -> String {
         let base = &self.base;
         let mut line = String::with_capacity(512);
-        let mut put = |line: &mut String, name: &str, value: &str, max: usize| match log.fields.of(name) {
+        let put = |line: &mut String, name: &str, value: &str, max: usize| match log.fields.of(name) {
             FieldFate::Keep if value.is_empty() => line.push('-'),
             FieldFate::Keep => escape_hexadecimal(line, value, max),
             FieldFate::Drop => line.push('-'),
@@ -165,6 +167,10 @@ impl NamedRecord<'_> {
         timestamp(&mut time, started(base, now));
         object.text("StartLocal", &time);
         object.text("StartUTC", &time);
+        if let Some(cipher) = self.cipher.and_then(|cipher| cipher.as_str()) {
+            // The name of the standard (RFC 8446, appendix B.4).
+            object.text("TLSCipher", &cipher.replacen("TLS13_", "TLS_", 1));
+        }
         if let Some(version) = self.tls_version {
             object.text("TLSVersion", version);
         }
@@ -174,7 +180,9 @@ impl NamedRecord<'_> {
         }
         object.text("entryPointName", self.entry_point);
         let mut line = object.line;
-        line.push_str(if line.len() == 1 { "\"level\":\"info\",\"msg\":\"\",\"time\":\"" } else {
+        line.push_str(if line.len() == 1 {
+            "\"level\":\"info\",\"msg\":\"\",\"time\":\""
+        } else {
             ",\"level\":\"info\",\"msg\":\"\",\"time\":\""
         });
         timestamp(&mut line, now);
@@ -240,7 +248,8 @@ impl JsonLine<'_> {
         }
         let mut all: Vec<(String, String)> = Vec::new();
         for field in headers.iter() {
-            let (name, value) = (String::from_utf8_lossy(field.name).to_ascii_lowercase(), String::from_utf8_lossy(field.value));
+            let (name, value) =
+                (String::from_utf8_lossy(field.name).to_ascii_lowercase(), String::from_utf8_lossy(field.value));
             match all.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, values)) => *values = format!("{values}, {value}"),
                 None => all.push((name, value.into_owned())),
@@ -296,6 +305,7 @@ pub(crate) mod tests {
             server: Some(("http", "172.20.0.3:8080".to_owned())),
             entry_point: "websecure",
             tls_version: Some("1.3"),
+            cipher: Some(CipherSuite::TLS13_AES_128_GCM_SHA256),
             retries: 0,
             at_origin: Duration::from_micros(1200),
             request,
@@ -346,7 +356,7 @@ pub(crate) mod tests {
             "RequestHost": "a.localhost", "RequestMethod": "GET", "RequestPath": "/x?y=1", "RequestPort": "8443",
             "RequestProtocol": "HTTP/2.0", "RequestScheme": "https", "RetryAttempts": 0, "RouterName": "web@docker",
             "ServiceAddr": "172.20.0.3:8080", "ServiceName": "shop@docker", "ServiceURL": "http://172.20.0.3:8080",
-            "StartLocal": "2026-09-21T14:13:20.121Z", "StartUTC": "2026-09-21T14:13:20.121Z", "TLSVersion": "1.3",
+            "StartLocal": "2026-09-21T14:13:20.121Z", "StartUTC": "2026-09-21T14:13:20.121Z", "TLSCipher": "TLS_AES_128_GCM_SHA256", "TLSVersion": "1.3",
             "entryPointName": "websecure", "level": "info", "msg": "", "time": "2026-09-21T14:13:20.123Z",
         });
         assert_eq!(object, expected);
@@ -358,10 +368,8 @@ pub(crate) mod tests {
         let response = fields(&[("Set-Cookie", "s3cret"), ("X-Res", "\"quoted\"")]);
         let record = named("/x", &request, &response);
         let mut log = log(TraefikLogForm::Json);
-        log.fields = fates(
-            FieldFate::Drop,
-            &[("requestpath", FieldFate::Keep), ("downstreamstatus", FieldFate::Redact)],
-        );
+        log.fields =
+            fates(FieldFate::Drop, &[("requestpath", FieldFate::Keep), ("downstreamstatus", FieldFate::Redact)]);
         log.headers = fates(FieldFate::Drop, &[("x-keep", FieldFate::Keep), ("authorization", FieldFate::Redact)]);
         let object = |log: &TraefikLog| -> serde_json::Value {
             serde_json::from_str(&record.line(log, now(), 1)).expect("JSON")

@@ -109,10 +109,9 @@ impl LocalReply {
     fn as_failure(&self) -> Option<&FailureReply> {
         match self {
             Self::Failure(failure) => Some(failure),
-            Self::Redirect { .. }
-            | Self::Challenge { .. }
-            | Self::OfInternalService(_)
-            | Self::OfAuthService(_) => None,
+            Self::Redirect { .. } | Self::Challenge { .. } | Self::OfInternalService(_) | Self::OfAuthService(_) => {
+                None
+            }
         }
     }
 

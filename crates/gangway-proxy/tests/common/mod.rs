@@ -19,8 +19,8 @@ use gangway_model::{
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
 use gangway_proxy::{
     AccessLogFormat, AccessLogTarget, AppHints, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases,
-    InternalRequest, InternalServices, Limits, ListenerSettings, LoginSources, Metrics, PageLibrary, PlainFallback, ProxySettings, Sources, Threading,
-    TrustedProxies, UserLists, Whereabouts,
+    InternalRequest, InternalServices, Limits, ListenerSettings, LoginSources, Metrics, PageLibrary, PlainFallback,
+    ProxySettings, Sources, Threading, TrustedProxies, UserLists, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};

@@ -94,8 +94,7 @@ fn router<'s>(
     let is_tls = entry_point.tls.is_some();
     let text = format!("PathPrefix(`{path}`)");
     let mut findings = Vec::new();
-    let matcher =
-        rule::parse(&text, &mut findings).and_then(|rule| Matcher::from_expression(rule, &mut findings))?;
+    let matcher = rule::parse(&text, &mut findings).and_then(|rule| Matcher::from_expression(rule, &mut findings))?;
     let transport = if is_tls { Transport::Tls } else { Transport::Plain };
     let router = Router {
         rule: text.into(),
@@ -117,8 +116,14 @@ fn router<'s>(
             tls: if is_tls { TlsMode::Auto } else { TlsMode::Off },
             ..ListenerOptions::default()
         },
-        middlewares: redirect.map(|redirect| Part::Own(Middleware::UrlRedirect(Arc::new(redirect)))).into_iter().collect(),
-        upstream: Part::Own(UpstreamSpec { destination: Destination::Internal(service), delivery: Delivery::default() }),
+        middlewares: redirect
+            .map(|redirect| Part::Own(Middleware::UrlRedirect(Arc::new(redirect))))
+            .into_iter()
+            .collect(),
+        upstream: Part::Own(UpstreamSpec {
+            destination: Destination::Internal(service),
+            delivery: Delivery::default(),
+        }),
         auth_service: None,
         auth_endpoints: Vec::new(),
         page_services: Vec::new(),
