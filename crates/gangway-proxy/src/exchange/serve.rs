@@ -104,7 +104,7 @@ impl<'r, D: Downstream> Recorded<'r, D> {
             cut: ending.cut,
         };
         let Exchange { head, context, response, replay, .. } = &mut *self.exchange;
-        let ended = request_log::record(&self.worker.shared, (head, response), self.connection, context, outcome);
+        let ended = request_log::record(&self.worker.shared, (&*head, &*response), self.connection, context, outcome);
         context.end();
         replay.reset();
         self.exchange.ended = Some(ended);
