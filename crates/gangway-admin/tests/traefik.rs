@@ -97,6 +97,8 @@ const LABELS: &[(&str, &str)] = &[
     ("traefik.http.routers.bad.middlewares", "nope"),
     ("traefik.http.routers.bad.service", "s"),
     ("traefik.http.services.s.loadbalancer.server.port", "8080"),
+    ("traefik.http.services.checked.loadbalancer.server.port", "8081"),
+    ("traefik.http.services.checked.loadbalancer.healthcheck.path", "/health"),
     ("traefik.http.middlewares.m.stripprefix.prefixes", "/x"),
     ("traefik.http.middlewares.auth.basicauth.users", "ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00="),
     ("traefik.http.middlewares.key.headers.customrequestheaders.X-Api-Key", "hunter2"),
@@ -329,7 +331,7 @@ fn ping_and_noop_say_one_thing() {
 fn metrics_tell_the_state_under_traefiks_names_too() {
     let answer = serving().answers.answer(InternalService::Prometheus, &Method::GET, "/metrics");
     for line in [
-        r#"traefik_service_server_up{service="s@docker",url="http://172.20.0.3:8080"} 1"#,
+        r#"traefik_service_server_up{service="checked@docker",url="http://172.20.0.3:8081"} 1"#,
         "traefik_config_reloads_total 1",
         "gangway_table_generation 1",
     ] {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gangway_model::{
-    Compiled, Endpoint, InternalPages, InternalService, LoginMethod, Middleware, MiddlewareObject, Readiness, Route,
-    Router, Scheme, SharedMiddleware, SharedUpstream, UrlChange,
+    Compiled, Endpoint, InternalPages, InternalService, LoginMethod, Middleware, MiddlewareObject, PathChange,
+    Readiness, Route, Router, Scheme, SharedMiddleware, SharedUpstream, UrlChange,
 };
 use serde_json::{Map, Value, json};
 
@@ -193,7 +193,13 @@ fn kind(step: &Middleware) -> &'static str {
     match step {
         Middleware::StripPrefix(_) => "stripPrefix",
         Middleware::AddPrefix(_) => "addPrefix",
-        Middleware::Rewrite { .. } | Middleware::PathChange(_) => "replacePathRegex",
+        Middleware::Rewrite { .. } => "replacePathRegex",
+        Middleware::PathChange(change) => match **change {
+            PathChange::StripFirst(_) => "stripPrefix",
+            PathChange::StripMatch(_) => "stripPrefixRegex",
+            PathChange::Replace(_) => "replacePath",
+            PathChange::ReplaceMatches { .. } => "replacePathRegex",
+        },
         Middleware::Redirect { .. } => "redirectRegex",
         Middleware::UrlRedirect(redirect) => match redirect.change {
             UrlChange::Matches { .. } => "redirectRegex",
@@ -223,6 +229,17 @@ fn options(first: &Middleware, steps: &[Middleware]) -> Value {
     match first {
         Middleware::StripPrefix(prefixes) => json!({ "prefixes": prefixes }),
         Middleware::AddPrefix(prefix) => json!({ "prefix": prefix }),
+        Middleware::PathChange(change) => match &**change {
+            PathChange::StripFirst(prefixes) => json!({ "prefixes": prefixes }),
+            PathChange::StripMatch(patterns) => {
+                json!({ "regex": patterns.iter().map(|pattern| pattern.regex().as_str()).collect::<Vec<_>>() })
+            }
+            PathChange::ReplaceMatches { pattern, replacement } => {
+                json!({"regex": pattern.regex().as_str(), "replacement": replacement.to_string()})
+            }
+            // It is shown by its name alone.
+            PathChange::Replace(_) => json!({}),
+        },
         Middleware::UrlRedirect(redirect) => match &redirect.change {
             UrlChange::Scheme { scheme, port } => {
                 let mut view = json!({"scheme": scheme, "permanent": redirect.is_permanent});
@@ -249,7 +266,6 @@ fn options(first: &Middleware, steps: &[Middleware]) -> Value {
         | Middleware::Hsts(_)
         | Middleware::SecureHeaders { .. } => headers(steps),
         Middleware::Rewrite { .. }
-        | Middleware::PathChange(_)
         | Middleware::Redirect { .. }
         | Middleware::AddressFilter(_)
         | Middleware::Crowdsec(_)
