@@ -19,12 +19,18 @@ use crate::settings::{InternalPages, TraefikSettings};
 use crate::spec::{Delivery, Destination, Part, RouteSpec, UpstreamSpec};
 use crate::url_redirect::{UrlChange, UrlRedirect};
 
+/// Traefik's service by which its configuration is changed.
+const REST: &str = "rest@internal";
+
 /// The service of this whole name, if it is there. The finding says why the router that names it is closed.
 pub(super) fn service(name: &str, internal: &InternalPages) -> Result<InternalService, Finding> {
     let missing = |help: String| {
         let message = format!("no service {} is there", quoted(name));
         whole(codes::TRAEFIK_SERVICE_MISSING, message, "", help)
     };
+    if name == REST {
+        return Err(missing("remove the router; nothing can be changed over HTTP here".to_owned()));
+    }
     let Some(service) = InternalService::of_name(name) else {
         let known = InternalService::ALL.map(|service| service.to_string());
         let near = nearest(name, known.iter().map(|known| &**known));
