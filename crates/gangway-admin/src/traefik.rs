@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use self::listing::{Listing, Page};
 use self::objects::Objects;
 pub(crate) use self::objects::url as endpoint_url;
-use crate::answer::{PROMETHEUS, Sources, TEXT, metrics_text, response};
+use crate::answer::{PROMETHEUS, Sources, metrics_text};
 use crate::instance::InstancePhase;
 
 /// What the static configuration says about the pages.
@@ -58,6 +58,7 @@ pub struct TraefikAnswers {
     pages: TraefikPages,
 }
 
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Traefik names the characters in some answers and not in others.
 const JSON_UTF_8: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
@@ -73,7 +74,7 @@ impl TraefikAnswers {
     pub fn answer(&self, service: InternalService, method: &Method, target: &str) -> Response<String> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match service {
-            InternalService::Noop => response(StatusCode::IM_A_TEAPOT, TEXT, String::new()),
+            InternalService::Noop => bare(StatusCode::IM_A_TEAPOT, ""),
             InternalService::Ping => self.ping(),
             InternalService::Api | InternalService::Dashboard | InternalService::Prometheus
                 if !matches!(*method, Method::GET | Method::HEAD) =>
@@ -93,9 +94,9 @@ impl TraefikAnswers {
         match (self.sources.instance.phase(), self.pages.terminating_status) {
             (InstancePhase::Stopping, status) => {
                 let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-                response(status, TEXT, status.canonical_reason().unwrap_or("stopping").to_owned())
+                bare(status, status.canonical_reason().unwrap_or("stopping"))
             }
-            (InstancePhase::Starting | InstancePhase::Serving, _) => response(StatusCode::OK, TEXT, "OK".to_owned()),
+            (InstancePhase::Starting | InstancePhase::Serving, _) => bare(StatusCode::OK, "OK"),
         }
     }
 
@@ -133,7 +134,7 @@ impl TraefikAnswers {
             ["http", "middlewares"] => ("middleware", None),
             ["http", rest @ ("routers" | "services" | "middlewares"), name] => (singular(rest), Some(name)),
             ["tcp", "routers" | "services" | "middlewares"] | ["udp", "routers" | "services"] | ["certificates"] => {
-                return self.list(&BTreeMap::new(), query);
+                return list(&BTreeMap::new(), query);
             }
             ["tcp" | "udp", rest, name] => return missing(singular(rest), name),
             _ => return not_found(),
@@ -144,22 +145,11 @@ impl TraefikAnswers {
             "service" => objects().services,
             _ => objects().middlewares,
         };
-        let Some(name) = name else { return self.list(&all, query) };
+        let Some(name) = name else { return list(&all, query) };
         let name = percent_decode_str(name).decode_utf8_lossy();
         match all.get(&*name) {
             Some(found) => json_answer(found),
             None => missing(kind, &name),
-        }
-    }
-
-    fn list(&self, all: &BTreeMap<String, Value>, query: &str) -> Response<String> {
-        match Listing::parse(query).and_then(|listing| listing.page(all)) {
-            Ok(Page { items, next }) => {
-                let mut answer = json_answer(&Value::Array(items));
-                answer.headers_mut().insert("x-next-page", HeaderValue::from(next));
-                answer
-            }
-            Err(message) => failure(StatusCode::BAD_REQUEST, &message),
         }
     }
 
@@ -228,6 +218,18 @@ impl TraefikAnswers {
     }
 }
 
+/// One page of a list.
+fn list(all: &BTreeMap<String, Value>, query: &str) -> Response<String> {
+    match Listing::parse(query).and_then(|listing| listing.page(all)) {
+        Ok(Page { items, next }) => {
+            let mut answer = json_answer(&Value::Array(items));
+            answer.headers_mut().insert("x-next-page", HeaderValue::from(next));
+            answer
+        }
+        Err(message) => failure(StatusCode::BAD_REQUEST, &message),
+    }
+}
+
 fn singular(kind: &str) -> &'static str {
     match kind {
         "routers" => "router",
@@ -264,4 +266,17 @@ fn missing(kind: &str, name: &str) -> Response<String> {
 
 fn not_found() -> Response<String> {
     response(StatusCode::NOT_FOUND, TEXT, "404 page not found\n".to_owned())
+}
+
+/// An answer with the fields that Traefik gives it, and no others.
+fn response(status: StatusCode, kind: HeaderValue, body: String) -> Response<String> {
+    let mut answer = bare(status, body);
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
+fn bare(status: StatusCode, body: impl Into<String>) -> Response<String> {
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = status;
+    answer
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gangway_model::secret::MASK;
 use gangway_model::{
     Compiled, Endpoint, InternalPages, InternalService, LoginMethod, Middleware, MiddlewareObject, PathChange,
     Readiness, Route, Router, Scheme, SharedMiddleware, SharedUpstream, UrlChange,
@@ -283,10 +284,10 @@ fn headers(steps: &[Middleware]) -> Value {
     for step in steps {
         match step {
             Middleware::RequestHeader(name, _) => {
-                _ = request.insert(name.to_string(), gangway_model::secret::MASK.into())
+                request.insert(name.to_string(), MASK.into());
             }
             Middleware::ResponseHeader(name, _) => {
-                _ = response.insert(name.to_string(), gangway_model::secret::MASK.into())
+                response.insert(name.to_string(), MASK.into());
             }
             Middleware::Hsts(hsts) => _ = view.insert("stsSeconds".to_owned(), hsts.max_age.get().into()),
             Middleware::StripPrefix(_)

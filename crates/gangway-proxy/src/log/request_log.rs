@@ -124,14 +124,14 @@ pub(crate) fn record(
     };
     match shared.access_log.traefik() {
         None => shared.access_log.write(&record),
-        Some(log) => shared.access_log.write_named(&named(record, head, response, connection, ctx, ended), log),
+        Some(log) => shared.access_log.write_named(&named(&record, head, response, connection, ctx, ended), log),
     }
     ended
 }
 
 /// The record with what Traefik's fields tell beside it.
 fn named<'a>(
-    base: LogRecord<'a>,
+    base: &LogRecord<'a>,
     head: &'a RequestHead,
     response: &'a ResponseHead,
     connection: &'a ClientConnection,
@@ -151,7 +151,7 @@ fn named<'a>(
     });
     let authority = head.fields.get(FieldKind::Host).and_then(|host| std::str::from_utf8(host).ok());
     NamedRecord {
-        base,
+        base: *base,
         peer: SocketAddr::new(connection.peer_ip(), connection.peer.port()),
         authority: authority.unwrap_or(""),
         user: ctx.passage.user().unwrap_or(""),

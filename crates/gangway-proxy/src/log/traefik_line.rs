@@ -81,8 +81,8 @@ impl NamedRecord<'_> {
         let put = |line: &mut String, name: &str, value: &str, max: usize| match log.fields.of(name) {
             FieldFate::Keep if value.is_empty() => line.push('-'),
             FieldFate::Keep => escape_hexadecimal(line, value, max),
-            FieldFate::Drop => line.push('-'),
-            FieldFate::Redact => line.push_str(REDACTED),
+            // Traefik redacts headers only.
+            FieldFate::Drop | FieldFate::Redact => line.push('-'),
         };
         put(&mut line, "ClientHost", &base.client.to_string(), FIELD_MAX);
         line.push_str(" - ");
@@ -211,16 +211,19 @@ impl JsonLine<'_> {
         self.line.push_str("\":");
     }
 
-    fn put(&mut self, fate: FieldFate, name: &str, value: &str, max: usize) {
-        let (value, max) = match fate {
-            FieldFate::Drop => return,
-            FieldFate::Keep => (value, max),
-            FieldFate::Redact => (REDACTED, FIELD_MAX),
-        };
+    fn put(&mut self, name: &str, value: &str, max: usize) {
         self.name(name);
         self.line.push('"');
         escape_json(&mut self.line, value, max);
         self.line.push('"');
+    }
+
+    /// A field is written or left out: Traefik redacts headers only.
+    fn is_kept(&self, name: &str) -> bool {
+        match self.fields.of(name) {
+            FieldFate::Keep => true,
+            FieldFate::Drop | FieldFate::Redact => false,
+        }
     }
 
     fn text(&mut self, name: &str, value: &str) {
@@ -228,16 +231,15 @@ impl JsonLine<'_> {
     }
 
     fn long_text(&mut self, name: &str, value: &str, max: usize) {
-        self.put(self.fields.of(name), name, value, max);
+        if self.is_kept(name) {
+            self.put(name, value, max);
+        }
     }
 
     fn number(&mut self, name: &str, value: u128) {
-        match self.fields.of(name) {
-            FieldFate::Keep => {
-                self.name(name);
-                let _ = write!(self.line, "{value}");
-            }
-            fate @ (FieldFate::Drop | FieldFate::Redact) => self.put(fate, name, "", FIELD_MAX),
+        if self.is_kept(name) {
+            self.name(name);
+            let _ = write!(self.line, "{value}");
         }
     }
 
@@ -260,11 +262,12 @@ impl JsonLine<'_> {
             if self.line.len() > HEADERS_END {
                 return;
             }
-            let fate = match fates.of(name) {
-                FieldFate::Keep if SECRET_HEADERS.contains(&&**name) => FieldFate::Redact,
-                fate => fate,
+            let value = match fates.of(name) {
+                FieldFate::Drop => continue,
+                FieldFate::Keep if !SECRET_HEADERS.contains(&&**name) => value,
+                FieldFate::Keep | FieldFate::Redact => REDACTED,
             };
-            self.put(fate, &format!("{prefix}{}", canonical(name)), value, FIELD_MAX);
+            self.put(&format!("{prefix}{}", canonical(name)), value, FIELD_MAX);
         }
     }
 }
@@ -333,11 +336,11 @@ pub(crate) mod tests {
              \"web@docker\" \"http://172.20.0.3:8080\" 1ms\n"
         );
         log.headers = fates(FieldFate::Drop, &[("user-agent", FieldFate::Keep)]);
-        log.fields = fates(FieldFate::Keep, &[("clienthost", FieldFate::Redact)]);
+        log.fields = fates(FieldFate::Keep, &[("clienthost", FieldFate::Drop)]);
         record.user = "ann";
         (record.base.route, record.server) = ("", None);
         let line = record.line(&log, now(), 8);
-        assert!(line.starts_with("REDACTED - ann ["), "{line}");
+        assert!(line.starts_with("- - ann ["), "{line}");
         assert!(line.ends_with(" \"-\" \"curl/8\" 8 \"-\" \"-\" 1ms\n"), "{line}");
         log.form = TraefikLogForm::GenericClf;
         assert!(record.line(&log, now(), 9).ends_with("\" 200 2 \"-\" \"curl/8\"\n"));
@@ -375,7 +378,7 @@ pub(crate) mod tests {
             serde_json::from_str(&record.line(log, now(), 1)).expect("JSON")
         };
         let expected = serde_json::json!({
-            "DownstreamStatus": "REDACTED", "RequestPath": "/x", "request_Authorization": "REDACTED",
+            "RequestPath": "/x", "request_Authorization": "REDACTED",
             "request_X-Keep": "1, 2", "level": "info", "msg": "", "time": "2026-09-21T14:13:20.123Z",
         });
         assert_eq!(object(&log), expected);
