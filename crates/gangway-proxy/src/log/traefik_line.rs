@@ -264,7 +264,7 @@ impl JsonLine<'_> {
             }
             let value = match fates.of(name) {
                 FieldFate::Drop => continue,
-                FieldFate::Keep if !SECRET_HEADERS.contains(&&**name) => value,
+                FieldFate::Keep if !SECRET_HEADERS.contains(&&**name) => value.as_str(),
                 FieldFate::Keep | FieldFate::Redact => REDACTED,
             };
             self.put(&format!("{prefix}{}", canonical(name)), value, FIELD_MAX);
