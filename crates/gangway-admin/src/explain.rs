@@ -359,6 +359,9 @@ fn changed_target(middlewares: &[Middleware], target: &str, prefix: &str) -> Opt
 
 /// The outcome by the state of the route's endpoints.
 fn endpoint_outcome(route: &Route, context: &ExplainContext<'_>) -> String {
+    if let Some(service) = route.upstream.internal {
+        return format!("answered by Gangway itself, as `{service}`");
+    }
     let all = &route.upstream.endpoints;
     let now = |endpoint: &Endpoint| context.endpoints.get(&endpoint.key);
     let ready = all.iter().filter(|endpoint| endpoint.readiness == Readiness::Ready);

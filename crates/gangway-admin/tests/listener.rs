@@ -149,6 +149,7 @@ async fn start() -> Running {
     registry.register(Box::new(IntCounter::new("gangway_test_total", "For the test.").unwrap())).unwrap();
     let fake = Arc::new(Fake::default());
     let sources = Sources {
+        has_traefiks_names: false,
         compiled,
         certificates,
         registry,

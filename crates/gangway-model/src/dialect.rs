@@ -81,6 +81,24 @@ pub(crate) fn read_files<'s>(
     Some((traefik::source(traefik), traefik::read_files(traefik, settings, found)))
 }
 
+/// What is declared on Gangway's own container: what is common to all projects. Our own labels route nothing to it.
+pub(crate) fn of_own<'s>(
+    container: &'s Container,
+    declared: Declared<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> Declared<'s> {
+    report_own(container, found);
+    match declared {
+        Declared::Routed { mut declarations, by_label: true } => {
+            declarations.routes.retain(|route| route.is_common);
+            Declared::Routed { declarations, by_label: true }
+        }
+        Declared::NotRouted(_) | Declared::Routed { by_label: false, .. } => {
+            Declared::NotRouted("it is Gangway itself".to_owned())
+        }
+    }
+}
+
 /// Reads a table of the configuration file, which is written in the keys of the native dialect.
 pub(crate) fn read_file<'s>(
     route: &'s FileRoute,

@@ -27,6 +27,7 @@ mod geography;
 mod go_template;
 mod host;
 mod image_defaults;
+mod internal_service;
 mod label;
 mod listener;
 mod location;
@@ -44,6 +45,7 @@ mod reputation;
 mod request_limit;
 mod request_view;
 mod route;
+mod router;
 pub mod rule;
 pub mod secret;
 mod select;
@@ -80,6 +82,7 @@ pub use go_template::{
     TemplateContainer, TemplateData, TemplateError,
 };
 pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};
+pub use internal_service::InternalService;
 pub use listener::{Arrival, HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol, ListenerScope, Transport};
 pub use location::{PublicPorts, follows_redirects, https_redirect, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
@@ -97,10 +100,11 @@ pub use route::{
     Policy, Readiness, RedirectPart, RedirectTarget, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode,
     TlsVersion, Upstream,
 };
+pub use router::{MiddlewareObject, Router, RouterTls, SharedMiddleware, SharedObjects, SharedUpstream};
 pub use select::{NotASelector, Selector};
 pub use settings::{
-    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, Expose, FileRoute, KEEP_HOSTS_DEFAULT,
-    MiddlewareTable, OwnListeners, Settings, TraefikSettings,
+    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, Expose, FileRoute, InternalApi,
+    InternalPage, InternalPages, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Settings, TraefikSettings,
 };
 pub use snapshot::{
     Attachment, Container, ContainerState, Drivers, Ended, EngineKind, ExposedPort, Gone, Health, LeftOut, NetworkMode,

@@ -15,12 +15,14 @@ use crate::compression::Compression;
 use crate::cors::Cors;
 use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
+use crate::internal_service::InternalService;
 use crate::listener::{ListenerScope, Transport};
 use crate::path_change::PathChange;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
 use crate::reputation::OnDoubt;
 use crate::request_limit::{ConcurrencyLimit, RateLimit};
+use crate::router::Router;
 use crate::url_redirect::UrlRedirect;
 use http::{HeaderName, HeaderValue};
 
@@ -62,6 +64,8 @@ pub struct Route {
     pub closed: bool,
     /// Which keys come from shared definitions, for people: nothing that serves asks for it.
     pub origins: Box<[KeyOrigin]>,
+    /// The router that it was made of, if Traefik's labels or files declare it; for people.
+    pub router: Option<Arc<Router>>,
 }
 
 /// The shared definition that a key of a route comes from.
@@ -474,6 +478,8 @@ pub struct Upstream {
     pub held: bool,
     /// Why none of its containers can be reached, where that does not pass by waiting; for people.
     pub unreachable: Option<Box<str>>,
+    /// The service of Gangway itself that answers. There is no endpoint then.
+    pub internal: Option<InternalService>,
 }
 
 /// What `sticky` `true` names the cookie; the data plane adds what tells upstreams apart.

@@ -5,7 +5,10 @@ mod traefik;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use self::traefik::{DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, TraefikSettings};
+pub use self::traefik::{
+    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, InternalApi, InternalPage,
+    InternalPages, TraefikSettings,
+};
 use crate::listener::{HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol};
 use crate::select::Selector;
 use gangway_diagnostic::Place;

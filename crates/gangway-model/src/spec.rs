@@ -8,10 +8,14 @@
 //! is served to clients ([`ListenerOptions`]), what happens to a request (an ordered chain of [`Middleware`]s), and
 //! where it goes ([`UpstreamSpec`]).
 
+use std::sync::Arc;
+
 use crate::error_pages::ErrorPages;
+use crate::internal_service::InternalService;
 use crate::label::Mark;
 use crate::matcher::Matcher;
 use crate::route::{Address, Endpoint, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
+use crate::router::Router;
 use crate::vocabulary::Vocabulary;
 use gangway_diagnostic::Finding;
 
@@ -123,6 +127,8 @@ pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Pa
     pub origins: Box<[KeyOrigin]>,
     /// The words of the dialect that it is written in.
     pub words: &'static Vocabulary,
+    /// The router that it is made of, by the names in it; none in other dialects.
+    pub router: Option<Arc<Router>>,
     /// Whether the route is known by its name alone: all containers that declare it in the same way are replicas, and
     /// projects mean nothing.
     pub is_common: bool,
@@ -145,6 +151,8 @@ pub(crate) struct Delivery {
     pub host_header: HostHeader,
     pub upgrades: Box<[Box<str>]>,
     pub policy: Policy,
+    /// The service of ours that answers; none where endpoints do.
+    pub internal: Option<InternalService>,
 }
 
 /// Where requests go.
@@ -152,6 +160,8 @@ pub(crate) struct Delivery {
 pub(crate) enum Destination<'s> {
     /// Nowhere: a middleware answers every request.
     Nowhere,
+    /// To a service of Gangway itself.
+    Internal(InternalService),
     /// To these. Replicas that declare the same route or upstream add theirs.
     Targets(Vec<TargetSpec<'s>>),
     /// To these upstreams, each with its share of the requests.
@@ -324,6 +334,7 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
             share,
             origins,
             words,
+            router,
             is_common,
             ..
         } = self;
@@ -347,6 +358,7 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
             share,
             origins,
             words,
+            router,
             is_common,
         };
         (route, chain, old)
@@ -364,9 +376,9 @@ impl ResolvedRoute<'_> {
             && self.closed == other.closed
     }
 
-    /// Whether a middleware answers every request, so that no endpoint is needed.
+    /// Whether Gangway answers every request itself, so that no endpoint is needed.
     pub(crate) fn is_answered_here(&self) -> bool {
-        self.middlewares.iter().any(Middleware::answers_all)
+        self.upstream.internal.is_some() || self.middlewares.iter().any(Middleware::answers_all)
     }
 }
 
@@ -483,6 +495,7 @@ impl<'s> RouteSpec<'s> {
             share: self.share.clone(),
             origins: self.origins.clone(),
             words: self.words,
+            router: self.router.clone(),
             is_common: self.is_common,
         }
     }
@@ -492,6 +505,7 @@ impl<'s> UpstreamSpec<'s> {
     fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> UpstreamSpec<'t> {
         let destination = match &self.destination {
             Destination::Nowhere => Destination::Nowhere,
+            Destination::Internal(service) => Destination::Internal(*service),
             Destination::Targets(targets) => {
                 Destination::Targets(targets.iter().map(|target| target.marked(mark)).collect())
             }
@@ -512,7 +526,17 @@ impl<'s> Destination<'s> {
     pub(crate) fn weighted(self) -> Vec<WeightedUpstream<'s>> {
         match self {
             Self::Weighted(upstreams) => upstreams,
-            Self::Nowhere | Self::Targets(_) => Vec::new(),
+            Self::Nowhere | Self::Internal(_) | Self::Targets(_) => Vec::new(),
+        }
+    }
+}
+
+impl Destination<'_> {
+    /// The service of ours that it leads to, if it leads to one.
+    pub(crate) fn internal(&self) -> Option<InternalService> {
+        match self {
+            Self::Internal(service) => Some(*service),
+            Self::Nowhere | Self::Targets(_) | Self::Weighted(_) => None,
         }
     }
 }

@@ -80,6 +80,7 @@ async fn activate(
         states = next;
         let serving = route_ids(&table);
         probes.follow(&table, &HashSet::default());
+        metrics.keep_names(&table);
         tables.publish(table);
         for gone in served.difference(&serving) {
             metrics.forget_route(gone);

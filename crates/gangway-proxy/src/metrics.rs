@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use crate::named_metrics::NamedCounters;
 use crate::route_metrics::{AllRouteMetrics, RouteMetrics};
+use crate::serving_table::ActiveTable;
+use crate::settings::NamedMetrics;
 
 /// Every counter of the data plane. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Metrics {
     pub(crate) cache_bytes: IntGauge,
     /// Access log lines that were dropped because the sink was too slow.
     pub(crate) access_log_dropped: IntCounter,
+    /// Requests under Traefik's names, where they are counted.
+    pub(crate) named: Option<NamedCounters>,
 }
 
 impl Metrics {
@@ -86,6 +91,7 @@ impl Metrics {
                 "gangway_access_log_dropped_total",
                 "Access log lines dropped because the sink was too slow.",
             )?,
+            named: None,
         };
         registry.register(Box::new(metrics.routes.clone()))?;
         registry.register(Box::new(metrics.no_route.clone()))?;
@@ -105,8 +111,25 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// The same counters, and those that Traefik's metrics have.
+    pub fn counting_names(self, registry: &Registry, settings: &NamedMetrics) -> Result<Self, prometheus::Error> {
+        let named = NamedCounters::new(settings, self.connections.clone())?;
+        registry.register(Box::new(named.clone()))?;
+        Ok(Self { named: Some(named), ..self })
+    }
+
     pub(crate) fn for_route(&self, id: &str) -> Arc<RouteMetrics> {
         self.routes.of(id)
+    }
+
+    /// Removes the counters of routers and services that are not in this table.
+    pub(crate) fn keep_names(&self, table: &ActiveTable) {
+        if let Some(named) = &self.named {
+            named.keep(table.routes().iter().filter_map(|active| {
+                let router = active.route.router.as_deref()?;
+                Some((&*active.route.name, &*router.service_name))
+            }));
+        }
     }
 
     /// Removes the counters of a route that is gone: otherwise they would pile up as routes come and go.

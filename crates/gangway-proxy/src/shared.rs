@@ -21,6 +21,7 @@ use crate::log::unclaimed_hosts::UnclaimedCounts;
 use crate::metrics::Metrics;
 use crate::overload::Overload;
 use crate::pages::library::PageLibrary;
+use crate::reply::internal::InternalServices;
 use crate::serving_table::ActiveTable;
 use crate::settings::ProxySettings;
 use crate::upstream::connector::ConnectorSettings;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) bouncer: Option<Bouncer>,
     /// The pages on the volume.
     pub(crate) pages: Reader<PageLibrary>,
+    /// What services of Gangway itself say.
+    pub(crate) internal: Arc<dyn InternalServices>,
     /// Bounds the questions to page services that are under way.
     pub(crate) page_questions: Arc<Semaphore>,
     pub(crate) metrics: Arc<Metrics>,

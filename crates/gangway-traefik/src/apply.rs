@@ -1,6 +1,7 @@
 //! Entries → the static configuration, with a finding for everything that is not in force.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, Place, Span, codes, nearest, printable};
@@ -34,8 +35,6 @@ const ON_BY_DEFAULT: &[&str] = &[
     "entryPoints.<name>.observability.accessLogs",
     "entryPoints.<name>.observability.metrics",
     "providers.docker.watch",
-    "metrics.prometheus.addEntryPointsLabels",
-    "metrics.prometheus.addServicesLabels",
 ];
 
 /// What happens where it cannot be told whether containers are exposed by default.
@@ -341,6 +340,51 @@ impl Applier {
                 let mode = field_mode(value.text()?)?;
                 config.access_log.get_or_insert_default().headers.insert(name.into(), mode);
             }
+            Setting::AccessLogBufferingSize => {
+                // Lines always wait in a queue for the file, whatever the size.
+                value.number::<u64>()?;
+                _ = config.access_log.get_or_insert_default();
+            }
+            Setting::AccessLogAddInternals => {
+                config.access_log.get_or_insert_default().adds_internals = value.boolean()?;
+            }
+            Setting::PrometheusBuckets => {
+                let bound = |text: Box<str>| text.parse().ok().filter(|bound: &f64| bound.is_finite() && *bound > 0.0);
+                let bounds = value.items().map(bound).collect::<Option<Vec<f64>>>();
+                let bounds = bounds.ok_or(Unusable("write seconds, such as `0.1,0.3,1.2,5`"))?;
+                config.prometheus.get_or_insert_default().buckets.extend(bounds);
+            }
+            Setting::PrometheusEntryPoints => {
+                config.prometheus.get_or_insert_default().counts_entry_points = value.boolean()?;
+            }
+            Setting::PrometheusRouters => {
+                config.prometheus.get_or_insert_default().counts_routers = value.boolean()?;
+            }
+            Setting::PrometheusServices => {
+                config.prometheus.get_or_insert_default().counts_services = value.boolean()?;
+            }
+            Setting::PingTerminatingStatus => {
+                let status = value.number()?;
+                let is_status = (100..600).contains(&status);
+                if !is_status {
+                    return Err(Unusable("write a status such as `503`"));
+                }
+                config.ping.get_or_insert_default().terminating_status = Some(status);
+            }
+            Setting::ApiBasePath => {
+                let path = value.text()?.trim_end_matches('/');
+                let is_path = path.is_empty() || path.starts_with('/');
+                let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"`?#%".contains(&byte));
+                if !is_path || !is_plain {
+                    return Err(Unusable("write a path such as `/traefik`"));
+                }
+                config.api.get_or_insert_default().base_path = path.into();
+            }
+            // There is none in any case.
+            Setting::ApiNoAdvertisement => {
+                value.boolean()?;
+                _ = config.api.get_or_insert_default();
+            }
             Setting::Prometheus => {
                 value.switch()?;
                 _ = config.prometheus.get_or_insert_default();
@@ -497,6 +541,10 @@ impl Value<'_> {
 
     fn boolean(&self) -> Result<bool> {
         boolean(self.text()?).ok_or(Unusable("write `true` or `false`"))
+    }
+
+    fn number<T: FromStr>(&self) -> Result<T> {
+        self.text()?.parse().map_err(|_| Unusable("write a whole number"))
     }
 
     fn duration(&self) -> Result<Duration> {

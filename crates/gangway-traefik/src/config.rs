@@ -255,6 +255,8 @@ pub struct AccessLog {
     pub headers_default_mode: Option<FieldMode>,
     /// `fields.headers.names`.
     pub headers: BTreeMap<Box<str>, FieldMode>,
+    /// `addInternals`: requests of internal routers have lines too.
+    pub adds_internals: bool,
 }
 
 /// `accessLog.format`.
@@ -281,12 +283,33 @@ pub enum FieldMode {
 }
 
 /// `metrics.prometheus`.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Prometheus {
     /// `entryPoint`; `traefik` where it is none.
     pub entry_point: Option<ListenerName>,
     /// `manualRouting`: only routers that name `prometheus@internal` lead to it.
     pub manual_routing: bool,
+    /// `buckets`, in seconds; Traefik's own where it is empty.
+    pub buckets: Vec<f64>,
+    /// `addEntryPointsLabels`.
+    pub counts_entry_points: bool,
+    /// `addRoutersLabels`.
+    pub counts_routers: bool,
+    /// `addServicesLabels`.
+    pub counts_services: bool,
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self {
+            entry_point: None,
+            manual_routing: false,
+            buckets: Vec::new(),
+            counts_entry_points: true,
+            counts_routers: false,
+            counts_services: true,
+        }
+    }
 }
 
 /// `ping`.
@@ -296,25 +319,29 @@ pub struct Ping {
     pub entry_point: Option<ListenerName>,
     /// `manualRouting`: only routers that name `ping@internal` lead to it.
     pub manual_routing: bool,
+    /// `terminatingStatusCode`; 503 where it is none.
+    pub terminating_status: Option<u16>,
 }
 
 /// `api`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Api {
     /// `insecure`: the API and the page stand on the entry point `traefik`, for everybody.
     pub insecure: bool,
     /// `dashboard`.
     pub dashboard: bool,
+    /// `basePath`, without a slash behind it; empty at the root.
+    pub base_path: Box<str>,
 }
 
 impl Default for Api {
     fn default() -> Self {
-        Self { insecure: false, dashboard: true }
+        Self { insecure: false, dashboard: true, base_path: Box::default() }
     }
 }
 
 /// The name of the entry point that Traefik makes for its own pages.
-const INTERNAL: &str = "traefik";
+pub const OWN_ENTRY_POINT: &str = "traefik";
 
 impl StaticConfig {
     /// Adds what Traefik adds by itself: an entry point where there is none, and the one for its own pages.
@@ -322,12 +349,12 @@ impl StaticConfig {
         if self.entry_points.is_empty() {
             self.add_entry_point("http", 80);
         }
-        let is_internal = |name: &Option<ListenerName>| name.as_deref().is_none_or(|name| name == INTERNAL);
-        let has_page = self.api.is_some_and(|api| api.insecure)
+        let is_internal = |name: &Option<ListenerName>| name.as_deref().is_none_or(|name| name == OWN_ENTRY_POINT);
+        let has_page = self.api.as_ref().is_some_and(|api| api.insecure)
             || self.ping.as_ref().is_some_and(|ping| !ping.manual_routing && is_internal(&ping.entry_point))
             || self.prometheus.as_ref().is_some_and(|it| !it.manual_routing && is_internal(&it.entry_point));
-        if has_page && !self.entry_points.keys().any(|name| **name == *INTERNAL) {
-            self.add_entry_point(INTERNAL, 8080);
+        if has_page && !self.entry_points.keys().any(|name| **name == *OWN_ENTRY_POINT) {
+            self.add_entry_point(OWN_ENTRY_POINT, 8080);
         }
     }
 
@@ -360,7 +387,7 @@ impl StaticConfig {
         if self.entry_points.values().any(|config| config.as_default) {
             return self.entry_points.get(name).is_some_and(|config| config.as_default);
         }
-        **name != *INTERNAL
+        **name != *OWN_ENTRY_POINT
     }
 }
 

@@ -11,24 +11,6 @@ pub(crate) fn meanwhile(setting: Setting) -> Option<&'static str> {
         Setting::ProxyProtocol | Setting::ProxyProtocolTrustedIps | Setting::ProxyProtocolInsecure => {
             Some("connections with a PROXY header are refused yet")
         }
-        Setting::AccessLogStatusCodes | Setting::AccessLogRetryAttempts | Setting::AccessLogMinDuration => {
-            Some("every request is logged yet")
-        }
-        Setting::AccessLogDefaultMode
-        | Setting::AccessLogFieldMode
-        | Setting::AccessLogHeadersDefaultMode
-        | Setting::AccessLogHeaderMode => {
-            Some("the lines of the access log have the fields that Gangway gives them yet")
-        }
-        Setting::Prometheus | Setting::PrometheusEntryPoint | Setting::PrometheusManualRouting => {
-            Some("metrics are served at `--admin` alone yet")
-        }
-        Setting::Ping | Setting::PingEntryPoint | Setting::PingManualRouting => {
-            Some("`gangway healthcheck` says whether Gangway is ready, and `/ping` is not served yet")
-        }
-        Setting::Api | Setting::ApiInsecure | Setting::ApiDashboard => {
-            Some("the page and the API are served at `--admin` alone yet")
-        }
         Setting::EntryPoint
         | Setting::EntryPointAddress
         | Setting::EntryPointAsDefault
@@ -71,6 +53,31 @@ pub(crate) fn meanwhile(setting: Setting) -> Option<&'static str> {
         | Setting::AccessLog
         | Setting::AccessLogFilePath
         | Setting::AccessLogFormat
+        | Setting::AccessLogStatusCodes
+        | Setting::AccessLogRetryAttempts
+        | Setting::AccessLogMinDuration
+        | Setting::AccessLogDefaultMode
+        | Setting::AccessLogFieldMode
+        | Setting::AccessLogHeadersDefaultMode
+        | Setting::AccessLogHeaderMode
+        | Setting::AccessLogBufferingSize
+        | Setting::AccessLogAddInternals
+        | Setting::Prometheus
+        | Setting::PrometheusEntryPoint
+        | Setting::PrometheusManualRouting
+        | Setting::PrometheusBuckets
+        | Setting::PrometheusEntryPoints
+        | Setting::PrometheusRouters
+        | Setting::PrometheusServices
+        | Setting::Ping
+        | Setting::PingEntryPoint
+        | Setting::PingManualRouting
+        | Setting::PingTerminatingStatus
+        | Setting::Api
+        | Setting::ApiInsecure
+        | Setting::ApiDashboard
+        | Setting::ApiBasePath
+        | Setting::ApiNoAdvertisement
         | Setting::SkipsVerification
         | Setting::PluginModule => None,
     }

@@ -31,7 +31,7 @@ pub use acme_storage::{AcmeAccount, AcmeCertificate, AcmeStorage, AcmeStorageErr
 pub use catalogue::{CATALOGUE, Fate, Kind, StaticOption};
 pub use config::{
     AccessLog, AccessLogFormat, Api, DockerProvider, EntryPointAddress, EntryPointConfig, FieldMode, FileProvider, Log,
-    LogFormat, LogLevel, Ping, Prometheus, ProxyProtocol, Redirection, Resolver, Secret, StaticConfig,
+    LogFormat, LogLevel, OWN_ENTRY_POINT, Ping, Prometheus, ProxyProtocol, Redirection, Resolver, Secret, StaticConfig,
 };
 pub use dynamic::{DynamicFiles, DynamicFolder};
 pub use model_settings::model_settings;

@@ -1,8 +1,11 @@
 //! The static configuration → what the dialect of Traefik's labels needs of it.
 
-use gangway_model::{DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, TraefikSettings};
+use gangway_model::{
+    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, InternalApi, InternalPage, InternalPages,
+    ListenerName, TraefikSettings,
+};
 
-use crate::config::{EntryPointConfig, Redirection, StaticConfig};
+use crate::config::{EntryPointConfig, OWN_ENTRY_POINT, Redirection, StaticConfig};
 
 /// The priority of a redirection where none is given: before all routers of users.
 const PRIORITY: i64 = i64::MAX - 1;
@@ -31,6 +34,24 @@ pub fn model_settings(config: &StaticConfig, host_name: &str, dynamic: Vec<Dynam
         host_name: host_name.into(),
         plugins: config.plugins.iter().map(|(name, module)| (name.clone(), module.clone())).collect(),
         dynamic,
+        internal: internal(config),
+    }
+}
+
+/// The internal services that the configuration switches on.
+fn internal(config: &StaticConfig) -> InternalPages {
+    let own = || ListenerName::parse(OWN_ENTRY_POINT);
+    let page = |entry_point: &Option<ListenerName>, is_manual: bool| InternalPage {
+        entry_point: entry_point.clone().or_else(own).filter(|_| !is_manual),
+    };
+    InternalPages {
+        api: config.api.as_ref().map(|api| InternalApi {
+            has_dashboard: api.dashboard,
+            base_path: api.base_path.clone(),
+            open_at: own().filter(|_| api.insecure),
+        }),
+        ping: config.ping.as_ref().map(|ping| page(&ping.entry_point, ping.manual_routing)),
+        prometheus: config.prometheus.as_ref().map(|it| page(&it.entry_point, it.manual_routing)),
     }
 }
 

@@ -54,7 +54,7 @@ fn data_folder(storage: &Path) -> Option<String> {
 fn of_access_log(log: &AccessLog, flags: &mut Vec<(&'static str, String)>) {
     flags.push(("access-log", log.file.as_deref().map_or_else(|| "-".to_owned(), |file| file.display().to_string())));
     let format = match log.format {
-        // Neither has Traefik's own fields behind the line yet.
+        // The lines themselves are written as [`AccessLog`] says; this is for those who ask for the settings.
         AccessLogFormat::Common | AccessLogFormat::GenericClf => "common",
         AccessLogFormat::Json => "traefik",
     };

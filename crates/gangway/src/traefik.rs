@@ -1,18 +1,23 @@
 //! Gangway in Traefik's place: Traefik's command line, variables and files become our settings.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+mod surroundings;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gangway_model::{ListenerProtocol, TraefikSettings};
+use gangway_model::{ListenerName, ListenerProtocol, TraefikSettings};
 use gangway_proxy::{ListenerSettings, TrustedProxies};
 use gangway_traefik::{
-    DynamicFiles, DynamicFolder, EntryPointConfig, Source, StaticConfig, StaticReading, is_command_line,
-    model_settings, read_static, serve_flags,
+    DynamicFiles, DynamicFolder, EntryPointConfig, OWN_ENTRY_POINT, Source, StaticConfig, StaticReading,
+    is_command_line, model_settings, read_static, serve_flags,
 };
 
+pub(crate) use self::surroundings::Surroundings;
+use crate::client;
+use crate::exit_status::ExitStatus;
 use crate::main_process;
-use crate::output::print_error;
+use crate::output::{print, print_error};
 use crate::serve;
 use crate::settings::schema::FLAGS;
 use crate::settings::{Layer, SettingValue};
@@ -27,6 +32,8 @@ pub(crate) struct InTraefiksPlace {
     pub(crate) listeners: Vec<ListenerSettings>,
     /// For the dialect.
     pub(crate) settings: TraefikSettings,
+    /// Pages, access log and metrics.
+    pub(crate) surroundings: Surroundings,
     /// One line for the log.
     pub(crate) said: String,
 }
@@ -47,12 +54,47 @@ fn has_file() -> bool {
     ["traefik.toml", "traefik.yaml", "traefik.yml"].iter().any(|name| PathBuf::from(FOLDERS[0]).join(name).is_file())
 }
 
-/// Serves in Traefik's place.
+/// Does what a command line of Traefik says: it serves, or does what the command that stands first is for.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    let variables: Vec<(String, String)> = std::env::vars_os()
+    match arguments {
+        [first, ..] if first == "version" => {
+            print(format_args!("Version:      {}\nCodename:     Gangway\n", env!("CARGO_PKG_VERSION")));
+            ExitStatus::Success.into()
+        }
+        [first, rest @ ..] if first == "healthcheck" => healthcheck(rest),
+        arguments => serve_in_place(arguments),
+    }
+}
+
+/// Asks the instance that runs by these arguments for `/ping`, as Traefik's command does.
+fn healthcheck(arguments: &[String]) -> ExitCode {
+    let config = read_static(arguments, &variables(), &FOLDERS.map(PathBuf::from)).config;
+    let Some(ping) = &config.ping else {
+        print_error(format_args!("gangway: failed to check: `ping` is not switched on. Add `--ping`."));
+        return ExitStatus::Problem.into();
+    };
+    let own = ListenerName::parse(OWN_ENTRY_POINT);
+    let name = ping.entry_point.as_ref().or(own.as_ref());
+    let at = name.and_then(|name| config.http_entry_points().find(|(known, ..)| *known == name));
+    match at {
+        Some((_, entry, address)) if entry.tls.is_none() && !ping.manual_routing => {
+            let ip = address.ip.filter(|ip| !ip.is_unspecified()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            client::ping(&SocketAddr::new(ip, address.port).to_string())
+        }
+        // Over TLS, or behind a router of the user's own, it is asked for in no way that is known here.
+        Some(_) | None => client::readiness(),
+    }
+}
+
+fn variables() -> Vec<(String, String)> {
+    std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("TRAEFIK_"))
-        .collect();
+        .collect()
+}
+
+fn serve_in_place(arguments: &[String]) -> ExitCode {
+    let variables = variables();
     let StaticReading { config, source, in_force, without_effect, diagnostics } =
         read_static(arguments, &variables, &FOLDERS.map(PathBuf::from));
     diagnostics.iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}\n")));
@@ -68,9 +110,11 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     });
     let dynamic = dynamic.unwrap_or_default();
     dynamic.diagnostics().iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}\n")));
+    let settings = model_settings(&config, &host_name(), dynamic.keys());
     let place = InTraefiksPlace {
         listeners: listeners(&config),
-        settings: model_settings(&config, &host_name(), dynamic.keys()),
+        surroundings: Surroundings::new(&config, &settings),
+        settings,
         said: said(source.as_ref(), in_force, without_effect),
     };
     serve::run(layer, Some(place))

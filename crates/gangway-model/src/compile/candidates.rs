@@ -89,7 +89,10 @@ pub(super) fn of_container<'s>(
             reach(container, &named.object.destination, &target_owner, surroundings);
         ways.push((named.name.clone(), way));
         let is_lasting = container.state == ContainerState::Running && endpoints.is_empty();
-        let unreachable = unusable.or_else(|| why_unreachable(container, &findings).filter(|_| is_lasting));
+        let unreachable = match surroundings.is_own(container) {
+            true => Some("the service is Gangway itself. To mend it, name another service.".into()),
+            false => unusable.or_else(|| why_unreachable(container, &findings).filter(|_| is_lasting)),
+        };
         found.extend(findings.into_iter().filter(|_| is_heard));
         names.add_upstream(Some(container), owner, DeclaredBy::Running, named, endpoints, unreachable);
     }
@@ -232,7 +235,8 @@ impl<'s> Split<'s> {
         }
         let reached = match upstream {
             Part::Own(UpstreamSpec { destination, delivery }) => {
-                spec.upstream = delivery;
+                let internal = destination.internal();
+                spec.upstream = Delivery { internal, ..delivery };
                 let reached = reach(&spec, &destination);
                 references.weighted = destination.weighted();
                 Some(reached)

@@ -14,7 +14,8 @@ use ahash::RandomState;
 use super::owners::{Owner, TenantRef};
 use crate::engine_name::EngineName;
 use crate::label::{Mark, Source};
-use crate::route::{Endpoint, Middleware};
+use crate::route::{Endpoint, HostHeader, Middleware};
+use crate::router::{MiddlewareObject, SharedMiddleware, SharedObjects, SharedUpstream};
 use crate::snapshot::Container;
 use crate::spec::{Delivery, MiddlewareSpec, Named, Part, Reference, UpstreamSpec, WeightedUpstream};
 use gangway_diagnostic::Diagnostic;
@@ -112,6 +113,38 @@ impl<'s> SharedNames<'s> {
     pub(super) fn settle(&mut self, found: &mut Vec<Diagnostic>) {
         award(&mut self.upstreams, found);
         award(&mut self.middlewares, found);
+    }
+
+    /// What is in force under names that are common to all projects.
+    pub(super) fn objects(&self) -> SharedObjects {
+        let mut objects = SharedObjects::default();
+        for (name, declarations) in self.upstreams.values().flatten() {
+            let Some(in_force) = declarations.first().filter(|one| one.is_common) else { continue };
+            let DeclaredUpstream { delivery, weighted, .. } = &in_force.object;
+            let mut endpoints: Vec<Endpoint> =
+                declarations.iter().flat_map(|one| one.object.endpoints.iter().cloned()).collect();
+            endpoints.sort_by(|one, other| one.key.cmp(&other.key));
+            endpoints.dedup_by(|one, other| one.key == other.key);
+            objects.upstreams.push(SharedUpstream {
+                name: name.clone(),
+                endpoints,
+                weighted: weighted.iter().map(|one| (one.upstream.name.clone(), one.weight)).collect(),
+                passes_host: delivery.host_header == HostHeader::Keep,
+                has_health_check: delivery.policy.health.is_some(),
+            });
+        }
+        for (name, declarations) in self.middlewares.values().flatten() {
+            let Some(in_force) = declarations.first().filter(|one| one.is_common) else { continue };
+            let object = match &in_force.object {
+                MiddlewareSpec::Steps(own) => MiddlewareObject::Steps(own.steps.clone()),
+                MiddlewareSpec::Chain(names) => MiddlewareObject::Chain(names.clone()),
+                MiddlewareSpec::Broken(_) => MiddlewareObject::Broken,
+            };
+            objects.middlewares.push(SharedMiddleware { name: name.clone(), object });
+        }
+        objects.upstreams.sort_by(|one, other| one.name.cmp(&other.name));
+        objects.middlewares.sort_by(|one, other| one.name.cmp(&other.name));
+        objects
     }
 
     /// The middleware of this name for a container, or for a file.

@@ -35,6 +35,9 @@ pub(super) fn reach<'s>(
         Destination::Nowhere => {
             return Reached { way: "it answers with a redirection".to_owned(), ..Reached::default() };
         }
+        Destination::Internal(service) => {
+            return Reached { way: format!("{} answers", quoted(&service.to_string())), ..Reached::default() };
+        }
         Destination::Weighted(upstreams) => {
             let names: Vec<String> = upstreams.iter().map(|one| quoted(&one.upstream.name)).collect();
             return Reached { way: format!("by upstreams {}", names.join(", ")), ..Reached::default() };
@@ -77,7 +80,7 @@ pub(super) fn reach<'s>(
 pub(super) fn reach_urls(destination: &Destination<'_>) -> Reached {
     let targets = match destination {
         Destination::Targets(targets) => targets.as_slice(),
-        Destination::Nowhere | Destination::Weighted(_) => return Reached::default(),
+        Destination::Nowhere | Destination::Internal(_) | Destination::Weighted(_) => return Reached::default(),
     };
     let endpoint = |target: &TargetSpec<'_>| match &target.place {
         TargetPlace::Url(url) => Some(url_endpoint(url, target.weight)),
@@ -95,6 +98,9 @@ fn to_container<'s>(
     surroundings: &Surroundings<'s>,
     findings: &mut Vec<Diagnostic>,
 ) -> (Option<Endpoint>, String) {
+    if surroundings.is_own(container) {
+        return (None, "it is Gangway itself".to_owned());
+    }
     let reach = match surroundings.reach(container, access, target_owner, findings) {
         Ok(reach) => reach,
         Err(why) => return (None, why),

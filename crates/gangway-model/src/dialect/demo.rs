@@ -73,6 +73,7 @@ fn route<'s>(name: &str, mark: Mark<'s>) -> RouteSpec<'s> {
         share: Box::default(),
         origins: Box::default(),
         words: &VOCABULARY,
+        router: None,
         is_common: false,
     }
 }

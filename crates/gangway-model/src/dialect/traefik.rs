@@ -10,6 +10,7 @@
 mod constraints;
 mod entry_points;
 mod findings;
+mod internal;
 mod middlewares;
 mod names;
 mod routers;
@@ -214,6 +215,7 @@ pub(super) fn read_files<'s>(
         .unwrap_or_default();
     unknown_parts(http, source, found);
     routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
+    routes.extend(internal::routers(traefik));
     Declarations { routes, upstreams, middlewares }
 }
 

@@ -30,6 +30,37 @@ pub struct TraefikSettings {
     pub plugins: Vec<(Box<str>, Box<str>)>,
     /// What the file provider has read, flattened: each text with the way to it, such as `http`, `routers`, `x`, `rule`.
     pub dynamic: Vec<DynamicKey>,
+    /// What Gangway serves of itself.
+    pub internal: InternalPages,
+}
+
+/// The internal services that are there. A router that names another one is closed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct InternalPages {
+    /// `api`.
+    pub api: Option<InternalApi>,
+    /// `ping`.
+    pub ping: Option<InternalPage>,
+    /// `metrics.prometheus`.
+    pub prometheus: Option<InternalPage>,
+}
+
+/// `api`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct InternalApi {
+    /// `dashboard`.
+    pub has_dashboard: bool,
+    /// `basePath` with a slash before it; empty at the root.
+    pub base_path: Box<str>,
+    /// The entry point on which everybody gets it, with `insecure`.
+    pub open_at: Option<ListenerName>,
+}
+
+/// A page at a path of its own.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct InternalPage {
+    /// The entry point that serves it before all routers; none with `manualRouting`.
+    pub entry_point: Option<ListenerName>,
 }
 
 /// One entry point for HTTP.
@@ -99,6 +130,7 @@ impl Default for TraefikSettings {
             host_name: Box::default(),
             plugins: Vec::new(),
             dynamic: Vec::new(),
+            internal: InternalPages::default(),
         }
     }
 }

@@ -19,8 +19,8 @@
 //! says by which driver a network is made, `unreadable shop-web-1, Ports` what makes no sense,
 //! `stranded shop-web-1` who is in a network that is gone. Settings
 //! are `settings, domain example.org, network edge, expose all`, `settings, listener internal plain`, `settings, public [::]:443, admin 127.0.0.1:8420`, `settings, default-use sso`, `settings, geoip given`, `settings, crowdsec given, appsec given`,
-//! `traefik, entry-point web, entry-point websecure tls, resolver le, hidden` runs in Traefik's place; below it stand keys of
-//! its file provider; a route of the file is `route nas`, and a shared definition `middlewares lan-only`.
+//! `traefik, entry-point web, entry-point websecure tls, resolver le, hidden, api at traefik, ping` runs in Traefik's place;
+//! below it stand keys of its file provider; a route of the file is `route nas`, and a shared definition `middlewares lan-only`.
 //!
 //! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
 //! `{1..300}` is as many labels.
@@ -37,8 +37,9 @@ use std::time::Duration;
 use gangway_diagnostic::{FilePosition, Place};
 use gangway_model::{
     Attachment, Compiled, Container, ContainerState, DynamicKey, EngineKind, EngineName, EntryPoint,
-    EntryPointRedirection, EntryPointTls, Expose, ExposedPort, FileRoute, Gone, Health, KnownListener, ListenerName,
-    ListenerProtocol, MiddlewareTable, NetworkMode, OwnPlace, Selector, Settings, Snapshot, TraefikSettings, compile,
+    EntryPointRedirection, EntryPointTls, Expose, ExposedPort, FileRoute, Gone, Health, InternalApi, InternalPage,
+    KnownListener, ListenerName, ListenerProtocol, MiddlewareTable, NetworkMode, OwnPlace, Selector, Settings,
+    Snapshot, TraefikSettings, compile,
 };
 
 /// Where fixtures stand.
@@ -207,10 +208,21 @@ fn traefik(line: &str) -> TraefikSettings {
                 let (name, module) = rest.split_once(' ').expect(fact);
                 traefik.plugins.push((name.into(), module.into()));
             }
+            "api" => {
+                traefik.internal.api =
+                    Some(InternalApi { open_at: listener(rest), has_dashboard: true, ..InternalApi::default() })
+            }
+            "ping" => traefik.internal.ping = Some(InternalPage { entry_point: listener(rest) }),
+            "metrics" => traefik.internal.prometheus = Some(InternalPage { entry_point: listener(rest) }),
             _ => panic!("`{fact}` is not understood"),
         }
     }
     traefik
+}
+
+/// `at web`, or nothing.
+fn listener(text: &str) -> Option<ListenerName> {
+    text.strip_prefix("at ").map(|name| ListenerName::parse(name).expect(text))
 }
 
 /// `web`, `web to 443`, `websecure tls`, `web with auth@docker`.

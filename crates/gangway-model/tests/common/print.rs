@@ -86,6 +86,9 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
         writeln!(f, "  upgrades to {}", route.upgrades.join(" "))?;
     }
     fmt_policy(f, &route.upstream.policy)?;
+    if let Some(service) = route.upstream.internal {
+        writeln!(f, "  answered by {service}")?;
+    }
     if route.upstream.held {
         f.push_str("  held for the next container\n");
     }

@@ -107,7 +107,8 @@ impl Passage {
         }
     }
 
-    fn user(&self) -> Option<&str> {
+    /// Who is logged in.
+    pub(crate) fn user(&self) -> Option<&str> {
         match &self.login {
             Login::User(user) => Some(user),
             Login::Approved(approval) | Login::Token(approval) => approval.user(),

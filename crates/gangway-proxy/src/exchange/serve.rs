@@ -104,8 +104,8 @@ impl<'r, D: Downstream> Recorded<'r, D> {
             error: ending.error.as_deref(),
             cut: ending.cut,
         };
-        let Exchange { head, context, replay, .. } = &mut *self.exchange;
-        let ended = request_log::record(&self.worker.shared, head, self.connection, context, outcome);
+        let Exchange { head, context, response, replay, .. } = &mut *self.exchange;
+        let ended = request_log::record(&self.worker.shared, (&*head, &*response), self.connection, context, outcome);
         context.end();
         replay.reset();
         self.exchange.ended = Some(ended);

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use gangway_model::InternalService;
 use http::{Method, StatusCode};
 
 use crate::grammar::is_value;
@@ -32,6 +33,8 @@ pub(crate) enum LocalReply {
     Challenge { key_authorization: String },
     /// The client is redirected.
     Redirect { status: StatusCode, location: String },
+    /// A service of Gangway itself answers.
+    OfInternalService(InternalService),
     /// A service that was asked about the request answers in place of the application.
     OfAuthService(Box<AuthReply>),
     /// What a browser may do with requests of another origin.
@@ -109,7 +112,11 @@ impl LocalReply {
     fn as_failure(&self) -> Option<&FailureReply> {
         match self {
             Self::Failure(failure) => Some(failure),
-            Self::Redirect { .. } | Self::Challenge { .. } | Self::OfAuthService(_) | Self::Preflight(_) => None,
+            Self::Redirect { .. }
+            | Self::Challenge { .. }
+            | Self::OfInternalService(_)
+            | Self::OfAuthService(_)
+            | Self::Preflight(_) => None,
         }
     }
 
@@ -133,6 +140,8 @@ impl LocalReply {
             Self::Redirect { status, location } => redirection(*status, location, audience),
             Self::OfAuthService(reply) => reply.render(request),
             Self::Preflight(fields) => preflight(fields, audience),
+            // Who knows the services answers before this.
+            Self::OfInternalService(_) => FailureReply::new(Reason::Internal).page(request, audience),
             Self::Failure(failure) if is_grpc(request) => grpc_failure(failure.reason, audience),
             Self::Failure(failure) => failure.page(request, audience),
         }

@@ -6,6 +6,7 @@ use gangway_model::secret::masked_target;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::middleware::chain;
+use crate::reply::internal;
 use crate::reply::local_reply::LocalReply;
 use crate::reply::page::Audience;
 use crate::request::admission::Admission;
@@ -25,6 +26,9 @@ pub(crate) fn render_for(
     }
     ctx.reply.reason = reply.reason();
     ctx.reply.detail = reply.detail().map(str::to_owned);
+    if let LocalReply::OfInternalService(service) = reply {
+        return internal::render(&*shared.internal, *service, head, ctx);
+    }
     let request_id = ctx.request_id().to_owned();
     let admission = ctx.admission().filter(|admission| admission.origin.local);
     let url = admission.map_or_else(String::new, |admission| url(head, admission));

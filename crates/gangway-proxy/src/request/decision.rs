@@ -107,6 +107,9 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
     if !routed.active.ready.is_empty() {
         return RequestDecision::Serve(routed);
     }
+    if let Some(service) = routed.active.route.upstream.internal {
+        return RequestDecision::ReplyFor(routed, LocalReply::OfInternalService(service));
+    }
     match nothing_to_wait_for(&routed.active) {
         Some(reply) => RequestDecision::ReplyFor(routed, reply.into()),
         None => RequestDecision::Hold(routed),

@@ -19,6 +19,7 @@ mod log;
 mod oidc;
 mod oidc_sessions;
 mod open_files;
+mod own_pages;
 mod part_settings;
 mod route_log;
 mod route_ports;
@@ -41,7 +42,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gangway_acme::storage::FolderStorage;
-use gangway_admin::{Admin, Sources};
+use gangway_admin::{Admin, Sources, TraefikAnswers};
 use gangway_certs::PlainHttp;
 use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::{HTTP, HTTPS, OwnListeners};
@@ -56,6 +57,7 @@ use self::handover::{HandoverListener, HandoverSecret};
 use self::handover_loop::HandoverLoop;
 use self::instance::{Parts, Running};
 use self::log::Log;
+use self::own_pages::OwnPages;
 use self::route_ports::RoutePorts;
 use self::serve_error::ServeError;
 use self::signals::{Signal, Signals};
@@ -237,6 +239,11 @@ async fn bind(
     let settings = &start.settings;
     let admin_settings = part_settings::admin(settings, passed.socket(settings.admin));
     let metrics = gangway_proxy::Metrics::new(&registry)?;
+    let metrics = match &settings.surroundings.metrics {
+        Some(named) => metrics.counting_names(&registry, named)?,
+        None => metrics,
+    };
+    let own_pages = Arc::<OwnPages>::default();
     let sources = gangway_proxy::Sources {
         compiled: channels.compiled.reader(),
         certificates: channels.resolver(),
@@ -251,6 +258,7 @@ async fn bind(
         bouncer: settings.crowdsec.is_some().then(|| bouncer.clone()),
         appsec,
         pages: channels.pages.reader(),
+        internal: Arc::clone(&own_pages) as _,
     };
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
     let (plane, proxy_tasks) = gangway_proxy::start(proxy_settings, sources, metrics)?;
@@ -286,7 +294,9 @@ async fn bind(
         instance: instance.clone(),
         started: UnixTime::now(),
         version: env!("CARGO_PKG_VERSION"),
+        has_traefiks_names: settings.surroundings.metrics.is_some(),
     };
+    own_pages.open(TraefikAnswers::new(sources.clone(), settings.surroundings.pages.clone()));
     let admin = Arc::new(Admin::bind(admin_settings, sources).await?);
     sockets.extend(admin.socket().map(Arc::new));
     tracing::info!(

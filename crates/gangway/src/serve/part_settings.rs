@@ -37,6 +37,7 @@ pub(super) fn proxy(settings: &ServeSettings, passed: Vec<PassedSocket>) -> Prox
         threading: Threading::all_cores(),
         access_log: settings.access_log.clone(),
         access_log_format: settings.access_log_format,
+        traefik_log: settings.surroundings.log.clone(),
         secret: CookieSecret::from(move || gangway_certs::secrets(&data)),
     }
 }

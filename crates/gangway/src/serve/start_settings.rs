@@ -54,6 +54,7 @@ impl StartSettings {
             Some(mut settings) if is_environment_usable && undefined.is_empty() => {
                 let place = place.map(|place| {
                     (settings.listeners, settings.traefik) = (place.listeners, Some(place.settings));
+                    settings.surroundings = place.surroundings;
                     place.said
                 });
                 Ok(Self { settings, raw, process, docker, diagnostics, foreign_variables, place })

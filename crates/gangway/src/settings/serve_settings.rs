@@ -24,6 +24,7 @@ use super::schema::{
     PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
 };
 use super::value::{Layer, SettingOrigin, SettingValue, items};
+use crate::traefik::Surroundings;
 
 /// All settings of `serve`, except the routes of the config file.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct ServeSettings {
     pub(crate) listeners: Vec<ListenerSettings>,
     /// Traefik's configuration, where Gangway runs in its place.
     pub(crate) traefik: Option<gangway_model::TraefikSettings>,
+    /// What surrounds the routers there.
+    pub(crate) surroundings: Surroundings,
     pub(crate) admin: SocketAddr,
     /// Whether to take the place of another instance.
     pub(crate) take_over: bool,
@@ -132,6 +135,7 @@ impl SettingsReader<'_> {
         ServeSettings {
             listeners: self.listeners(),
             traefik: None,
+            surroundings: Surroundings::default(),
             admin: self.one(&ADMIN, network::address).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8420))),
             take_over: self.one(&TAKE_OVER, words::switch).unwrap_or_default(),
             docker: self.engines(docker),

@@ -53,6 +53,8 @@ pub(crate) struct Options {
     pub(crate) config: Option<String>,
     pub(crate) flags: Vec<String>,
     pub(crate) variables: Vec<(String, String)>,
+    /// Whether it runs in Traefik's place, by flags of Traefik.
+    pub(crate) is_traefik: bool,
 }
 
 /// A running instance without an engine; dropped, it is killed.
@@ -72,6 +74,12 @@ impl Options {
         Self { config: Some(text.to_owned()), ..Self::default() }
     }
 
+    /// Runs in Traefik's place, by these flags of Traefik.
+    pub(crate) fn traefik(flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self { flags, is_traefik: true, ..Self::default() }
+    }
+
     /// A flag with its value; an empty one is none.
     pub(crate) fn flag(mut self, flag: &str, value: &str) -> Self {
         self.flags.push(flag.to_owned());
@@ -89,13 +97,17 @@ impl Options {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("gangway.toml");
         let mut command = gangway();
-        command.args(["serve", "--docker", "none"]);
-        for flag in ["--http", "--https", "--admin"] {
-            if !self.flags.iter().any(|given| given == flag) {
-                command.args([flag, "127.0.0.1:0"]);
+        if self.is_traefik {
+            command.arg("traefik").env("GANGWAY_ADMIN", "127.0.0.1:0").env("GANGWAY_DATA", folder.path().join("data"));
+        } else {
+            command.args(["serve", "--docker", "none"]);
+            for flag in ["--http", "--https", "--admin"] {
+                if !self.flags.iter().any(|given| given == flag) {
+                    command.args([flag, "127.0.0.1:0"]);
+                }
             }
+            command.arg("--data").arg(folder.path().join("data"));
         }
-        command.arg("--data").arg(folder.path().join("data"));
         if let Some(text) = &self.config {
             put(&config, text);
             command.arg("--config").arg(&config);
@@ -113,7 +125,11 @@ impl Options {
             let value = line.split(&format!("{name}=")).nth(1).unwrap_or_default();
             value.trim_start_matches('"').split(['"', ' ']).next().unwrap().parse().unwrap()
         };
-        (instance.http, instance.https, instance.admin) = (field(" http"), field("https"), field("admin"));
+        instance.admin = field("admin");
+        // Entry points are neither.
+        if !self.is_traefik {
+            (instance.http, instance.https) = (field(" http"), field("https"));
+        }
         eventually("a table is in force", STUCK, async || {
             instance.get("/readyz").await.ok().filter(|answer| answer.status == 200)
         })

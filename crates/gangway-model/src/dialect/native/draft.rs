@@ -121,6 +121,7 @@ impl<'a> ReadRoute<'a> {
                     host_header: fields.host_header,
                     upgrades: fields.upgrades,
                     policy: fields.policy,
+                    internal: None,
                 },
             }),
             auth_service: fields.auth_service.take(),
@@ -131,6 +132,7 @@ impl<'a> ReadRoute<'a> {
             share: std::mem::take(&mut fields.share),
             origins: draft.origins.into(),
             words: &VOCABULARY,
+            router: None,
             is_common: false,
         })
     }

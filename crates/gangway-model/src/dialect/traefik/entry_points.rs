@@ -85,6 +85,7 @@ pub(super) fn redirection<'s>(entry_point: &'s EntryPoint) -> Option<RouteSpec<'
         share: Box::default(),
         origins: Box::default(),
         words: &VOCABULARY,
+        router: None,
         is_common: true,
     })
 }

@@ -1,11 +1,14 @@
 //! Routers: which requests are taken, on which entry points, and what happens to them.
 
+use std::sync::Arc;
+
 use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
 
 use http::{HeaderName, HeaderValue};
 
 use super::entry_points::{self, Served};
 use super::findings::{Problems, VOCABULARY, middleware_unresolved};
+use super::internal;
 use super::names::Provider;
 use super::rule;
 use super::services::{is_on, reference};
@@ -13,10 +16,12 @@ use super::tls_options::TlsOptions;
 use super::tree::Node;
 use super::values;
 use crate::host::HostPattern;
+use crate::internal_service::InternalService;
 use crate::label::{Mark, Source, whole};
 use crate::listener::Transport;
 use crate::matcher::Matcher;
 use crate::route::{ListenerOptions, Middleware, TlsMode};
+use crate::router::{Router, RouterTls};
 use crate::settings::TraefikSettings;
 use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
 
@@ -77,7 +82,8 @@ pub(super) fn read<'s>(
     let tls = options.get("tls").filter(|tls| tls.mark.is_none_or(|mark| is_on(mark.value.trim())));
     let mut of_tls = of_tls(tls, reading, &mut problems);
     let middlewares = middlewares(options.get("middlewares"), reading, &mut problems);
-    let upstream = upstream(options.text("service"), name, reading, found);
+    let (service, service_name) = service_names(options.text("service"), reading);
+    let upstream = upstream(options.text("service"), name, reading, &mut problems, found);
     for name in ["rulesyntax", "observability", "parentrefs"] {
         let _ = options.get(name);
     }
@@ -101,6 +107,19 @@ pub(super) fn read<'s>(
             let name = Provider::File.referred(middleware);
             Part::Named(Reference { name, mark: claim, unresolved: middleware_unresolved })
         });
+        let of_entry_point_names = served.middlewares.iter().map(|name| Provider::File.referred(name));
+        let router = Router {
+            rule: text.into(),
+            priority,
+            entry_points: served.scope.names.clone().unwrap_or_default(),
+            service: service.clone(),
+            service_name: service_name.clone(),
+            middlewares: of_entry_point_names.chain(middlewares.iter().filter_map(reference_name)).collect(),
+            tls: is_tls.then(|| RouterTls {
+                options: tls_options.map(Into::into),
+                resolver: of_tls.resolver.clone().or_else(|| served.tls.and_then(|tls| tls.resolver.clone())),
+            }),
+        };
         RouteSpec {
             name: reading.provider.declared(&own_name),
             matcher: matcher.clone(),
@@ -126,6 +145,7 @@ pub(super) fn read<'s>(
             share: Box::default(),
             origins: Box::default(),
             words: &VOCABULARY,
+            router: Some(Arc::new(router)),
             is_common: true,
         }
     };
@@ -157,6 +177,7 @@ fn priority<'s>(mark: &Option<Mark<'s>>, rule: &str, problems: &mut Problems<'s>
 #[derive(Default)]
 struct OfTls<'s> {
     options: Option<Box<str>>,
+    resolver: Option<Box<str>>,
     /// Names of certificates.
     names: Vec<HostPattern>,
     closes: bool,
@@ -168,6 +189,8 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
     let Some(tls) = tls else { return of_tls };
     let options = tls.options();
     let resolvers = &reading.traefik.resolvers;
+    let resolver = options.text("certresolver").map(|mark| mark.value.trim()).filter(|name| !name.is_empty());
+    of_tls.resolver = resolver.map(Into::into);
     if let Some(mark) = options.text("certresolver")
         && !mark.value.trim().is_empty()
         && !resolvers.iter().any(|known| **known == *mark.value.trim())
@@ -238,24 +261,44 @@ fn middlewares<'s>(
     parts
 }
 
+/// The service of a router as written, and by its whole name; empty where there is none.
+fn service_names(mark: Option<Mark<'_>>, reading: &Reading<'_, '_>) -> (Box<str>, Box<str>) {
+    let written = mark.map(|mark| mark.value.trim()).filter(|name| !name.is_empty());
+    let Some(name) = written.or(reading.only_service.ok()) else { return Default::default() };
+    (name.into(), reading.provider.referred(name))
+}
+
+fn reference_name(part: &Part<'_, Middleware>) -> Option<Box<str>> {
+    match part {
+        Part::Named(reference) => Some(reference.name.clone()),
+        Part::Own(_) => None,
+    }
+}
+
 /// Where the requests of a router go.
 fn upstream<'s>(
     mark: Option<Mark<'s>>,
     router: &str,
     reading: &Reading<'_, 's>,
+    problems: &mut Problems<'s>,
     found: &mut Vec<Diagnostic>,
 ) -> Part<'s, UpstreamSpec<'s>> {
-    let nowhere = || UpstreamSpec { destination: Destination::Nowhere, delivery: Delivery::default() };
+    let of = |destination| Part::Own(UpstreamSpec { destination, delivery: Delivery::default() });
     let written = mark.map(|mark| (mark, mark.value.trim())).filter(|(_, name)| !name.is_empty());
     match (written, reading.only_service) {
-        (Some((_, "noop@internal")), _) => Part::Own(nowhere()),
+        (Some((mark, name)), _) if InternalService::is_internal(name) => {
+            match problems.take(mark, internal::service(name, &reading.traefik.internal)) {
+                Some(service) => of(Destination::Internal(service)),
+                None => of(Destination::Nowhere),
+            }
+        }
         (Some((mark, name)), _) => Part::Named(reference(reading.provider, name, mark)),
         (None, Ok(name)) => Part::Named(reference(reading.provider, name, Mark::default())),
         (None, Err(why)) => {
             let finding = whole(codes::TRAEFIK_SERVICE_MISSING, why, "", "name a service by `service`");
             let effect = format!("router {} has no endpoint; it answers 503", quoted(router));
             found.push(reading.source.about(finding, effect));
-            Part::Own(UpstreamSpec { destination: Destination::Targets(Vec::new()), delivery: Delivery::default() })
+            of(Destination::Targets(Vec::new()))
         }
     }
 }
