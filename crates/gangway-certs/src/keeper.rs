@@ -29,7 +29,7 @@ use gangway_acme::{Acme, AcmeOutputs, AcmeView, Clock};
 use crate::certs_folder::{self, CertsFolderView, follow};
 use crate::client_ca;
 use crate::export::Exports;
-use crate::import::{self, ImportOutcome};
+use crate::import::{self, AdoptedCertificate, ImportOutcome};
 use crate::internal_ca::{InternalCaView, keep_ca};
 use crate::missing::{self, Missing};
 use crate::plan::{Plan, Situation, out_of_date, plan};
@@ -80,6 +80,8 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
     let mut acme_settings = settings.acme.unwrap_or_default();
     acme_settings.without_certificate = missing::effect(settings.plain_http).into();
     let has_acme = !acme_settings.issuers.is_empty();
+    // Certificates on the volume are served by the client, which orders none where there is no CA.
+    let has_client = has_acme || !settings.adopted.is_empty();
     let has_dns = acme_settings.dns.is_some();
     let on_demand = settings.on_demand.filter(|_| has_acme).zip(demand);
     let keeper = Keeper {
@@ -101,6 +103,7 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
         base: Store::default(),
         exports: Exports::new(&settings.data),
         has_acme,
+        has_client,
         plain_http: settings.plain_http,
         missing: Missing::default(),
         stars_are_on_demand: on_demand.is_some() && !has_dns,
@@ -113,24 +116,25 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
     // All run in one task: while one waits, the others go on; slow work runs on threads of its own.
     tokio::select! {
         never = session_tickets::share(storage.clone(), clock.clone(), tickets_tx) => never,
-        never = follow(data.clone(), folder_tx) => never,
+        never = follow(data.clone(), settings.named_files, folder_tx) => never,
         never = keeper.run(wanted, KeeperInputs { folder, ca, acme, challenges, tickets: tickets_view }) => never,
         Ok(never) = keep_ca(storage.clone(), scopes, clock.clone(), ca_tx) => never,
         never = async {
-            import_at_start(&data, clock.now()).await;
+            import_at_start(&data, &settings.adopted, clock.now()).await;
             let client = Acme { settings: acme_settings, on_demand, storage, clock: clock.clone() };
             client.run(public, AcmeOutputs { views: acme_tx, challenges: challenges_tx }).await
-        }, if has_acme => never,
+        }, if has_client => never,
     }
 }
 
 /// Imports certificates of other software before the first order, which they may make unnecessary.
-async fn import_at_start(data: &Path, now: UnixTime) {
+async fn import_at_start(data: &Path, adopted: &[AdoptedCertificate], now: UnixTime) {
+    let mut imported = import::adopt(data, adopted, now).await;
     let folder = data.join(import::FOLDER);
-    if !tokio::fs::try_exists(&folder).await.unwrap_or_default() {
-        return;
+    if tokio::fs::try_exists(&folder).await.unwrap_or_default() {
+        imported.extend(import::import(data, &[folder], now).await);
     }
-    for one in import::import(data, &[folder], now).await {
+    for one in imported {
         let (from, names) = (one.from.display(), &one.names);
         match &one.outcome {
             ImportOutcome::Taken(_) => tracing::info!(%from, ?names, "imported a certificate"),
@@ -185,6 +189,7 @@ struct Keeper {
     base: Store,
     exports: Exports,
     has_acme: bool,
+    has_client: bool,
     /// Used only for findings.
     plain_http: PlainHttp,
     missing: Missing,
@@ -222,7 +227,7 @@ impl Keeper {
             let _ = views.folder.changed().await;
             // Wait for the certificates from before a restart: they must not be ordered again, or be served as
             // placeholders.
-            if self.has_acme {
+            if self.has_client {
                 let _ = views.acme.changed().await;
             }
         })

@@ -24,6 +24,7 @@ mod keeper;
 mod login_keys;
 mod login_sessions;
 mod missing;
+mod named_files;
 mod plan;
 mod rotating_keys;
 mod secret;
@@ -36,12 +37,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use gangway_acme::{AcmeSettings, Clock, OnDemandSettings};
+use gangway_publish::Reader;
 
 pub use access::{Denied, denied};
-pub use import::{ImportOutcome, Imported, import};
+pub use import::{AdoptedCertificate, ImportOutcome, Imported, import};
 pub use keeper::{KeeperOutputs, keep};
 pub use login_keys::{LOGIN_KEPT_MAX, LOGIN_KEYS_LOOK_EVERY, LoginKey, login_keys};
 pub use login_sessions::{RegisteredSession, change_login_sessions, login_sessions};
+pub use named_files::{NamedFiles, NamedPair};
 pub use secret::{SecretError, make_secret, secrets};
 pub use status::{CertificateReport, CertificateStatus};
 
@@ -113,6 +116,10 @@ pub struct KeepSettings {
     pub on_demand: Option<OnDemandSettings>,
     /// The treatment of plain HTTP for a name without a certificate.
     pub plain_http: PlainHttp,
+    /// Certificates that other software has obtained, to be imported before the first order.
+    pub adopted: Vec<AdoptedCertificate>,
+    /// Further files with certificates and client CAs. If `None`, those on the volume are all.
+    pub named_files: Option<Reader<NamedFiles>>,
     /// The time of day.
     pub clock: Clock,
 }

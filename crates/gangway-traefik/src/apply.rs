@@ -1,6 +1,7 @@
 //! Entries → the static configuration, with a finding for everything that is not in force.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, Place, Span, codes, nearest, printable};
@@ -262,6 +263,11 @@ impl Applier {
             Setting::ProxyProtocolInsecure => {
                 self.entry_point(name)?.1.proxy_protocol.get_or_insert_default().trusts_all = value.boolean()?;
             }
+            Setting::ReadTimeout => self.entry_point(name)?.1.read_timeout = Some(value.duration()?),
+            Setting::WriteTimeout => self.entry_point(name)?.1.write_timeout = Some(value.duration()?),
+            Setting::IdleTimeout => self.entry_point(name)?.1.idle_timeout = Some(value.duration()?),
+            Setting::RequestAcceptGrace => self.entry_point(name)?.1.request_accept_grace = Some(value.duration()?),
+            Setting::GraceTimeout => self.entry_point(name)?.1.grace = Some(value.duration()?),
             Setting::Docker => {
                 value.switch()?;
                 _ = self.docker();
@@ -287,6 +293,7 @@ impl Applier {
             }
             Setting::AcmeStorage => self.resolver(name).storage = Some(value.text()?.into()),
             Setting::AcmeProfile => self.resolver(name).profile = Some(value.text()?.into()),
+            Setting::AcmeKeyType => key_type(value.text()?)?,
             Setting::AcmeKid => self.resolver(name).kid = Some(value.text()?.into()),
             Setting::AcmeHmac => self.resolver(name).hmac = Some(Secret::new(value.text()?)),
             Setting::HttpChallenge => {
@@ -306,6 +313,12 @@ impl Applier {
                 _ = self.resolver(name);
             }
             Setting::DnsProvider => self.resolver(name).dns_provider = Some(value.text()?.into()),
+            Setting::DnsResolvers => {
+                let resolvers: Result<Vec<SocketAddr>> = value.items().map(|text| name_server(&text)).collect();
+                self.resolver(name).dns_resolvers.extend(resolvers?);
+            }
+            Setting::DnsDelay => self.resolver(name).dns_delay = Some(value.duration()?),
+            Setting::DnsChecksOff => self.resolver(name).dns_checks_off = value.boolean()?,
             Setting::LogLevel => config.log.level = Some(log_level(value.text()?)?),
             Setting::LogFormat => config.log.format = Some(log_format(value.text()?)?),
             Setting::AccessLog => {
@@ -522,6 +535,20 @@ impl Value<'_> {
 
 fn entry_point_name(text: &str) -> Result<ListenerName> {
     ListenerName::parse(text).ok_or(Unusable("a name has letters, digits, `-`, `_` and `.`, and at most 63 of them"))
+}
+
+/// Keys of certificates are ECDSA P-256, whatever is asked for.
+fn key_type(text: &str) -> Result {
+    match text {
+        "EC256" => Ok(()),
+        _ => Err(Unusable("keys of certificates are `EC256`, which all clients of today know")),
+    }
+}
+
+/// An address with or without its port, which is 53.
+fn name_server(text: &str) -> Result<SocketAddr> {
+    let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)));
+    address.map_err(|_| Unusable("write the address of each name server, such as `1.1.1.1:53`"))
 }
 
 fn log_level(text: &str) -> Result<LogLevel> {
