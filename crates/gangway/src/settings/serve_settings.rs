@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gangway_acme::{AcmeSettings, ChallengeKind};
-use gangway_certs::PlainHttp;
+use gangway_certs::{AdoptedCertificate, PlainHttp};
 use gangway_crowdsec::{AppsecSettings, LapiSettings};
 use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, KnownListener, MiddlewareTable, OwnListeners, Selector};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, ListenerSettings, TrustedProxies};
@@ -51,6 +51,9 @@ pub(crate) struct ServeSettings {
     pub(crate) memory: Option<usize>,
     pub(crate) default_certificate: Option<Box<str>>,
     pub(crate) acme: AcmeSettings,
+    /// Certificates that other software has obtained.
+    pub(crate) adopted: Vec<AdoptedCertificate>,
+    pub(crate) times: Times,
     /// The URL that is asked whether a host that no route names may have a certificate.
     pub(crate) on_demand: Option<Box<str>>,
     /// Files that tell where addresses are.
@@ -65,6 +68,28 @@ pub(crate) struct ServeSettings {
     pub(crate) log_format: LogFormat,
     pub(crate) access_log: AccessLogTarget,
     pub(crate) access_log_format: AccessLogFormat,
+}
+
+/// Times that only another configuration than ours sets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Times {
+    /// How long requests are accepted after Gangway was told to stop.
+    pub(crate) accept_grace: Duration,
+    /// How long active requests have after that. Docker kills ten seconds after it asked.
+    pub(crate) grace: Duration,
+    /// How long a connection may wait for its next request.
+    pub(crate) idle: Option<Duration>,
+    /// How long the body of a request may stall.
+    pub(crate) stalled_read: Option<Duration>,
+    /// How long a client may not read its answer.
+    pub(crate) stalled_write: Option<Duration>,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let (accept_grace, grace) = (Duration::ZERO, Duration::from_secs(8));
+        Self { accept_grace, grace, idle: None, stalled_read: None, stalled_write: None }
+    }
 }
 
 /// The challenges that need no DNS provider, in order of preference. Plain HTTP comes first because it also works
@@ -147,6 +172,8 @@ impl SettingsReader<'_> {
             memory: self.one(&MEMORY, words::memory),
             default_certificate: self.one(&DEFAULT_CERT, network::host),
             acme: self.acme(),
+            adopted: Vec::new(),
+            times: Times::default(),
             on_demand: self.one(&ON_DEMAND, network::ask_url),
             geoip: self.many(&GEOIP, words::path),
             crowdsec,

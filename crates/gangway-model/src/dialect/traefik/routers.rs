@@ -164,7 +164,12 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
         && !resolvers.iter().any(|known| **known == *mark.value.trim())
     {
         let name = mark.value.trim();
-        let help = match nearest(name, resolvers.iter().map(|known| &**known)) {
+        // The only resolver is surely the one that is meant.
+        let only = match resolvers.as_slice() {
+            [only] => Some(&**only),
+            [] | [_, _, ..] => None,
+        };
+        let help = match nearest(name, resolvers.iter().map(|known| &**known)).or(only) {
             Some(near) => format!("did you mean {}?", quoted(near)),
             None => "add it to `certificatesResolvers`".to_owned(),
         };
