@@ -24,7 +24,7 @@ use gangway_tls::{
 };
 
 use gangway_acme::storage::FolderStorage;
-use gangway_acme::{Acme, AcmeOutputs, AcmeView, Clock};
+use gangway_acme::{Acme, AcmeOutputs, AcmeView, AdoptedAccount, Clock};
 
 use crate::certs_folder::{self, CertsFolderView, follow};
 use crate::client_ca;
@@ -120,10 +120,23 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
         never = keeper.run(wanted, KeeperInputs { folder, ca, acme, challenges, tickets: tickets_view }) => never,
         Ok(never) = keep_ca(storage.clone(), scopes, clock.clone(), ca_tx) => never,
         never = async {
+            adopt_accounts(&data, &settings.adopted_accounts).await;
             import_at_start(&data, &settings.adopted, clock.now()).await;
             let client = Acme { settings: acme_settings, on_demand, storage, clock: clock.clone() };
             client.run(public, AcmeOutputs { views: acme_tx, challenges: challenges_tx }).await
         }, if has_client => never,
+    }
+}
+
+/// Takes over accounts of other software. Without them another account is made, which costs nothing.
+async fn adopt_accounts(data: &Path, accounts: &[AdoptedAccount]) {
+    for account in accounts {
+        let (ca, url) = (account.directory.as_str(), &*account.url);
+        match gangway_acme::adopt_account(data, account).await {
+            Ok(true) => tracing::info!(ca, account = url, "adopted an account with a CA"),
+            Ok(false) => tracing::debug!(ca, account = url, "there is an account with the CA already"),
+            Err(error) => tracing::warn!(ca, account = url, %error, "another account with the CA is made"),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ mod stopping;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use gangway_acme::{AcmeSettings, Clock, OnDemandSettings};
+use gangway_acme::{AcmeSettings, AdoptedAccount, Clock, OnDemandSettings};
 use gangway_publish::Reader;
 
 pub use access::{Denied, denied};
@@ -118,6 +118,8 @@ pub struct KeepSettings {
     pub plain_http: PlainHttp,
     /// Certificates that other software has obtained, to be imported before the first order.
     pub adopted: Vec<AdoptedCertificate>,
+    /// Accounts that other software has made, to be used where there is none with their CA.
+    pub adopted_accounts: Vec<AdoptedAccount>,
     /// Further files with certificates and client CAs. If `None`, those on the volume are all.
     pub named_files: Option<Reader<NamedFiles>>,
     /// The time of day.

@@ -39,6 +39,9 @@ const ON_BY_DEFAULT: &[&str] = &[
     "metrics.prometheus.addServicesLabels",
 ];
 
+/// Options that ask for nothing that a user could miss: what they are about is never done.
+const NEVER_MISSED: &[&str] = &["global.checkNewVersion", "global.sendAnonymousUsage"];
+
 /// What happens where it cannot be told whether containers are exposed by default.
 const ONLY_ENABLED: &str = "only containers with `traefik.enable=true` are served";
 
@@ -169,7 +172,7 @@ impl Applier {
     fn idle(&mut self, entry: &Entry, option: &'static StaticOption, instead: &str) {
         // A switch that is off, and would be, asks for nothing.
         let is_off = option.kind == Kind::Bool && boolean(entry.text()) == Some(false);
-        if is_off && !ON_BY_DEFAULT.contains(&option.path) {
+        if is_off && !ON_BY_DEFAULT.contains(&option.path) || NEVER_MISSED.contains(&option.path) {
             return self.count_in_force(entry, option);
         }
         if !self.without_effect.insert(whole(entry, option)) {

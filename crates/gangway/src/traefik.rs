@@ -104,7 +104,7 @@ impl InTraefiksPlace {
     pub(crate) fn take(self, settings: &mut ServeSettings, given: &Layer) -> Rest {
         let Self { listeners, settings: traefik, issuing, times, files, mut diagnostics, said, .. } = self;
         (settings.listeners, settings.traefik, settings.times) = (listeners, Some(traefik), times);
-        if let Some(Issuing { acme, adopted, diagnostics: found }) = issuing {
+        if let Some(Issuing { acme, certificates, accounts, diagnostics: found }) = issuing {
             let ours = &mut settings.acme;
             let is_ours = |flag| given.contains(flag);
             let without_certificate = std::mem::take(&mut ours.without_certificate);
@@ -127,7 +127,7 @@ impl InTraefiksPlace {
             if is_ours(&ACME_WILDCARD) {
                 ours.wildcards = before.wildcards;
             }
-            settings.adopted = adopted;
+            (settings.adopted, settings.adopted_accounts) = (certificates, accounts);
             diagnostics.extend(found);
         }
         let default = files.as_ref().and_then(|files| files.tls().default);

@@ -64,6 +64,7 @@ pub(super) fn certificates(
         }),
         plain_http: settings.plain_http,
         adopted: settings.adopted.clone(),
+        adopted_accounts: settings.adopted_accounts.clone(),
         named_files,
         clock: Clock::system(),
     }

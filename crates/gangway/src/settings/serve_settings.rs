@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gangway_acme::{AcmeSettings, ChallengeKind};
+use gangway_acme::{AcmeSettings, AdoptedAccount, ChallengeKind};
 use gangway_certs::{AdoptedCertificate, PlainHttp};
 use gangway_crowdsec::{AppsecSettings, LapiSettings};
 use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, KnownListener, MiddlewareTable, OwnListeners, Selector};
@@ -53,6 +53,8 @@ pub(crate) struct ServeSettings {
     pub(crate) acme: AcmeSettings,
     /// Certificates that other software has obtained.
     pub(crate) adopted: Vec<AdoptedCertificate>,
+    /// Accounts that other software has made.
+    pub(crate) adopted_accounts: Vec<AdoptedAccount>,
     pub(crate) times: Times,
     /// The URL that is asked whether a host that no route names may have a certificate.
     pub(crate) on_demand: Option<Box<str>>,
@@ -173,6 +175,7 @@ impl SettingsReader<'_> {
             default_certificate: self.one(&DEFAULT_CERT, network::host),
             acme: self.acme(),
             adopted: Vec::new(),
+            adopted_accounts: Vec::new(),
             times: Times::default(),
             on_demand: self.one(&ON_DEMAND, network::ask_url),
             geoip: self.many(&GEOIP, words::path),

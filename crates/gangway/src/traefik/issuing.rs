@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gangway_acme::{
-    AcmeSettings, ChallengeKind, DirectoryUrl, DnsProvider, DnsSettings, ExternalAccount, Issuer, UnusableProvider,
+    AcmeSettings, AdoptedAccount, ChallengeKind, DirectoryUrl, DnsProvider, DnsSettings, ExternalAccount, Issuer, UnusableProvider,
 };
 use gangway_certs::AdoptedCertificate;
 use gangway_diagnostic::{Diagnostic, Place, Severity, codes, printable};
@@ -28,8 +28,10 @@ const DNS_DELAY_MAX: Duration = Duration::from_mins(10);
 #[derive(Debug, Default)]
 pub(crate) struct Issuing {
     pub(crate) acme: AcmeSettings,
-    /// What their files hold.
-    pub(crate) adopted: Vec<AdoptedCertificate>,
+    /// The certificates that their files hold.
+    pub(crate) certificates: Vec<AdoptedCertificate>,
+    /// The accounts that their files hold.
+    pub(crate) accounts: Vec<AdoptedAccount>,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
@@ -206,7 +208,16 @@ impl Issuing {
                 // A file of Traefik 1 does not say which resolver it is of; one resolver can only be that.
                 let at = at.or_else(|| (resolvers.len() == 1).then_some(0));
                 let directory = at.and_then(|at| directories[at].clone());
-                self.adopted.extend(held.certificates.into_iter().map(|certificate| AdoptedCertificate {
+                let account = held.account.as_ref().zip(directory.as_ref());
+                self.accounts.extend(account.and_then(|(account, directory)| {
+                    Some(AdoptedAccount {
+                        directory: directory.clone(),
+                        url: account.registration.clone()?,
+                        key: account.key_der()?,
+                        email: account.email.clone(),
+                    })
+                }));
+                self.certificates.extend(held.certificates.into_iter().map(|certificate| AdoptedCertificate {
                     from: path.clone(),
                     chain: certificate.chain,
                     key: certificate.key.reveal().into(),
@@ -344,17 +355,18 @@ mod tests {
         // The first words of a certificate, and of a key with `SECRET` behind them.
         let certificate = r#"{"domain":{"main":"a.test"},
             "certificate":"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t","key":"LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tU0VDUkVU"}"#;
+        let account = r#"{"Email":"me@example.org","Registration":{"uri":"https://ca.test/1"},"PrivateKey":"U0VDUkVU"}"#;
         let storage = format!("certificatesresolvers.le.acme.storage={}", path.display());
         for text in [
-            format!(r#"{{"le":{{"Account":null,"Certificates":[{certificate}]}}}}"#),
-            format!(r#"{{"Account":null,"Certificates":[{certificate}]}}"#),
+            format!(r#"{{"le":{{"Account":{account},"Certificates":[{certificate}]}}}}"#),
+            format!(r#"{{"Account":{account},"Certificates":[{certificate}]}}"#),
         ] {
             std::fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes())).expect("ours");
             let modified = || std::fs::metadata(&path).and_then(|it| it.modified()).expect("ours");
             let before = modified();
             let issuing = issuing(&[&storage], &[]);
-            assert_eq!((issuing.adopted.len(), told(&issuing).len()), (1, 0), "{text}");
-            assert_eq!(issuing.adopted[0].directory.as_ref().map(DirectoryUrl::as_str), Some(LETS_ENCRYPT));
+            assert_eq!((issuing.certificates.len(), issuing.accounts.len(), told(&issuing).len()), (1, 1, 0), "{text}");
+            assert_eq!(issuing.certificates[0].directory.as_ref().map(DirectoryUrl::as_str), Some(LETS_ENCRYPT));
             assert!(!format!("{issuing:?}").contains("SECRET"));
             assert_eq!((std::fs::read_to_string(&path).expect("ours"), modified()), (text, before));
         }
