@@ -10,7 +10,7 @@
 //! | session tickets | the volume | ticket keys |
 //! | ACME client | names for public CAs | bundles, findings, answers to challenges |
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use gangway_tls::{
 };
 
 use gangway_acme::storage::FolderStorage;
-use gangway_acme::{Acme, AcmeOutputs, AcmeView, AdoptedAccount, Clock};
+use gangway_acme::{Acme, AcmeOutputs, AcmeView, AdoptedAccount, Clock, DirectoryUrl};
 
 use crate::certs_folder::{self, CertsFolderView, follow};
 use crate::client_ca;
@@ -74,6 +74,7 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
     let (scope_tx, scopes) = channel(Scope::default());
     let (ca_tx, ca) = channel(InternalCaView::default());
     let (public_tx, public) = channel(BTreeSet::new());
+    let (chosen_tx, chosen) = channel(BTreeMap::new());
     let (acme_tx, acme) = channel(AcmeView::default());
     let (tickets_tx, tickets_view) = channel(Arc::default());
     let (challenges_tx, challenges) = channel(Arc::default());
@@ -100,6 +101,8 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
         given: GivenBundles { next: UnixTime::NEVER, ..GivenBundles::default() },
         scope: scope_tx,
         public: public_tx,
+        chosen: chosen_tx,
+        named_issuers: acme_settings.named.clone(),
         base: Store::default(),
         exports: Exports::new(&settings.data),
         has_acme,
@@ -122,7 +125,7 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
         never = async {
             adopt_accounts(&data, &settings.adopted_accounts).await;
             import_at_start(&data, &settings.adopted, clock.now()).await;
-            let client = Acme { settings: acme_settings, on_demand, storage, clock: clock.clone() };
+            let client = Acme { settings: acme_settings, chosen, on_demand, storage, clock: clock.clone() };
             client.run(public, AcmeOutputs { views: acme_tx, challenges: challenges_tx }).await
         }, if has_client => never,
     }
@@ -198,6 +201,9 @@ struct Keeper {
     given: GivenBundles,
     scope: Publisher<Scope>,
     public: Publisher<BTreeSet<Box<str>>>,
+    /// The CAs that are chosen for names, by their directories.
+    chosen: Publisher<BTreeMap<Box<str>, DirectoryUrl>>,
+    named_issuers: BTreeMap<Box<str>, DirectoryUrl>,
     /// The store as last published, without challenges.
     base: Store,
     exports: Exports,
@@ -257,6 +263,9 @@ impl Keeper {
 
             let mut plan = self.plan(&wanted.names, &acme_view.on_demand, now);
             publish_change(&mut self.scope, &plan.scope);
+            // Whoever sees a name must see its CA as well.
+            let chosen = self.chosen(&wanted);
+            publish_change(&mut self.chosen, &chosen);
             let to_order = self.to_order(&plan, &wanted);
             publish_change(&mut self.public, &to_order);
             if is_given || is_first {
@@ -305,6 +314,11 @@ impl Keeper {
                 break;
             }
         }
+    }
+
+    fn chosen(&self, wanted: &WantedCertificates) -> BTreeMap<Box<str>, DirectoryUrl> {
+        let directory = |issuer: &Box<str>| self.named_issuers.get(issuer).cloned();
+        wanted.issuers.iter().filter_map(|(name, issuer)| Some((name.clone(), directory(issuer)?))).collect()
     }
 
     /// Names that a public CA must sign for. A name whose containers cannot be reached is not worth an order; its

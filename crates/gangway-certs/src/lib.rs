@@ -33,7 +33,7 @@ mod status;
 #[cfg(test)]
 mod stopping;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use gangway_acme::{AcmeSettings, AdoptedAccount, Clock, OnDemandSettings};
@@ -53,6 +53,8 @@ pub use status::{CertificateReport, CertificateStatus};
 pub struct WantedCertificates {
     /// Names that need a certificate.
     pub names: Vec<WantedName>,
+    /// The issuers that are chosen for some of the names, by the names that [`AcmeSettings::named`] has for them.
+    pub issuers: BTreeMap<Box<str>, Box<str>>,
     /// Client CAs that routes ask for, by name.
     pub client_cas: BTreeSet<Box<str>>,
     /// Certificates to export for other software.

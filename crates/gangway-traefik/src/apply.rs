@@ -320,8 +320,10 @@ impl Applier {
                 let resolvers: Result<Vec<SocketAddr>> = value.items().map(|text| name_server(&text)).collect();
                 self.resolver(name).dns_resolvers.extend(resolvers?);
             }
-            Setting::DnsDelay => self.resolver(name).dns_delay = Some(value.duration()?),
-            Setting::DnsChecksOff => self.resolver(name).dns_checks_off = value.boolean()?,
+            Setting::DnsDelay | Setting::DnsDelayDeprecated => self.resolver(name).dns_delay = Some(value.duration()?),
+            Setting::DnsChecksOff | Setting::DnsChecksOffDeprecated => {
+                self.resolver(name).dns_checks_off = value.boolean()?;
+            }
             Setting::LogLevel => config.log.level = Some(log_level(value.text()?)?),
             Setting::LogFormat => config.log.format = Some(log_format(value.text()?)?),
             Setting::AccessLog => {

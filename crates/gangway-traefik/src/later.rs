@@ -77,7 +77,9 @@ pub(crate) fn meanwhile(setting: Setting) -> Option<&'static str> {
         | Setting::DnsProvider
         | Setting::DnsResolvers
         | Setting::DnsDelay
+        | Setting::DnsDelayDeprecated
         | Setting::DnsChecksOff
+        | Setting::DnsChecksOffDeprecated
         | Setting::LogLevel
         | Setting::LogFormat
         | Setting::AccessLog

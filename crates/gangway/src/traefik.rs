@@ -30,6 +30,9 @@ use crate::settings::schema::{
 };
 use crate::settings::{Layer, ProcessLayer, ServeSettings, SettingOrigin, SettingValue, Times};
 
+/// The name in the certificate for clients that send none. The internal CA signs it.
+const WITHOUT_NAME: &str = "gangway.internal";
+
 /// A longer limit is none.
 const TIME_MAX: Duration = Duration::from_hours(24);
 
@@ -110,7 +113,7 @@ impl InTraefiksPlace {
             let without_certificate = std::mem::take(&mut ours.without_certificate);
             let before = std::mem::replace(ours, AcmeSettings { without_certificate, ..acme });
             if is_ours(&ACME_CA) {
-                ours.issuers = before.issuers;
+                (ours.issuers, ours.only_chosen, ours.named) = (before.issuers, before.only_chosen, before.named);
             }
             if is_ours(&ACME_EMAIL) {
                 ours.email = before.email;
@@ -131,11 +134,9 @@ impl InTraefiksPlace {
             diagnostics.extend(found);
         }
         let default = files.as_ref().and_then(|files| files.tls().default);
-        if let Some(pair) = default
-            && settings.default_certificate.is_none()
-        {
-            settings.default_certificate = first_name(&pair);
-        }
+        let default = default.and_then(|pair| first_name(&pair));
+        // Traefik shows a certificate of its own to a client that sends no name, and serves it.
+        settings.default_certificate.get_or_insert_with(|| default.unwrap_or_else(|| WITHOUT_NAME.into()));
         Rest { files, diagnostics, said }
     }
 }

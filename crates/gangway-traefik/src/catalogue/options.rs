@@ -141,8 +141,8 @@ options! {
     "certificatesResolvers.<name>.acme.dnsChallenge" Section does S::DnsChallenge;
     "certificatesResolvers.<name>.acme.dnsChallenge.provider" Text does S::DnsProvider;
     "certificatesResolvers.<name>.acme.dnsChallenge.resolvers" List does S::DnsResolvers;
-    "certificatesResolvers.<name>.acme.dnsChallenge.delayBeforeCheck" Duration does S::DnsDelay;
-    "certificatesResolvers.<name>.acme.dnsChallenge.disablePropagationCheck" Bool does S::DnsChecksOff;
+    "certificatesResolvers.<name>.acme.dnsChallenge.delayBeforeCheck" Duration does S::DnsDelayDeprecated;
+    "certificatesResolvers.<name>.acme.dnsChallenge.disablePropagationCheck" Bool does S::DnsChecksOffDeprecated;
     "certificatesResolvers.<name>.acme.dnsChallenge.propagation.delayBeforeChecks" Duration does S::DnsDelay;
     "certificatesResolvers.<name>.acme.dnsChallenge.propagation.disableChecks" Bool does S::DnsChecksOff;
     "certificatesResolvers.<name>.acme.dnsChallenge.propagation.requireAllRNS" Bool not PROPAGATION;

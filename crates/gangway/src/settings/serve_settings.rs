@@ -1,6 +1,7 @@
 //! The settings of `gangway serve`, parsed.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -205,6 +206,8 @@ impl SettingsReader<'_> {
         AcmeSettings {
             issuers: self.many(&ACME_CA, acme::issuer),
             email: self.one(&ACME_EMAIL, network::email),
+            only_chosen: BTreeSet::new(),
+            named: BTreeMap::new(),
             root_pem: self.one(&ACME_CA_ROOT, acme::pem_file),
             profile: self.one(&ACME_PROFILE, words::text),
             wildcards: self.many(&ACME_WILDCARD, network::wildcard_domain),

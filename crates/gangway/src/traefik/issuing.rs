@@ -74,33 +74,27 @@ impl Issuing {
         }
     }
 
-    /// Each authority once. One for tests is asked only where there is no other: no browser trusts what it signs.
+    /// Each authority once. A router that names a resolver gets certificates of its authority; names without such a router
+    /// those of the first resolver, or the first whose authority is not for tests: no browser trusts one that is.
     fn issuers(&mut self, resolvers: &[Resolver], directories: &[Option<DirectoryUrl>]) {
-        let mut issuers: Vec<(&Resolver, Issuer)> = Vec::new();
         for (resolver, directory) in resolvers.iter().zip(directories) {
-            let Some(directory) = directory else { continue };
+            let Some(directory) = directory else {
+                // A choice that no CA fulfils: nobody else is asked for the names of its routers.
+                let unusable = DirectoryUrl::from_volume(resolver.ca_server.as_deref().unwrap_or_default());
+                self.acme.named.insert(resolver.name.clone(), unusable);
+                continue;
+            };
             let external_account = self.external_account(resolver);
-            match issuers.iter_mut().find(|(_, issuer)| issuer.directory == *directory) {
-                Some((_, issuer)) => issuer.external_account = issuer.external_account.take().or(external_account),
-                None => issuers.push((resolver, Issuer { directory: directory.clone(), external_account })),
+            self.acme.named.insert(resolver.name.clone(), directory.clone());
+            match self.acme.issuers.iter_mut().find(|issuer| issuer.directory == *directory) {
+                Some(issuer) => issuer.external_account = issuer.external_account.take().or(external_account),
+                None => self.acme.issuers.push(Issuer { directory: directory.clone(), external_account }),
             }
         }
-        let has_real = issuers.iter().any(|(_, issuer)| !issuer.is_staging());
-        let (asked, left): (Vec<_>, Vec<_>) =
-            issuers.into_iter().partition(|(_, issuer)| !has_real || !issuer.is_staging());
-        let names = |all: &[(&Resolver, Issuer)]| {
-            let names: Vec<String> = all.iter().map(|(_, issuer)| format!("`{}`", issuer.name())).collect();
-            names.join(", then ")
-        };
-        for (resolver, issuer) in left.iter().chain(asked.iter().skip(1)) {
-            let message = format!("resolver `{}` has another authority than the others", printable(&resolver.name));
-            let effect = match issuer.is_staging() && has_real {
-                true => format!("`{}` is for tests and not asked; all names are ordered from {}", issuer.name(), names(&asked)),
-                false => format!("authorities are asked in order for all names, whichever resolver their routers name: {}", names(&asked)),
-            };
-            self.tell((resolver, "caServer"), message, "keep one authority, or one instance for each", &effect);
-        }
-        self.acme.issuers = asked.into_iter().map(|(_, issuer)| issuer).collect();
+        let issuers = &self.acme.issuers;
+        let usual = issuers.iter().find(|issuer| !issuer.is_staging()).or(issuers.first());
+        let others = issuers.iter().filter(|issuer| usual.is_some_and(|usual| usual.directory != issuer.directory));
+        self.acme.only_chosen = others.map(|issuer| issuer.directory.clone()).collect();
     }
 
     fn external_account(&mut self, resolver: &Resolver) -> Option<ExternalAccount> {
@@ -337,15 +331,16 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_for_tests_is_not_asked_beside_a_real_one() {
-        let staging = "caserver=https://acme-staging-v02.api.letsencrypt.org/directory";
+    fn each_resolver_has_its_authority_and_names_without_one_that_of_the_first_real_one() {
+        let staging = "certificatesresolvers.test.acme.caserver=https://acme-staging-v02.api.letsencrypt.org/directory";
         let storage = ["test", "le"].map(|name| format!("certificatesresolvers.{name}.acme.storage=/nowhere/a.json"));
-        let staging = format!("certificatesresolvers.test.acme.{staging}");
-        let both = issuing(&[&staging, &storage[0], &storage[1]], &[]);
-        assert_eq!(both.acme.issuers.iter().map(Issuer::name).collect::<Vec<_>>(), ["letsencrypt"]);
-        assert!(told(&both)[0].contains("is for tests and not asked"), "{:?}", told(&both));
-        let alone = issuing(&[&staging, &storage[0]], &[]);
-        assert!(alone.acme.issuers[0].is_staging() && told(&alone).is_empty());
+        let both = issuing(&[staging, &storage[0], &storage[1]], &[]).acme;
+        assert_eq!(both.issuers.iter().map(Issuer::name).collect::<Vec<_>>(), ["letsencrypt-staging", "letsencrypt"]);
+        let name = |resolver: &str| both.named[resolver].issuer_name();
+        assert_eq!([name("test"), name("le")], ["letsencrypt-staging", "letsencrypt"]);
+        assert_eq!(both.only_chosen, [both.issuers[0].directory.clone()].into());
+        let alone = issuing(&[staging, &storage[0]], &[]).acme;
+        assert!(alone.issuers[0].is_staging() && alone.only_chosen.is_empty());
     }
 
     #[test]

@@ -122,8 +122,11 @@ pub(super) fn check(options: &Node<'_>, found: &mut Vec<Diagnostic>) {
                 Authentication::Verified => {}
                 Authentication::Unknown => {
                     let message = "only certificates that an authority has signed can be asked of clients";
-                    let help = "write `RequireAndVerifyClientCert`; routers that refer to these options are closed";
-                    problems.add(node.first, whole(codes::TRAEFIK_TLS_OPTIONS, message, "", help));
+                    let finding =
+                        whole(codes::TRAEFIK_TLS_OPTIONS, message, "", "write `RequireAndVerifyClientCert`");
+                    let source = node.first.place.map(Source::Provider);
+                    let effect = "routers that refer to these options are closed".to_owned();
+                    found.extend(source.map(|source| source.about_key(node.first, finding, effect)));
                 }
                 Authentication::Optional if matches!(wanted, "" | "NoClientCert") => {}
                 Authentication::Optional => {
