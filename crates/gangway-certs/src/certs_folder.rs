@@ -333,7 +333,9 @@ fn is_named(path: &str) -> bool {
 fn of_names(pairs: &[NamedPair]) -> Vec<CertificateFile> {
     let keys: BTreeMap<&str, &str> = pairs.iter().rev().map(|pair| (&*pair.certificate, &*pair.key)).collect();
     let named = keys.into_iter().filter(|(certificate, key)| is_named(certificate) && is_named(key));
-    named.map(|(certificate, key)| CertificateFile { certificate: certificate.into(), keys: vec![key.into()] }).collect()
+    named
+        .map(|(certificate, key)| CertificateFile { certificate: certificate.into(), keys: vec![key.into()] })
+        .collect()
 }
 
 /// Finds the certificate files with the candidates for their keys, and findings about files that cannot be used.

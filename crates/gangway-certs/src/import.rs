@@ -480,7 +480,15 @@ mod tests {
         let outcomes: Vec<String> =
             adopt(&data, &all, NOW).await.iter().map(|one| one.to_string().chars().take(8).collect()).collect();
         assert_eq!(outcomes, ["imported", "imported", "skipped "]);
-        assert_eq!(kept(&data), ["own.example.org.pem", "wildcard_.a.example.org.pem", "a.example.org.pem"].map(String::from).into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+        assert_eq!(
+            kept(&data),
+            ["own.example.org.pem", "wildcard_.a.example.org.pem", "a.example.org.pem"]
+                .map(String::from)
+                .into_iter()
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>()
+        );
         let text = fs::read_to_string(data.join("acme/certificates/own.example.org.pem")).expect("is there");
         assert_eq!(StoredCertificate::read(&text).expect("reads it").directory.as_str(), own);
         assert!(adopt(&data, &all[..2], NOW).await.iter().all(|one| one.outcome == ImportOutcome::Known));

@@ -38,5 +38,5 @@ pub use dynamic::{DynamicFiles, DynamicFolder};
 pub use model_settings::model_settings;
 pub use serve_flags::serve_flags;
 pub use setting::Setting;
-pub use tls_files::{TlsFilePair, TlsFiles};
 pub use sources::{Source, StaticReading, is_command_line, read_static};
+pub use tls_files::{TlsFilePair, TlsFiles};

@@ -79,11 +79,7 @@ mod tests {
 
     #[test]
     fn a_configuration_becomes_flags() {
-        let resolver = Resolver {
-            name: "le".into(),
-            storage: Some("/certs/acme.json".into()),
-            ..Resolver::default()
-        };
+        let resolver = Resolver { name: "le".into(), storage: Some("/certs/acme.json".into()), ..Resolver::default() };
         let without = Resolver::default();
         let mut config = StaticConfig {
             docker: Some(DockerProvider { network: Some("proxy".into()), ..DockerProvider::default() }),
@@ -95,13 +91,7 @@ mod tests {
         let shown: Vec<String> = serve_flags(&config).iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             shown,
-            [
-                "network=proxy",
-                "data=/certs/gangway",
-                "log-level=debug",
-                "access-log=-",
-                "access-log-format=traefik",
-            ]
+            ["network=proxy", "data=/certs/gangway", "log-level=debug", "access-log=-", "access-log-format=traefik",]
         );
         assert_eq!(serve_flags(&StaticConfig::default()), [("docker", "none".to_owned())]);
     }

@@ -63,8 +63,7 @@ impl TlsFiles {
             }
         }
         files.default = files.pair(&default, folder);
-        let pairs: Vec<TlsFilePair> =
-            certificates.values().filter_map(|written| files.pair(written, folder)).collect();
+        let pairs: Vec<TlsFilePair> = certificates.values().filter_map(|written| files.pair(written, folder)).collect();
         files.pairs = pairs.into_iter().chain(files.default.clone()).collect();
         files
     }

@@ -96,7 +96,9 @@ impl InTraefiksPlace {
             let message = format!("the folder `{}` beside the file cannot be written: {error}", data.text);
             found.push(
                 Diagnostic::warning(codes::TRAEFIK_VALUE_UNUSABLE, Place::Name(option.into()), message)
-                    .with_help("mount the folder of the file so that Gangway can write beside it, or set `GANGWAY_DATA`")
+                    .with_help(
+                        "mount the folder of the file so that Gangway can write beside it, or set `GANGWAY_DATA`",
+                    )
                     .with_effect(format!("certificates are kept in `{}`", DATA.default)),
             );
         }
@@ -145,7 +147,8 @@ impl InTraefiksPlace {
 /// followed.
 fn first_name(pair: &TlsFilePair) -> Option<Box<str>> {
     let read = |path: &str| std::fs::read(path).ok();
-    let bundle = Bundle::from_pem(&read(&pair.certificate)?, &read(&pair.key)?, Origin::Folder(pair.certificate.clone()));
+    let bundle =
+        Bundle::from_pem(&read(&pair.certificate)?, &read(&pair.key)?, Origin::Folder(pair.certificate.clone()));
     bundle.ok()?.names.into_iter().next()
 }
 

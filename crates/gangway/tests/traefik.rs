@@ -130,7 +130,8 @@ async fn first_answer(start: impl AsyncFnOnce() -> Instance, https: SocketAddr, 
 async fn figure_of_a_cold_start_with_what_traefik_has() {
     let (app, _served) = app::spawn(App::new("shop")).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let names: Vec<String> = (0..30).flat_map(|at| [format!("a{at}.example.org"), format!("b{at}.example.org")]).collect();
+    let names: Vec<String> =
+        (0..30).flat_map(|at| [format!("a{at}.example.org"), format!("b{at}.example.org")]).collect();
     let held = AcmeJson::of("le", names.iter().map(String::as_str));
     let storage = folder.path().join("acme.json");
     running::put(&storage, &held.text);
@@ -140,7 +141,10 @@ async fn figure_of_a_cold_start_with_what_traefik_has() {
         let container = |name: &str| {
             Container::new(&format!("{name}{at}")).address(IpAddr::V4(Ipv4Addr::LOCALHOST)).exposes(&[app.port()])
         };
-        let (rule, ours) = (format!("Host(`a{at}.example.org`) || Host(`b{at}.example.org`)"), format!("a{at}.example.org, b{at}.example.org"));
+        let (rule, ours) = (
+            format!("Host(`a{at}.example.org`) || Host(`b{at}.example.org`)"),
+            format!("a{at}.example.org, b{at}.example.org"),
+        );
         let labelled = container("t")
             .label(&format!("traefik.http.routers.r{at}.rule"), &rule)
             .label(&format!("traefik.http.routers.r{at}.entrypoints"), "websecure")
@@ -160,11 +164,15 @@ async fn figure_of_a_cold_start_with_what_traefik_has() {
             "entryPoints: {{web: {{address: '127.0.0.1:{}'}}, websecure: {{address: '127.0.0.1:{}'}}}}\n\
              providers: {{docker: {{endpoint: 'unix://{}'}}}}\n\
              certificatesResolvers: {{le: {{acme: {{storage: '{}', caServer: 'https://127.0.0.1:9/dir', httpChallenge: {{entryPoint: web}}}}}}}}\n",
-            public[0], public[1], sockets[0].display(), storage.display()
+            public[0],
+            public[1],
+            sockets[0].display(),
+            storage.display()
         ),
     );
     let options = Options::default().flag(&format!("--configFile={}", file.display()), "");
-    let (of_traefik, instance) = first_answer(async || options.start_in_traefiks_place(folder).await, https, &held.root).await;
+    let (of_traefik, instance) =
+        first_answer(async || options.start_in_traefiks_place(folder).await, https, &held.root).await;
     let certificates = instance.folder.path().join("gangway");
     let options = Options::default()
         .flag("--http", &format!("127.0.0.1:{}", public[0]))
@@ -176,7 +184,9 @@ async fn figure_of_a_cold_start_with_what_traefik_has() {
     let options = options.variable("GANGWAY_DATA", &kept.path().display().to_string());
     let folder_of_first = stopped(instance).await;
     let (ours, _instance) = first_answer(async || options.start_with_variables().await, https, &held.root).await;
-    println!("figure: the first 200 with a traefik.yml, 30 containers and an acme.json of 60 certificates after {of_traefik:?}; with our own labels and volume after {ours:?}");
+    println!(
+        "figure: the first 200 with a traefik.yml, 30 containers and an acme.json of 60 certificates after {of_traefik:?}; with our own labels and volume after {ours:?}"
+    );
     drop(folder_of_first);
 }
 

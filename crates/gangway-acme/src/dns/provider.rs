@@ -329,7 +329,11 @@ mod tests {
             ("cloudflare", &[("CLOUDFLARE_API_TOKEN", ""), ("CLOUDFLARE_DNS_API_TOKEN", "t")], "cloudflare"),
             ("gandiv5", &[("GANDIV5_PERSONAL_ACCESS_TOKEN", "t")], "gandi"),
             ("porkbun", &[("PORKBUN_API_KEY", "k"), ("PORKBUN_SECRET_API_KEY", "s")], "porkbun"),
-            ("httpreq", &[("HTTPREQ_ENDPOINT", "http://x"), ("HTTPREQ_USERNAME", "u"), ("HTTPREQ_PASSWORD", "p")], "webhook"),
+            (
+                "httpreq",
+                &[("HTTPREQ_ENDPOINT", "http://x"), ("HTTPREQ_USERNAME", "u"), ("HTTPREQ_PASSWORD", "p")],
+                "webhook",
+            ),
         ] {
             assert_eq!(lego(name, given).as_deref(), Ok(ours), "{name}");
         }

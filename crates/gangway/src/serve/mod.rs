@@ -51,8 +51,8 @@ use prometheus::Registry;
 use tokio::sync::{Notify, watch};
 
 use self::admin_switch::AdminOwner;
-pub(crate) use self::finding_log::FindingLog;
 use self::channels::{Channel, Channels};
+pub(crate) use self::finding_log::FindingLog;
 use self::handover::{HandoverListener, HandoverSecret};
 use self::handover_loop::HandoverLoop;
 use self::instance::{Parts, Running};

@@ -141,7 +141,10 @@ pub(crate) async fn follow(
         }
         let new = with_files(&settings.load(), followed.keys());
         if *outputs.settings.reader().load() != new {
-            tracing::info!(keys = new.traefik.as_ref().map_or(0, |it| it.dynamic.len()), "the files of the file provider are in force");
+            tracing::info!(
+                keys = new.traefik.as_ref().map_or(0, |it| it.dynamic.len()),
+                "the files of the file provider are in force"
+            );
             outputs.settings.publish(new);
         }
     }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gangway_acme::{
-    AcmeSettings, AdoptedAccount, ChallengeKind, DirectoryUrl, DnsProvider, DnsSettings, ExternalAccount, Issuer, UnusableProvider,
+    AcmeSettings, AdoptedAccount, ChallengeKind, DirectoryUrl, DnsProvider, DnsSettings, ExternalAccount, Issuer,
+    UnusableProvider,
 };
 use gangway_certs::AdoptedCertificate;
 use gangway_diagnostic::{Diagnostic, Place, Severity, codes, printable};
@@ -137,7 +138,8 @@ impl Issuing {
             let Some(name) = resolver.dns_provider.as_deref() else { continue };
             if let Some((_, first)) = &found {
                 if *first != name {
-                    let message = format!("resolver `{}` has another DNS provider than the first", printable(&resolver.name));
+                    let message =
+                        format!("resolver `{}` has another DNS provider than the first", printable(&resolver.name));
                     let effect = format!("records are made at `{}` for all names", printable(first));
                     self.tell((resolver, "dnsChallenge.provider"), message, "keep one provider", &effect);
                 }
@@ -324,7 +326,8 @@ mod tests {
         );
         let lines = told(&unusable).join("\n");
         assert!(unusable.acme.issuers.is_empty(), "nobody else is asked");
-        for part in ["le.acme.caServer", "orders no certificate", "le.acme.caCertificates", "`inwx` is no DNS provider"] {
+        for part in ["le.acme.caServer", "orders no certificate", "le.acme.caCertificates", "`inwx` is no DNS provider"]
+        {
             assert!(lines.contains(part), "{part}: {lines}");
         }
         assert_eq!(unusable.acme.challenges, [ChallengeKind::TlsAlpn01, ChallengeKind::Http01]);
@@ -350,7 +353,8 @@ mod tests {
         // The first words of a certificate, and of a key with `SECRET` behind them.
         let certificate = r#"{"domain":{"main":"a.test"},
             "certificate":"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t","key":"LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tU0VDUkVU"}"#;
-        let account = r#"{"Email":"me@example.org","Registration":{"uri":"https://ca.test/1"},"PrivateKey":"U0VDUkVU"}"#;
+        let account =
+            r#"{"Email":"me@example.org","Registration":{"uri":"https://ca.test/1"},"PrivateKey":"U0VDUkVU"}"#;
         let storage = format!("certificatesresolvers.le.acme.storage={}", path.display());
         for text in [
             format!(r#"{{"le":{{"Account":{account},"Certificates":[{certificate}]}}}}"#),

@@ -169,8 +169,7 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
     let options = tls.options();
     let resolvers = &reading.traefik.resolvers;
     let resolver = options.text("certresolver").filter(|mark| !mark.value.trim().is_empty());
-    of_tls.resolver =
-        resolver.and_then(|mark| resolvers.iter().find(|known| ***known == *mark.value.trim()).cloned());
+    of_tls.resolver = resolver.and_then(|mark| resolvers.iter().find(|known| ***known == *mark.value.trim()).cloned());
     if let Some(mark) = resolver.filter(|_| of_tls.resolver.is_none()) {
         let name = mark.value.trim();
         // The only resolver is surely the one that is meant.

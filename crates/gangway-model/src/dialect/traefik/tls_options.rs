@@ -59,8 +59,7 @@ impl TlsOptions {
             let min = options.text("minversion").map(|mark| mark.value.trim());
             let min = if min == Some("VersionTLS13") { TlsVersion::Tls13 } else { TlsVersion::Tls12 };
             let authentication = options.get("clientauth").map(Authentication::of).unwrap_or_default();
-            let client_ca =
-                (authentication == Authentication::Verified).then(|| tls_options_client_ca(node.name));
+            let client_ca = (authentication == Authentication::Verified).then(|| tls_options_client_ca(node.name));
             let closes = authentication == Authentication::Unknown;
             (node.name.into(), OneTlsOptions { min, client_ca, closes })
         };
@@ -122,8 +121,7 @@ pub(super) fn check(options: &Node<'_>, found: &mut Vec<Diagnostic>) {
                 Authentication::Verified => {}
                 Authentication::Unknown => {
                     let message = "only certificates that an authority has signed can be asked of clients";
-                    let finding =
-                        whole(codes::TRAEFIK_TLS_OPTIONS, message, "", "write `RequireAndVerifyClientCert`");
+                    let finding = whole(codes::TRAEFIK_TLS_OPTIONS, message, "", "write `RequireAndVerifyClientCert`");
                     let source = node.first.place.map(Source::Provider);
                     let effect = "routers that refer to these options are closed".to_owned();
                     found.extend(source.map(|source| source.about_key(node.first, finding, effect)));
@@ -155,7 +153,10 @@ pub(super) fn check_transports(transports: &Node<'_>, found: &mut Vec<Diagnostic
         let _ = options.get("insecureskipverify");
         for (name, instead) in [
             ("servername", "the certificate of an application is checked for the host of its URL, or for its address"),
-            ("rootcas", "certificates of applications are checked with the usual roots; those that they do not know give 502"),
+            (
+                "rootcas",
+                "certificates of applications are checked with the usual roots; those that they do not know give 502",
+            ),
             ("certificates", "no certificate is shown to applications"),
             ("maxidleconnsperhost", "connections to applications have limits of their own"),
             ("forwardingtimeouts", "connections to applications have limits of their own"),
