@@ -13,6 +13,7 @@ mod cache;
 mod demo;
 pub(crate) mod native;
 mod traefik;
+pub use self::traefik::tls_options_client_ca;
 
 pub(crate) use self::cache::ReadCache;
 use crate::bounds::ContainerFindings;

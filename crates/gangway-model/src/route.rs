@@ -97,6 +97,8 @@ pub struct ListenerOptions {
     pub cert_export: Option<Box<str>>,
     /// Names that have certificates beside the route's hosts, each exact or a wildcard.
     pub cert_names: Box<[HostPattern]>,
+    /// The name of the settings that say which public CA signs; none leaves the choice.
+    pub cert_issuer: Option<Box<str>>,
 }
 
 impl ListenerOptions {

@@ -142,6 +142,22 @@ impl RoutingTable<Arc<Route>> {
         names
     }
 
+    /// The names of settings of issuers that routes choose, by the names of certificates. Where routes choose several for
+    /// one name, the first in the order of their names.
+    pub fn chosen_issuers(&self) -> BTreeMap<Box<str>, Box<str>> {
+        let mut chosen: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
+        for route in self.routes.iter().filter(|route| route.listener.is_over_tls()) {
+            let Some(issuer) = &route.listener.cert_issuer else { continue };
+            for host in route.hosts.iter().chain(&route.listener.cert_names) {
+                let one = chosen.entry(host.to_string().into()).or_insert_with(|| issuer.clone());
+                if *issuer < *one {
+                    one.clone_from(issuer);
+                }
+            }
+        }
+        chosen
+    }
+
     /// Whether a route that is served over TLS by [`TlsMode::Auto`] takes requests of this host, in lower
     /// case without port, by a pattern or for want of any host: such names stand in no list, and get
     /// certificates on demand or not at all.

@@ -46,6 +46,13 @@ pub struct AcmeAccount {
     pub key: Secret,
 }
 
+impl AcmeAccount {
+    /// The key as DER; none where it is damaged.
+    pub fn key_der(&self) -> Option<Vec<u8>> {
+        BASE64_STANDARD.decode(self.key.reveal()).ok()
+    }
+}
+
 /// A certificate with its key.
 #[derive(Clone, PartialEq)]
 pub struct AcmeCertificate {
@@ -176,7 +183,7 @@ mod tests {
         let le = storage.resolvers.iter().find(|resolver| *resolver.name == *"le").expect("le");
         let account = le.account.as_ref().expect("an account");
         assert_eq!((&*account.email, account.registration.as_deref()), ("a@b.test", Some("https://ca.test/acct/1")));
-        assert_eq!(account.key.reveal(), "U0VDUkVU");
+        assert_eq!((account.key.reveal(), account.key_der().as_deref()), ("U0VDUkVU", Some(&b"SECRET"[..])));
         assert_eq!(le.certificates[0].names, ["a.test".into(), Box::from("*.a.test")]);
         assert!(le.certificates[0].key.reveal().contains("SECRET"));
         assert!(!format!("{storage:?}").contains("SECRET") && !format!("{storage:?}").contains("U0VDUkVU"));

@@ -1,6 +1,7 @@
 //! Entries → the static configuration, with a finding for everything that is not in force.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ const ON_BY_DEFAULT: &[&str] = &[
     "entryPoints.<name>.observability.metrics",
     "providers.docker.watch",
 ];
+
+/// Options that ask for nothing that a user could miss: what they are about is never done.
+const NEVER_MISSED: &[&str] = &["global.checkNewVersion", "global.sendAnonymousUsage"];
 
 /// What happens where it cannot be told whether containers are exposed by default.
 const ONLY_ENABLED: &str = "only containers with `traefik.enable=true` are served";
@@ -167,7 +171,7 @@ impl Applier {
     fn idle(&mut self, entry: &Entry, option: &'static StaticOption, instead: &str) {
         // A switch that is off, and would be, asks for nothing.
         let is_off = option.kind == Kind::Bool && boolean(entry.text()) == Some(false);
-        if is_off && !ON_BY_DEFAULT.contains(&option.path) {
+        if is_off && !ON_BY_DEFAULT.contains(&option.path) || NEVER_MISSED.contains(&option.path) {
             return self.count_in_force(entry, option);
         }
         if !self.without_effect.insert(whole(entry, option)) {
@@ -261,6 +265,11 @@ impl Applier {
             Setting::ProxyProtocolInsecure => {
                 self.entry_point(name)?.1.proxy_protocol.get_or_insert_default().trusts_all = value.boolean()?;
             }
+            Setting::ReadTimeout => self.entry_point(name)?.1.read_timeout = Some(value.duration()?),
+            Setting::WriteTimeout => self.entry_point(name)?.1.write_timeout = Some(value.duration()?),
+            Setting::IdleTimeout => self.entry_point(name)?.1.idle_timeout = Some(value.duration()?),
+            Setting::RequestAcceptGrace => self.entry_point(name)?.1.request_accept_grace = Some(value.duration()?),
+            Setting::GraceTimeout => self.entry_point(name)?.1.grace = Some(value.duration()?),
             Setting::Docker => {
                 value.switch()?;
                 _ = self.docker();
@@ -286,6 +295,7 @@ impl Applier {
             }
             Setting::AcmeStorage => self.resolver(name).storage = Some(value.text()?.into()),
             Setting::AcmeProfile => self.resolver(name).profile = Some(value.text()?.into()),
+            Setting::AcmeKeyType => key_type(value.text()?)?,
             Setting::AcmeKid => self.resolver(name).kid = Some(value.text()?.into()),
             Setting::AcmeHmac => self.resolver(name).hmac = Some(Secret::new(value.text()?)),
             Setting::HttpChallenge => {
@@ -305,6 +315,14 @@ impl Applier {
                 _ = self.resolver(name);
             }
             Setting::DnsProvider => self.resolver(name).dns_provider = Some(value.text()?.into()),
+            Setting::DnsResolvers => {
+                let resolvers: Result<Vec<SocketAddr>> = value.items().map(|text| name_server(&text)).collect();
+                self.resolver(name).dns_resolvers.extend(resolvers?);
+            }
+            Setting::DnsDelay | Setting::DnsDelayDeprecated => self.resolver(name).dns_delay = Some(value.duration()?),
+            Setting::DnsChecksOff | Setting::DnsChecksOffDeprecated => {
+                self.resolver(name).dns_checks_off = value.boolean()?;
+            }
             Setting::LogLevel => config.log.level = Some(log_level(value.text()?)?),
             Setting::LogFormat => config.log.format = Some(log_format(value.text()?)?),
             Setting::AccessLog => {
@@ -571,6 +589,20 @@ impl Value<'_> {
 
 fn entry_point_name(text: &str) -> Result<ListenerName> {
     ListenerName::parse(text).ok_or(Unusable("a name has letters, digits, `-`, `_` and `.`, and at most 63 of them"))
+}
+
+/// Keys of certificates are ECDSA P-256, whatever is asked for.
+fn key_type(text: &str) -> Result {
+    match text {
+        "EC256" => Ok(()),
+        _ => Err(Unusable("keys of certificates are `EC256`, which all clients of today know")),
+    }
+}
+
+/// An address with or without its port, which is 53.
+fn name_server(text: &str) -> Result<SocketAddr> {
+    let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)));
+    address.map_err(|_| Unusable("write the address of each name server, such as `1.1.1.1:53`"))
 }
 
 fn log_level(text: &str) -> Result<LogLevel> {

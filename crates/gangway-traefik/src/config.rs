@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Formatter};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,6 +54,16 @@ pub struct EntryPointConfig {
     pub trusts_all: bool,
     /// `proxyProtocol`.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// `transport.respondingTimeouts.readTimeout`; zero asks for no limit.
+    pub read_timeout: Option<Duration>,
+    /// `transport.respondingTimeouts.writeTimeout`; zero asks for no limit.
+    pub write_timeout: Option<Duration>,
+    /// `transport.respondingTimeouts.idleTimeout`; zero asks for no limit.
+    pub idle_timeout: Option<Duration>,
+    /// `transport.lifeCycle.requestAcceptGraceTimeout`.
+    pub request_accept_grace: Option<Duration>,
+    /// `transport.lifeCycle.graceTimeOut`.
+    pub grace: Option<Duration>,
 }
 
 /// Where an entry point listens.
@@ -179,8 +189,14 @@ pub struct Resolver {
     pub has_http_challenge: bool,
     /// `tlsChallenge`.
     pub has_tls_challenge: bool,
-    /// `dnsChallenge.provider`.
+    /// `dnsChallenge.provider`, by the name that Traefik has for it.
     pub dns_provider: Option<Box<str>>,
+    /// `dnsChallenge.resolvers`.
+    pub dns_resolvers: Vec<SocketAddr>,
+    /// `dnsChallenge.propagation.delayBeforeChecks`, or `delayBeforeCheck`.
+    pub dns_delay: Option<Duration>,
+    /// `dnsChallenge.propagation.disableChecks`, or `disablePropagationCheck`.
+    pub dns_checks_off: bool,
 }
 
 /// A text that is never shown.
@@ -362,6 +378,11 @@ impl StaticConfig {
         let Some(name) = ListenerName::parse(name) else { return };
         let address = Some(EntryPointAddress { ip: None, port, is_udp: false });
         self.entry_points.insert(name, EntryPointConfig { address, ..EntryPointConfig::default() });
+    }
+
+    /// The greatest of a time over all entry points, if any of them gives it.
+    pub fn longest(&self, time: impl Fn(&EntryPointConfig) -> Option<Duration>) -> Option<Duration> {
+        self.entry_points.values().filter_map(time).max()
     }
 
     /// The entry points for HTTP, in the order of their names.

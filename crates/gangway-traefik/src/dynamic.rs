@@ -93,7 +93,14 @@ impl DynamicFiles {
     pub fn updated(&self, folder: &DynamicFolder, variable: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut updated = Self::default();
         for (path, text) in &folder.files {
+            let gave = self.good.get(path).is_some_and(|keys| !keys.is_empty());
             let read = match text {
+                // A full disk, or a slow writer, leaves an empty file. A user who wants nothing can write a comment.
+                Ok(text) if text.trim().is_empty() && gave => Err(Box::new(about(
+                    path,
+                    format!("`{}` is empty now", path.display()),
+                    "write a comment into it if you want nothing of it, or remove it",
+                ))),
                 Ok(text) => keys(path, text, variable),
                 Err(unread) => Err(Box::new(about(
                     path,
@@ -251,6 +258,7 @@ mod tests {
         let first = read(&DynamicFiles::default());
         assert_eq!(shown(&first), ["a=1 1", "b=1 1"]);
         for (broken, code) in [
+            (" \n", codes::TRAEFIK_FILE_BROKEN),
             ("a: [", codes::TRAEFIK_FILE_BROKEN),
             ("a: {{ range . }}", codes::TRAEFIK_TEMPLATE_BROKEN),
             ("a: {{ nope }}", codes::TRAEFIK_TEMPLATE_BROKEN),

@@ -1,15 +1,15 @@
-//! What is understood, and waits for the part of Gangway that does it.
+//! What is understood, and is in force in another way than in Traefik, or waits for the part of Gangway that does it.
 
 use crate::setting::Setting;
 
-/// What happens meanwhile to an option that is not served yet: a sentence without its full stop.
+/// What happens to an option that is not in force as in Traefik: a sentence without its full stop.
 pub(crate) fn meanwhile(setting: Setting) -> Option<&'static str> {
     match setting {
-        Setting::ForwardedTrustedIps | Setting::ForwardedInsecure => {
-            Some("the headers of `--trusted-proxies` alone are trusted, those of entry points not yet")
+        Setting::ReadTimeout => {
+            Some("a request may take as long as it makes progress; the time is how long its body may stall")
         }
-        Setting::ProxyProtocol | Setting::ProxyProtocolTrustedIps | Setting::ProxyProtocolInsecure => {
-            Some("connections with a PROXY header are refused yet")
+        Setting::WriteTimeout => {
+            Some("an answer may take as long as it makes progress; the time is how long a client may not read it")
         }
         Setting::EntryPoint
         | Setting::EntryPointAddress
@@ -24,6 +24,14 @@ pub(crate) fn meanwhile(setting: Setting) -> Option<&'static str> {
         | Setting::EntryPointTlsDomainMain
         | Setting::EntryPointTlsDomainSans
         | Setting::EntryPointMiddlewares
+        | Setting::ForwardedTrustedIps
+        | Setting::ForwardedInsecure
+        | Setting::ProxyProtocol
+        | Setting::ProxyProtocolTrustedIps
+        | Setting::ProxyProtocolInsecure
+        | Setting::IdleTimeout
+        | Setting::RequestAcceptGrace
+        | Setting::GraceTimeout
         | Setting::Docker
         | Setting::DockerEndpoint
         | Setting::DockerExposedByDefault
@@ -41,6 +49,7 @@ pub(crate) fn meanwhile(setting: Setting) -> Option<&'static str> {
         | Setting::AcmeCaCertificates
         | Setting::AcmeStorage
         | Setting::AcmeProfile
+        | Setting::AcmeKeyType
         | Setting::AcmeKid
         | Setting::AcmeHmac
         | Setting::HttpChallenge
@@ -48,6 +57,11 @@ pub(crate) fn meanwhile(setting: Setting) -> Option<&'static str> {
         | Setting::TlsChallenge
         | Setting::DnsChallenge
         | Setting::DnsProvider
+        | Setting::DnsResolvers
+        | Setting::DnsDelay
+        | Setting::DnsDelayDeprecated
+        | Setting::DnsChecksOff
+        | Setting::DnsChecksOffDeprecated
         | Setting::LogLevel
         | Setting::LogFormat
         | Setting::AccessLog

@@ -24,6 +24,7 @@ mod model_settings;
 mod serve_flags;
 mod setting;
 mod sources;
+mod tls_files;
 mod value;
 mod variables;
 
@@ -38,3 +39,4 @@ pub use model_settings::model_settings;
 pub use serve_flags::serve_flags;
 pub use setting::Setting;
 pub use sources::{Source, StaticReading, is_command_line, read_static};
+pub use tls_files::{TlsFilePair, TlsFiles};

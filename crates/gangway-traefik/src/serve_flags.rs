@@ -2,15 +2,12 @@
 
 use std::path::{Component, Path};
 
-use crate::config::{AccessLog, AccessLogFormat, LogFormat, LogLevel, Resolver, StaticConfig};
+use crate::config::{AccessLog, AccessLogFormat, LogFormat, LogLevel, StaticConfig};
 
 /// The folder beside `acme.json` in which Gangway keeps what is its own.
 const FOLDER: &str = "gangway";
 
-/// Settings of `gangway serve`, by the names of its flags without dashes. Entry points are not among them.
-///
-/// Gangway has one set of settings for all authorities: those of the first resolver, and the DNS provider of the first
-/// that has one. External accounts are not flags: see [`Resolver::kid`] and [`Resolver::hmac`].
+/// Settings of `gangway serve`, by the names of its flags without dashes. Entry points and resolvers are not among them.
 pub fn serve_flags(config: &StaticConfig) -> Vec<(&'static str, String)> {
     let mut flags = Vec::new();
     match &config.docker {
@@ -21,26 +18,14 @@ pub fn serve_flags(config: &StaticConfig) -> Vec<(&'static str, String)> {
         // Without this provider Traefik asks no engine.
         None => flags.push(("docker", "none".to_owned())),
     }
-    if let Some(resolver) = config.resolvers.first() {
-        of_resolver(resolver, &mut flags);
-    }
-    let provider = config.resolvers.iter().find_map(|resolver| resolver.dns_provider.as_deref());
-    flags.extend(provider.map(|provider| ("acme-dns", provider.to_owned())));
+    let folder = config.resolvers.iter().find_map(|resolver| data_folder(resolver.storage.as_deref()?));
+    flags.extend(folder.map(|folder| ("data", folder)));
     flags.extend(config.log.level.map(|level| ("log-level", log_level(level).to_owned())));
     flags.extend(config.log.format.map(|format| ("log-format", log_format(format).to_owned())));
     if let Some(log) = &config.access_log {
         of_access_log(log, &mut flags);
     }
     flags
-}
-
-fn of_resolver(resolver: &Resolver, flags: &mut Vec<(&'static str, String)>) {
-    let Resolver { email, ca_server, ca_certificates, storage, profile, .. } = resolver;
-    flags.extend(email.as_deref().map(|email| ("acme-email", email.to_owned())));
-    flags.extend(ca_server.as_deref().map(|server| ("acme-ca", server.to_owned())));
-    flags.extend(ca_certificates.first().map(|file| ("acme-ca-root", file.display().to_string())));
-    flags.extend(profile.as_deref().map(|profile| ("acme-profile", profile.to_owned())));
-    flags.extend(storage.as_deref().and_then(data_folder).map(|folder| ("data", folder)));
 }
 
 /// The folder beside `acme.json`. None where the file stands at the root or in no folder that is named: such a file is
@@ -81,7 +66,7 @@ fn log_format(format: LogFormat) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DockerProvider;
+    use crate::config::{DockerProvider, Resolver};
 
     #[test]
     fn what_gangway_keeps_lies_beside_acme_json_where_that_is_kept() {
@@ -94,16 +79,11 @@ mod tests {
 
     #[test]
     fn a_configuration_becomes_flags() {
-        let resolver = Resolver {
-            name: "le".into(),
-            email: Some("you@example.org".into()),
-            storage: Some("/certs/acme.json".into()),
-            ..Resolver::default()
-        };
-        let with_dns = Resolver { dns_provider: Some("cloudflare".into()), ..Resolver::default() };
+        let resolver = Resolver { name: "le".into(), storage: Some("/certs/acme.json".into()), ..Resolver::default() };
+        let without = Resolver::default();
         let mut config = StaticConfig {
             docker: Some(DockerProvider { network: Some("proxy".into()), ..DockerProvider::default() }),
-            resolvers: vec![resolver, with_dns],
+            resolvers: vec![without, resolver],
             access_log: Some(AccessLog { format: AccessLogFormat::Json, ..AccessLog::default() }),
             ..StaticConfig::default()
         };
@@ -111,15 +91,7 @@ mod tests {
         let shown: Vec<String> = serve_flags(&config).iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             shown,
-            [
-                "network=proxy",
-                "acme-email=you@example.org",
-                "data=/certs/gangway",
-                "acme-dns=cloudflare",
-                "log-level=debug",
-                "access-log=-",
-                "access-log-format=traefik",
-            ]
+            ["network=proxy", "data=/certs/gangway", "log-level=debug", "access-log=-", "access-log-format=traefik",]
         );
         assert_eq!(serve_flags(&StaticConfig::default()), [("docker", "none".to_owned())]);
     }

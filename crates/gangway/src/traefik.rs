@@ -1,26 +1,45 @@
 //! Gangway in Traefik's place: Traefik's command line, variables and files become our settings.
 
+pub(crate) mod followed_files;
+mod issuing;
 mod surroundings;
 
+use std::fs::DirBuilder;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use gangway_acme::AcmeSettings;
+use gangway_diagnostic::{Diagnostic, Place, Severity, codes};
 use gangway_model::{ListenerName, ListenerProtocol, TraefikSettings};
 use gangway_proxy::{ListenerSettings, TrustedProxies};
+use gangway_tls::{Bundle, Origin};
 use gangway_traefik::{
-    DynamicFiles, DynamicFolder, EntryPointConfig, OWN_ENTRY_POINT, Source, StaticConfig, StaticReading,
-    is_command_line, model_settings, read_static, serve_flags,
+    EntryPointConfig, OWN_ENTRY_POINT, Source, StaticConfig, StaticReading, TlsFilePair, is_command_line,
+    model_settings, read_static, serve_flags,
 };
+use gangway_watcher::DockerEnvironment;
 
+use self::followed_files::FollowedFiles;
+use self::issuing::Issuing;
 pub(crate) use self::surroundings::Surroundings;
 use crate::client;
 use crate::exit_status::ExitStatus;
 use crate::main_process;
 use crate::output::{print, print_error};
 use crate::serve;
-use crate::settings::schema::FLAGS;
-use crate::settings::{Layer, SettingValue};
+use crate::settings::schema::{
+    ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, DATA, DOCKER, FLAGS,
+};
+use crate::settings::{Layer, ProcessLayer, ServeSettings, SettingOrigin, SettingValue, Times};
+
+/// The name in the certificate for clients that send none. The internal CA signs it.
+const WITHOUT_NAME: &str = "gangway.internal";
+
+/// A longer limit is none.
+const TIME_MAX: Duration = Duration::from_hours(24);
 
 /// Where Traefik looks for its file, in this order.
 const FOLDERS: [&str; 2] = ["/etc/traefik", "."];
@@ -28,14 +47,126 @@ const FOLDERS: [&str; 2] = ["/etc/traefik", "."];
 /// What takes the place of our own settings.
 #[derive(Debug)]
 pub(crate) struct InTraefiksPlace {
+    /// Settings that have a flag of ours.
+    flags: Layer,
     /// The entry points.
-    pub(crate) listeners: Vec<ListenerSettings>,
+    listeners: Vec<ListenerSettings>,
     /// For the dialect.
-    pub(crate) settings: TraefikSettings,
+    settings: TraefikSettings,
     /// Pages, access log and metrics.
-    pub(crate) surroundings: Surroundings,
+    surroundings: Surroundings,
+    /// The resolvers; none where there is none.
+    issuing: Option<Issuing>,
+    times: Times,
+    files: Option<FollowedFiles>,
+    diagnostics: Vec<Diagnostic>,
+    said: String,
+}
+
+/// What is left of it once settings are made of the rest.
+pub(crate) struct Rest {
+    /// The files of the file provider.
+    pub(crate) files: Option<FollowedFiles>,
+    /// What is wrong with the static configuration.
+    pub(crate) diagnostics: Vec<Diagnostic>,
     /// One line for the log.
     pub(crate) said: String,
+}
+
+impl InTraefiksPlace {
+    /// The settings that have a flag of ours below those of the `variables`, without what cannot be used: nothing that
+    /// Traefik would have taken keeps Gangway from starting.
+    pub(crate) fn usable_below(
+        &self,
+        variables: &Layer,
+        docker: &DockerEnvironment,
+        found: &mut Vec<Diagnostic>,
+    ) -> ProcessLayer {
+        let mut layer = ProcessLayer::new(variables.clone(), self.flags.clone());
+        let Ok(raw) = layer.read() else { return layer };
+        let (_, errors) = ServeSettings::parse(&raw, docker);
+        for error in errors.iter().filter(|error| matches!(error.value.origin, SettingOrigin::Traefik(_))) {
+            let effect = if *error.flag == DOCKER {
+                layer.set(error.flag, SettingValue { text: "none".into(), origin: SettingOrigin::Default });
+                "no engine is read"
+            } else {
+                layer.remove(error.flag);
+                "the option is left out"
+            };
+            found.push(Diagnostic { severity: Severity::Warning, ..error.diagnostic(effect) });
+        }
+        if let Some(data) = raw.layer.get(&DATA).last()
+            && let SettingOrigin::Traefik(option) = data.origin
+            && let Err(error) = made_writable(Path::new(&data.text))
+        {
+            layer.remove(&DATA);
+            let message = format!("the folder `{}` beside the file cannot be written: {error}", data.text);
+            found.push(
+                Diagnostic::warning(codes::TRAEFIK_VALUE_UNUSABLE, Place::Name(option.into()), message)
+                    .with_help(
+                        "mount the folder of the file so that Gangway can write beside it, or set `GANGWAY_DATA`",
+                    )
+                    .with_effect(format!("certificates are kept in `{}`", DATA.default)),
+            );
+        }
+        layer
+    }
+
+    /// Puts the rest in force, except where `given` says something else to Gangway itself.
+    pub(crate) fn take(self, settings: &mut ServeSettings, given: &Layer) -> Rest {
+        let Self { listeners, settings: traefik, surroundings, issuing, times, files, mut diagnostics, said, .. } =
+            self;
+        (settings.listeners, settings.traefik, settings.times) = (listeners, Some(traefik), times);
+        settings.surroundings = surroundings;
+        if let Some(Issuing { acme, certificates, accounts, diagnostics: found }) = issuing {
+            let ours = &mut settings.acme;
+            let is_ours = |flag| given.contains(flag);
+            let without_certificate = std::mem::take(&mut ours.without_certificate);
+            let before = std::mem::replace(ours, AcmeSettings { without_certificate, ..acme });
+            if is_ours(&ACME_CA) {
+                (ours.issuers, ours.only_chosen, ours.named) = (before.issuers, before.only_chosen, before.named);
+            }
+            if is_ours(&ACME_EMAIL) {
+                ours.email = before.email;
+            }
+            if is_ours(&ACME_CA_ROOT) {
+                ours.root_pem = before.root_pem;
+            }
+            if is_ours(&ACME_PROFILE) {
+                ours.profile = before.profile;
+            }
+            if is_ours(&ACME_DNS) {
+                ours.dns = before.dns;
+            }
+            if is_ours(&ACME_WILDCARD) {
+                ours.wildcards = before.wildcards;
+            }
+            (settings.adopted, settings.adopted_accounts) = (certificates, accounts);
+            diagnostics.extend(found);
+        }
+        let default = files.as_ref().and_then(|files| files.tls().default);
+        let default = default.and_then(|pair| first_name(&pair));
+        // Traefik shows a certificate of its own to a client that sends no name, and serves it.
+        settings.default_certificate.get_or_insert_with(|| default.unwrap_or_else(|| WITHOUT_NAME.into()));
+        Rest { files, diagnostics, said }
+    }
+}
+
+/// A name of the certificate, by which it is known as the default one. What is wrong with the file is told where it is
+/// followed.
+fn first_name(pair: &TlsFilePair) -> Option<Box<str>> {
+    let read = |path: &str| std::fs::read(path).ok();
+    let bundle =
+        Bundle::from_pem(&read(&pair.certificate)?, &read(&pair.key)?, Origin::Folder(pair.certificate.clone()));
+    bundle.ok()?.names.into_iter().next()
+}
+
+/// Makes the folder, for this user alone, and tries to write into it.
+fn made_writable(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let probe = folder.join(".writable");
+    drop(std::fs::File::create(&probe)?);
+    std::fs::remove_file(probe)
 }
 
 /// The arguments for Traefik, if this process was started in its place: by the subcommand, by a command line of Traefik, or
@@ -97,27 +228,57 @@ fn serve_in_place(arguments: &[String]) -> ExitCode {
     let variables = variables();
     let StaticReading { config, source, in_force, without_effect, diagnostics } =
         read_static(arguments, &variables, &FOLDERS.map(PathBuf::from));
-    diagnostics.iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}\n")));
-    let mut layer = Layer::default();
-    for (name, value) in serve_flags(&config) {
-        if let Some(flag) = FLAGS.iter().copied().find(|flag| flag.name == name) {
-            layer.set(flag, vec![SettingValue::flag(value)]);
-        }
-    }
-    let dynamic = config.file.as_ref().map(|provider| {
-        let variable = |name: &str| std::env::var(name).ok();
-        DynamicFiles::default().updated(&DynamicFolder::read(provider), &variable)
-    });
-    let dynamic = dynamic.unwrap_or_default();
-    dynamic.diagnostics().iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}\n")));
-    let settings = model_settings(&config, &host_name(), dynamic.keys());
+    let files = config.file.as_ref().map(FollowedFiles::read);
+    let dynamic = files.as_ref().map(FollowedFiles::keys).unwrap_or_default();
+    let settings = model_settings(&config, &host_name(), dynamic);
     let place = InTraefiksPlace {
+        flags: flags(&config),
         listeners: listeners(&config),
         surroundings: Surroundings::new(&config, &settings),
         settings,
+        issuing: Issuing::of(&config, &issuing::variables),
+        times: times(&config),
+        files,
+        diagnostics: diagnostics.into_iter().collect(),
         said: said(source.as_ref(), in_force, without_effect),
     };
-    serve::run(layer, Some(place))
+    serve::run(Layer::default(), Some(place))
+}
+
+/// The settings that have a flag of ours, with the option of Traefik that each comes from.
+fn flags(config: &StaticConfig) -> Layer {
+    let option = |flag: &str| match flag {
+        "docker" => "providers.docker.endpoint",
+        "network" => "providers.docker.network",
+        "data" => "certificatesResolvers.*.acme.storage",
+        "log-level" => "log.level",
+        "log-format" => "log.format",
+        "access-log" => "accessLog.filePath",
+        "access-log-format" => "accessLog.format",
+        _ => "the static configuration",
+    };
+    let mut layer = Layer::default();
+    for (name, text) in serve_flags(config) {
+        if let Some(flag) = FLAGS.iter().copied().find(|flag| flag.name == name) {
+            layer.set(flag, vec![SettingValue { text, origin: SettingOrigin::Traefik(option(name)) }]);
+        }
+    }
+    layer
+}
+
+/// The limits of all entry points are one, the longest; zero asks for none, and leaves ours.
+fn times(config: &StaticConfig) -> Times {
+    let usual = Times::default();
+    let given = |time: fn(&EntryPointConfig) -> Option<Duration>| {
+        config.longest(time).filter(|time| !time.is_zero()).map(|time| time.min(TIME_MAX))
+    };
+    Times {
+        accept_grace: given(|entry| entry.request_accept_grace).unwrap_or(usual.accept_grace),
+        grace: config.longest(|entry| entry.grace).map_or(usual.grace, |time| time.min(TIME_MAX)),
+        idle: given(|entry| entry.idle_timeout),
+        stalled_read: given(|entry| entry.read_timeout),
+        stalled_write: given(|entry| entry.write_timeout),
+    }
 }
 
 /// The name of this machine or container; empty where it cannot be read.

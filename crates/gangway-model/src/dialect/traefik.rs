@@ -29,6 +29,7 @@ use self::findings::Problems;
 use self::middlewares::Features;
 use self::names::Provider;
 use self::tls_options::TlsOptions;
+pub use self::tls_options::tls_options_client_ca;
 use self::tree::Node;
 use crate::go_template::{GoTemplate, TemplateContainer, TemplateData};
 use crate::label::{Mark, Source, whole};
@@ -188,6 +189,9 @@ pub(super) fn read_files<'s>(
     let http = root.child("http").unwrap_or(&empty);
     if let Some(options) = root.at(&["tls", "options"]) {
         tls_options::check(options, found);
+    }
+    if let Some(transports) = http.child("serverstransports") {
+        tls_options::check_transports(transports, found);
     }
     let reading = services::Reading {
         source,

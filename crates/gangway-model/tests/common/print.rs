@@ -63,6 +63,9 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
     if let Some(folder) = &route.listener.cert_export {
         write!(f, ", exported to `{folder}`")?;
     }
+    if let Some(issuer) = &route.listener.cert_issuer {
+        write!(f, ", issuer `{issuer}`")?;
+    }
     if route.closed {
         f.push_str(", closed");
     }

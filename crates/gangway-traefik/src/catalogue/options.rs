@@ -16,13 +16,11 @@ macro_rules! options {
     (@ not $sentence:expr) => { Fate::WithoutEffect($sentence) };
 }
 
-const PROGRESS: &str =
-    "a request or an answer may take as long as it makes progress, and Gangway's own limits end what stalls";
 const PATHS: &str = "Gangway's own rules decide which paths are refused";
 const OBSERVED: &str = "all entry points are logged and counted alike";
 const ENGINES: &str = "Gangway reads Docker engines and the file provider alone";
 const ISSUING: &str = "Gangway's own schedule and limits for authorities hold";
-const PROPAGATION: &str = "Gangway itself finds out whether a record can be seen";
+const PROPAGATION: &str = "all name servers of the zone are asked whether they have the record";
 const NO_TRACING: &str = "no traces are sent";
 const OTHER_METRICS: &str = "no metrics are sent; Prometheus can read them";
 const METRICS: &str = "the metrics have no further labels, and count no internal routers";
@@ -66,11 +64,11 @@ options! {
     "entryPoints.<name>.proxyProtocol" Section does S::ProxyProtocol;
     "entryPoints.<name>.proxyProtocol.trustedIPs" List does S::ProxyProtocolTrustedIps;
     "entryPoints.<name>.proxyProtocol.insecure" Bool does S::ProxyProtocolInsecure;
-    "entryPoints.<name>.transport.respondingTimeouts.readTimeout" Duration not PROGRESS;
-    "entryPoints.<name>.transport.respondingTimeouts.writeTimeout" Duration not PROGRESS;
-    "entryPoints.<name>.transport.respondingTimeouts.idleTimeout" Duration not KEPT;
-    "entryPoints.<name>.transport.lifeCycle.requestAcceptGraceTimeout" Duration not "Gangway's own way to end, or to hand over to a successor, holds";
-    "entryPoints.<name>.transport.lifeCycle.graceTimeOut" Duration not "Gangway's own way to end, or to hand over to a successor, holds";
+    "entryPoints.<name>.transport.respondingTimeouts.readTimeout" Duration does S::ReadTimeout;
+    "entryPoints.<name>.transport.respondingTimeouts.writeTimeout" Duration does S::WriteTimeout;
+    "entryPoints.<name>.transport.respondingTimeouts.idleTimeout" Duration does S::IdleTimeout;
+    "entryPoints.<name>.transport.lifeCycle.requestAcceptGraceTimeout" Duration does S::RequestAcceptGrace;
+    "entryPoints.<name>.transport.lifeCycle.graceTimeOut" Duration does S::GraceTimeout;
     "entryPoints.<name>.transport.keepAliveMaxTime" Duration not KEPT;
     "entryPoints.<name>.transport.keepAliveMaxRequests" Int not KEPT;
     "entryPoints.<name>.http2.maxConcurrentStreams" Int not HTTP2;
@@ -142,14 +140,14 @@ options! {
     "certificatesResolvers.<name>.acme.tlsChallenge.delay" Duration not ISSUING;
     "certificatesResolvers.<name>.acme.dnsChallenge" Section does S::DnsChallenge;
     "certificatesResolvers.<name>.acme.dnsChallenge.provider" Text does S::DnsProvider;
-    "certificatesResolvers.<name>.acme.dnsChallenge.resolvers" List not PROPAGATION;
-    "certificatesResolvers.<name>.acme.dnsChallenge.delayBeforeCheck" Duration not PROPAGATION;
-    "certificatesResolvers.<name>.acme.dnsChallenge.disablePropagationCheck" Bool not PROPAGATION;
-    "certificatesResolvers.<name>.acme.dnsChallenge.propagation.delayBeforeChecks" Duration not PROPAGATION;
-    "certificatesResolvers.<name>.acme.dnsChallenge.propagation.disableChecks" Bool not PROPAGATION;
+    "certificatesResolvers.<name>.acme.dnsChallenge.resolvers" List does S::DnsResolvers;
+    "certificatesResolvers.<name>.acme.dnsChallenge.delayBeforeCheck" Duration does S::DnsDelayDeprecated;
+    "certificatesResolvers.<name>.acme.dnsChallenge.disablePropagationCheck" Bool does S::DnsChecksOffDeprecated;
+    "certificatesResolvers.<name>.acme.dnsChallenge.propagation.delayBeforeChecks" Duration does S::DnsDelay;
+    "certificatesResolvers.<name>.acme.dnsChallenge.propagation.disableChecks" Bool does S::DnsChecksOff;
     "certificatesResolvers.<name>.acme.dnsChallenge.propagation.requireAllRNS" Bool not PROPAGATION;
     "certificatesResolvers.<name>.acme.dnsChallenge.propagation.disableANSChecks" Bool not PROPAGATION;
-    "certificatesResolvers.<name>.acme.keyType" Text not "keys of certificates are ECDSA P-256";
+    "certificatesResolvers.<name>.acme.keyType" Text does S::AcmeKeyType;
     "certificatesResolvers.<name>.acme.certificatesDuration" Int not "the certificate and its authority say when it is renewed";
     "certificatesResolvers.<name>.acme.preferredChain" Text not "the chain is the one that the authority prefers";
     "certificatesResolvers.<name>.acme.emailAddresses" List not ISSUING;

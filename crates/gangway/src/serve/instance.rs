@@ -41,6 +41,7 @@ pub(super) struct Parts {
     pub(super) user_list_findings: Reader<Vec<Diagnostic>>,
     pub(super) provider_findings: [Reader<Vec<Diagnostic>>; 3],
     pub(super) page_findings: Reader<Vec<Diagnostic>>,
+    pub(super) traefik_findings: Reader<Vec<Diagnostic>>,
     pub(super) app_findings: Reader<Vec<Diagnostic>>,
     pub(super) geography: Reader<GeoDatabases>,
     pub(super) geoip_findings: Reader<Vec<Diagnostic>>,
@@ -69,6 +70,7 @@ pub(super) struct Running {
     user_list_findings: Reader<Vec<Diagnostic>>,
     provider_findings: [Reader<Vec<Diagnostic>>; 3],
     page_findings: Reader<Vec<Diagnostic>>,
+    traefik_findings: Reader<Vec<Diagnostic>>,
     app_findings: Reader<Vec<Diagnostic>>,
     geography: Reader<GeoDatabases>,
     geoip_findings: Reader<Vec<Diagnostic>>,
@@ -98,6 +100,7 @@ impl Running {
             user_list_findings: parts.user_list_findings,
             provider_findings: parts.provider_findings,
             page_findings: parts.page_findings,
+            traefik_findings: parts.traefik_findings,
             app_findings: parts.app_findings,
             geography: parts.geography,
             geoip_findings: parts.geoip_findings,
@@ -239,9 +242,9 @@ impl Instance for Running {
         let of_settings = settings.diagnostics.iter().chain(&report.findings);
         let (places, crowdsec) = (self.geoip_findings.load_full(), self.crowdsec_findings.load_full());
         let providers = self.provider_findings.iter().flat_map(|findings| findings.load_full().to_vec());
-        let apps = self.app_findings.load_full();
+        let (apps, traefik) = (self.app_findings.load_full(), self.traefik_findings.load_full());
         let of_files = users.iter().chain(places.iter()).chain(pages.iter());
-        let of_others = crowdsec.iter().chain(apps.iter());
+        let of_others = crowdsec.iter().chain(apps.iter()).chain(traefik.iter());
         of_settings
             .chain(of_files)
             .chain(of_others)

@@ -53,6 +53,7 @@ use tokio::sync::{Notify, watch};
 
 use self::admin_switch::AdminOwner;
 use self::channels::{Channel, Channels};
+pub(crate) use self::finding_log::FindingLog;
 use self::handover::{HandoverListener, HandoverSecret};
 use self::handover_loop::HandoverLoop;
 use self::instance::{Parts, Running};
@@ -149,6 +150,10 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         bind(&start, &channels, passed, (&supervisor, registry), (&bouncer, asked)).await?;
 
     let look = Arc::new(Notify::new());
+    let traefik_files = start.traefik_files.clone().map(|files| {
+        let named = Channel::new(files.named_files());
+        (files, named)
+    });
     let inputs = TaskInputs {
         proxy: proxy_tasks,
         model_settings: Channel::new(model_settings(&start, &listening, &admin)),
@@ -157,7 +162,12 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         config: start.config_reload(),
         look: Arc::clone(&look),
         engines: settings.docker.clone(),
-        certificates: part_settings::certificates(settings, channels.compiled.reader()),
+        certificates: part_settings::certificates(
+            settings,
+            channels.compiled.reader(),
+            traefik_files.as_ref().map(|(_, named)| named.reader()),
+        ),
+        traefik_files,
         data: settings.data.clone(),
         geoip: settings.geoip.clone(),
         crowdsec: (settings.crowdsec.clone(), bouncer),
@@ -169,9 +179,9 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
     let relieved = match takeover::take_place(predecessor, &instance, &mut signals).await {
         Ok(relieved) => relieved,
         Err(NotInPlace::StoppedBefore) => return Ok(ExitStatus::Success),
-        Err(NotInPlace::StoppedMeanwhile) => return Ok(shutdown::stop(&instance, &mut signals).await),
+        Err(NotInPlace::StoppedMeanwhile) => return Ok(shutdown::stop(&instance, settings.times, &mut signals).await),
         Err(NotInPlace::Refused(why)) => {
-            shutdown::withdraw(&instance).await;
+            shutdown::withdraw(&instance, settings.times).await;
             return Err(ServeError::NotTakenOver(why));
         }
     };
@@ -185,8 +195,8 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         predecessor: relieved,
     };
     Ok(match until_end(handover, &instance, &look, &mut signals).await {
-        End::Stopped => shutdown::stop(&instance, &mut signals).await,
-        End::Succeeded => shutdown::drain(&instance, &supervisor, &mut signals).await,
+        End::Stopped => shutdown::stop(&instance, settings.times, &mut signals).await,
+        End::Succeeded => shutdown::drain(&instance, &supervisor, settings.times, &mut signals).await,
     })
 }
 
@@ -276,6 +286,7 @@ async fn bind(
         provider_findings: [&channels.provider_findings, &channels.provider_checks, &channels.session_findings]
             .map(Channel::reader),
         page_findings: channels.page_findings.reader(),
+        traefik_findings: channels.traefik_findings.reader(),
         app_findings: channels.app_findings.reader(),
         geography: channels.geography.reader(),
         geoip_findings: channels.geoip_findings.reader(),

@@ -11,6 +11,7 @@ use crate::settings::{
     undefined_defaults,
 };
 use crate::traefik::InTraefiksPlace;
+use crate::traefik::followed_files::FollowedFiles;
 
 /// The settings at the start.
 pub(super) struct StartSettings {
@@ -24,6 +25,8 @@ pub(super) struct StartSettings {
     foreign_variables: Vec<String>,
     /// What is said where Gangway runs in Traefik's place.
     place: Option<String>,
+    /// The files of Traefik's file provider.
+    pub(super) traefik_files: Option<FollowedFiles>,
 }
 
 impl StartSettings {
@@ -36,9 +39,13 @@ impl StartSettings {
         let environment = read_environment(std::env::vars_os(), NOT_STARTED);
         let EnvironmentLayer { layer, foreign: foreign_variables, mut diagnostics } = environment;
         let is_environment_usable = diagnostics.is_empty();
-        let process = ProcessLayer::new(flags, layer);
         let variable = |name| std::env::var_os(name).map(OsString::into_string).and_then(Result::ok);
         let docker = DockerEnvironment { host: variable("DOCKER_HOST"), tls_verify: variable("DOCKER_TLS_VERIFY") };
+        let process = match &place {
+            // What is said to Gangway itself precedes what is said to Traefik.
+            Some(place) => place.usable_below(&layer, &docker, &mut diagnostics),
+            None => ProcessLayer::new(flags, layer),
+        };
         let raw = match process.read() {
             Ok(raw) => raw,
             Err(found) => {
@@ -48,16 +55,17 @@ impl StartSettings {
         };
         let (settings, errors) = ServeSettings::parse(&raw, &docker);
         let undefined = undefined_defaults(&raw.layer, &raw.middlewares);
-        diagnostics.extend(undefined.iter().map(|error| error.diagnostic(NOT_STARTED)));
-        diagnostics.extend(errors.iter().map(|error| error.diagnostic(NOT_STARTED)));
+        let fatal = undefined.iter().chain(&errors).map(|error| error.diagnostic(NOT_STARTED));
+        diagnostics.extend(fatal);
         match settings {
             Some(mut settings) if is_environment_usable && undefined.is_empty() => {
-                let place = place.map(|place| {
-                    (settings.listeners, settings.traefik) = (place.listeners, Some(place.settings));
-                    settings.surroundings = place.surroundings;
-                    place.said
-                });
-                Ok(Self { settings, raw, process, docker, diagnostics, foreign_variables, place })
+                let (mut said, mut traefik_files) = (None, None);
+                if let Some(place) = place {
+                    let rest = place.take(&mut settings, &raw.layer);
+                    diagnostics.extend(rest.diagnostics);
+                    (said, traefik_files) = (Some(rest.said), rest.files);
+                }
+                Ok(Self { settings, raw, process, docker, diagnostics, foreign_variables, place: said, traefik_files })
             }
             Some(_) | None => Err(diagnostics),
         }

@@ -390,7 +390,7 @@ fn listener(
     let client_ca = client_ca.map(|(name, _)| name).filter(|_| tls != TlsMode::Off);
     let https_redirect = tls != TlsMode::Off && fields.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
     let (tls_min, cert_export) = (fields.tls_min, fields.cert_export.take());
-    ListenerOptions { scope, tls, https_redirect, tls_min, client_ca, cert_export, cert_names: Box::default() }
+    ListenerOptions { scope, tls, https_redirect, tls_min, client_ca, cert_export, ..ListenerOptions::default() }
 }
 
 /// The health check, in addition to the engine's own.

@@ -22,7 +22,7 @@ use crate::listener::Transport;
 use crate::matcher::Matcher;
 use crate::route::{ListenerOptions, Middleware, TlsMode};
 use crate::router::{Router, RouterTls};
-use crate::settings::TraefikSettings;
+use crate::settings::{EntryPointTls, TraefikSettings};
 use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
 
 /// The largest priority that a router may have.
@@ -134,6 +134,7 @@ pub(super) fn read<'s>(
                 client_ca: client_ca.filter(|_| is_tls),
                 cert_export: None,
                 cert_names: if is_tls { cert_names.into() } else { Box::default() },
+                cert_issuer: of_tls.resolver.clone().or_else(|| resolver_of(reading, served.tls)).filter(|_| is_tls),
             },
             middlewares: forwarded_server(reading).chain(of_entry_point).chain(middlewares.iter().cloned()).collect(),
             upstream: upstream.clone(),
@@ -159,6 +160,12 @@ fn forwarded_server<'s>(reading: &Reading<'_, 's>) -> impl Iterator<Item = Part<
     value.map(|value| Part::Own(Middleware::RequestHeader(name, Some(value)))).into_iter()
 }
 
+/// The resolver of an entry point, if it is defined: a finding about its name was told with the configuration.
+fn resolver_of(reading: &Reading<'_, '_>, tls: Option<&EntryPointTls>) -> Option<Box<str>> {
+    let name = tls?.resolver.as_deref()?;
+    reading.traefik.resolvers.iter().find(|known| known.eq_ignore_ascii_case(name)).cloned()
+}
+
 /// The priority that is written, or else the length of the rule.
 fn priority<'s>(mark: &Option<Mark<'s>>, rule: &str, problems: &mut Problems<'s>) -> i64 {
     let len = i64::try_from(rule.len()).unwrap_or(i64::MAX);
@@ -177,6 +184,7 @@ fn priority<'s>(mark: &Option<Mark<'s>>, rule: &str, problems: &mut Problems<'s>
 #[derive(Default)]
 struct OfTls<'s> {
     options: Option<Box<str>>,
+    /// The resolver, if it is defined.
     resolver: Option<Box<str>>,
     /// Names of certificates.
     names: Vec<HostPattern>,
@@ -189,14 +197,16 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
     let Some(tls) = tls else { return of_tls };
     let options = tls.options();
     let resolvers = &reading.traefik.resolvers;
-    let resolver = options.text("certresolver").map(|mark| mark.value.trim()).filter(|name| !name.is_empty());
-    of_tls.resolver = resolver.map(Into::into);
-    if let Some(mark) = options.text("certresolver")
-        && !mark.value.trim().is_empty()
-        && !resolvers.iter().any(|known| **known == *mark.value.trim())
-    {
+    let resolver = options.text("certresolver").filter(|mark| !mark.value.trim().is_empty());
+    of_tls.resolver = resolver.and_then(|mark| resolvers.iter().find(|known| ***known == *mark.value.trim()).cloned());
+    if let Some(mark) = resolver.filter(|_| of_tls.resolver.is_none()) {
         let name = mark.value.trim();
-        let help = match nearest(name, resolvers.iter().map(|known| &**known)) {
+        // The only resolver is surely the one that is meant.
+        let only = match resolvers.as_slice() {
+            [only] => Some(&**only),
+            [] | [_, _, ..] => None,
+        };
+        let help = match nearest(name, resolvers.iter().map(|known| &**known)).or(only) {
             Some(near) => format!("did you mean {}?", quoted(near)),
             None => "add it to `certificatesResolvers`".to_owned(),
         };

@@ -11,6 +11,34 @@ use super::values;
 use crate::label::{Source, whole};
 use crate::route::TlsVersion;
 
+/// The name by which routes ask for the client CAs that `clientAuth.caFiles` of these TLS options names.
+pub fn tls_options_client_ca(options: &str) -> Box<str> {
+    format!("{options}@file").into()
+}
+
+/// What `clientAuth` asks of clients.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Authentication {
+    /// Clients without a certificate are let in.
+    #[default]
+    Optional,
+    /// A certificate of one of the authorities.
+    Verified,
+    /// A certificate, whoever has signed it; or what cannot be read.
+    Unknown,
+}
+
+impl Authentication {
+    fn of(node: &Node<'_>) -> Self {
+        let options = node.options();
+        match options.text("clientauthtype").map(|mark| mark.value.trim()) {
+            None | Some("" | "NoClientCert" | "RequestClientCert" | "VerifyClientCertIfGiven") => Self::Optional,
+            Some("RequireAndVerifyClientCert") => Self::Verified,
+            Some(_) => Self::Unknown,
+        }
+    }
+}
+
 /// The TLS options of files, by name.
 #[derive(Debug, Default)]
 pub(crate) struct TlsOptions(BTreeMap<Box<str>, OneTlsOptions>);
@@ -30,9 +58,10 @@ impl TlsOptions {
             let options = node.options();
             let min = options.text("minversion").map(|mark| mark.value.trim());
             let min = if min == Some("VersionTLS13") { TlsVersion::Tls13 } else { TlsVersion::Tls12 };
-            let authentication = options.get("clientauth").and_then(|node| node.options().text("clientauthtype"));
-            let closes = authentication.is_some_and(|mark| mark.value.trim() != "NoClientCert");
-            (node.name.into(), OneTlsOptions { min, client_ca: None, closes })
+            let authentication = options.get("clientauth").map(Authentication::of).unwrap_or_default();
+            let client_ca = (authentication == Authentication::Verified).then(|| tls_options_client_ca(node.name));
+            let closes = authentication == Authentication::Unknown;
+            (node.name.into(), OneTlsOptions { min, client_ca, closes })
         };
         Self(options.children.values().map(one).collect())
     }
@@ -85,14 +114,25 @@ pub(super) fn check(options: &Node<'_>, found: &mut Vec<Diagnostic>) {
             }
         }
         if let Some(node) = options.get("clientauth") {
-            let wants = node.options().text("clientauthtype").is_some_and(|mark| mark.value.trim() != "NoClientCert");
-            if wants {
-                let message = "certificates of clients are not asked for by TLS options of a file";
-                problems.add(
-                    node.first,
-                    whole(codes::TRAEFIK_TLS_OPTIONS, message, "", "routers that refer to these options are closed"),
-                );
+            let of_clients = node.options();
+            let _ = of_clients.get("cafiles");
+            let wanted = of_clients.text("clientauthtype").map_or("", |mark| mark.value.trim());
+            match Authentication::of(node) {
+                Authentication::Verified => {}
+                Authentication::Unknown => {
+                    let message = "only certificates that an authority has signed can be asked of clients";
+                    let finding = whole(codes::TRAEFIK_TLS_OPTIONS, message, "", "write `RequireAndVerifyClientCert`");
+                    let source = node.first.place.map(Source::Provider);
+                    let effect = "routers that refer to these options are closed".to_owned();
+                    found.extend(source.map(|source| source.about_key(node.first, finding, effect)));
+                }
+                Authentication::Optional if matches!(wanted, "" | "NoClientCert") => {}
+                Authentication::Optional => {
+                    let message = format!("`{wanted}` is not in force");
+                    problems.add(node.first, without_effect(&message, "clients are not asked for a certificate"));
+                }
             }
+            problems.unknown(&of_clients, "`clientAuth`");
         }
         problems.unknown(&options, "TLS options");
         let mark = node.first;
@@ -102,6 +142,40 @@ pub(super) fn check(options: &Node<'_>, found: &mut Vec<Diagnostic>) {
             &format!("TLS options {} are used without it", quoted(node.name)),
             found,
         );
+    }
+}
+
+/// Reports what the transports of files ask for and cannot have.
+pub(super) fn check_transports(transports: &Node<'_>, found: &mut Vec<Diagnostic>) {
+    for node in transports.children.values() {
+        let options = node.options();
+        let mut problems = Problems::default();
+        let _ = options.get("insecureskipverify");
+        for (name, instead) in [
+            ("servername", "the certificate of an application is checked for the host of its URL, or for its address"),
+            (
+                "rootcas",
+                "certificates of applications are checked with the usual roots; those that they do not know give 502",
+            ),
+            ("certificates", "no certificate is shown to applications"),
+            ("maxidleconnsperhost", "connections to applications have limits of their own"),
+            ("forwardingtimeouts", "connections to applications have limits of their own"),
+            ("disablehttp2", "HTTP/2 is spoken to applications with `h2c`, and with those that choose it over TLS"),
+            ("peercerturi", "the URI of an application's certificate is not checked"),
+            ("peercertsans", "the names of an application's certificate are checked for its host alone"),
+            ("ciphersuites", "only strong cipher suites are offered"),
+            ("minversion", "TLS 1.2 and newer is spoken"),
+            ("maxversion", "the newest version that both sides speak is used"),
+            ("spiffe", "there is no SPIFFE"),
+        ] {
+            if let Some(node) = options.get(name) {
+                problems.add(node.first, without_effect(&format!("`{}` is not in force", node.name), instead));
+            }
+        }
+        problems.unknown(&options, "a transport");
+        let Some(place) = node.first.place else { continue };
+        let effect = format!("transport {} is used without it", quoted(node.name));
+        problems.report(Source::Provider(place), &effect, found);
     }
 }
 
