@@ -63,6 +63,7 @@ pub use bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
 pub use compile::{Compiled, Compiler, Hold, Move, compile};
 pub use container_report::{ContainerReport, Mention};
 pub use content_coding::ContentCoding;
+pub use dialect::native::NativeLabels;
 pub use digest::Digest;
 pub use engine_name::EngineName;
 pub use error_pages::{ErrorPages, ErrorRule, PAGES_FOLDER, PageKind, PageSource, StatusText};

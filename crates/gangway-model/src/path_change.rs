@@ -53,6 +53,13 @@ pub enum ToldChange {
     Replaced(Box<str>),
 }
 
+impl ReplacedBy {
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl PathChange {
     /// Replaces the whole path by this one. What cannot stand in a path, such as `?`, is percent-encoded.
     pub fn replace(path: &str) -> Self {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gangway_model::{ListenerProtocol, TraefikSettings};
+use gangway_model::{KnownListener, ListenerProtocol, TraefikSettings};
 use gangway_proxy::{ListenerSettings, TrustedProxies};
 use gangway_traefik::{
     DynamicFiles, DynamicFolder, EntryPointConfig, Source, StaticConfig, StaticReading, is_command_line,
@@ -16,6 +16,7 @@ use crate::output::print_error;
 use crate::serve;
 use crate::settings::schema::FLAGS;
 use crate::settings::{Layer, SettingValue};
+use crate::traefik_compare;
 
 /// Where Traefik looks for its file, in this order.
 const FOLDERS: [&str; 2] = ["/etc/traefik", "."];
@@ -31,6 +32,14 @@ pub(crate) struct InTraefiksPlace {
     pub(crate) said: String,
 }
 
+impl InTraefiksPlace {
+    /// The listeners as routes may name them.
+    pub(crate) fn known_listeners(&self) -> Vec<KnownListener> {
+        let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
+        self.listeners.iter().map(known).collect()
+    }
+}
+
 /// The arguments for Traefik, if this process was started in its place: by the subcommand, by a command line of Traefik, or
 /// without arguments beside a file of Traefik in a container.
 pub(crate) fn arguments(all: &[String]) -> Option<&[String]> {
@@ -38,6 +47,8 @@ pub(crate) fn arguments(all: &[String]) -> Option<&[String]> {
         [first, rest @ ..] if first == "traefik" => Some(rest),
         [first, rest @ ..] if first == "serve" && is_command_line(rest.iter().map(String::as_str)) => Some(rest),
         [] if main_process::is_main_process() && has_file() => Some(all),
+        // The image says `serve` where a compose file says nothing.
+        [first] if first == "serve" && main_process::is_main_process() && has_file() => Some(&[]),
         all if is_command_line(all.iter().map(String::as_str)) => Some(all),
         _ => None,
     }
@@ -49,6 +60,8 @@ fn has_file() -> bool {
 
 /// Serves in Traefik's place.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    let (arguments, compared_with) = traefik_compare::take_url(arguments);
+    let arguments = &arguments[..];
     let variables: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("TRAEFIK_"))
@@ -73,7 +86,10 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         settings: model_settings(&config, dynamic.keys()),
         said: said(source.as_ref(), in_force, without_effect),
     };
-    serve::run(layer, Some(place))
+    match compared_with {
+        Some(url) => traefik_compare::run(&url, layer, place),
+        None => serve::run(layer, Some(place)),
+    }
 }
 
 fn said(source: Option<&Source>, in_force: usize, without_effect: usize) -> String {

@@ -164,7 +164,8 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
         && !resolvers.iter().any(|known| **known == *mark.value.trim())
     {
         let name = mark.value.trim();
-        let help = match nearest(name, resolvers.iter().map(|known| &**known)) {
+        let known = || resolvers.iter().map(|known| &**known);
+        let help = match nearest(name, known()).or_else(|| known().find(|known| known.starts_with(name))) {
             Some(near) => format!("did you mean {}?", quoted(near)),
             None => "add it to `certificatesResolvers`".to_owned(),
         };

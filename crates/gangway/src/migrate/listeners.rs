@@ -1,0 +1,203 @@
+//! Entry points → listeners, and what routes have to say about them.
+//!
+//! The usual pair of entry points becomes the usual pair of listeners, which need no word: one for plain HTTP, which redirects to
+//! the other one. Any other entry point becomes a listener of its own name.
+
+use std::collections::BTreeMap;
+
+use gangway_model::{ListenerName, Middleware, Route, RoutingTable, Transport, UrlChange};
+
+use crate::check::traefik_stack::TraefikStack;
+
+/// What an entry point becomes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Listener {
+    /// The one of `--http`.
+    Http,
+    /// The one of `--https`.
+    Https,
+    /// One of `--listen`.
+    Named,
+}
+
+/// The listeners of a stack.
+pub(super) struct ListenerPlan {
+    listeners: BTreeMap<ListenerName, (Listener, Option<u16>)>,
+    /// Every request to the plain listener is redirected.
+    redirects: bool,
+    /// The ids of routes that our listeners make superfluous.
+    superfluous: Vec<Box<str>>,
+    /// The rules for which plain HTTP is redirected by a router.
+    redirected_rules: Vec<Box<str>>,
+    /// The rules that are served in clear as they are over TLS.
+    open_rules: Vec<Box<str>>,
+}
+
+impl ListenerPlan {
+    pub(super) fn new(stack: &TraefikStack, table: &RoutingTable) -> Self {
+        let routes = table.routes();
+        let mut listeners = BTreeMap::new();
+        for entry in &stack.settings.entry_points {
+            let names = |route: &&std::sync::Arc<Route>| route.listener.scope.takes_listener(&entry.name);
+            let is_tls = entry.tls.is_some()
+                || routes.iter().filter(names).any(|route| route.listener.scope.transport == Transport::Tls);
+            let is_plain = routes
+                .iter()
+                .filter(names)
+                .any(|route| route.listener.scope.transport == Transport::Plain && !is_redirection(route));
+            let port = stack.config.entry_points.get(&entry.name).and_then(|config| config.address).map(|at| at.port);
+            let has = |known: Listener| listeners.values().any(|(listener, _): &(Listener, _)| *listener == known);
+            let listener = match (is_tls, is_plain) {
+                (true, false) if !has(Listener::Https) && port != Some(80) => Listener::Https,
+                (false, _) if !has(Listener::Http) && port != Some(443) => Listener::Http,
+                (true, _) | (false, _) => Listener::Named,
+            };
+            listeners.insert(entry.name.clone(), (listener, port));
+        }
+        let is_http = |name: &ListenerName| listeners.get(name).is_some_and(|(listener, _)| *listener == Listener::Http);
+        let redirects = stack.settings.entry_points.iter().any(|entry| is_http(&entry.name) && entry.redirection.is_some());
+        let mut plan =
+            Self { listeners, redirects, superfluous: Vec::new(), redirected_rules: Vec::new(), open_rules: Vec::new() };
+        for route in routes.iter().filter(|route| route.listener.scope.transport == Transport::Plain) {
+            let is_of_entry_point = is_redirection(route) && route.upstream.endpoints.is_empty() && route.origin.is_empty();
+            let twin = routes.iter().find(|other| {
+                other.listener.scope.transport == Transport::Tls && other.rule == route.rule && other.id != route.id
+            });
+            let is_same = |other: &Route| {
+                other.middlewares == route.middlewares && other.upstream.endpoints == route.upstream.endpoints
+            };
+            match twin {
+                _ if is_of_entry_point || plan.redirects && is_redirection(route) => {}
+                Some(_) if is_redirection(route) => plan.redirected_rules.push(route.rule.clone()),
+                Some(other) if is_same(other) && plan.is_usual(route) => plan.open_rules.push(route.rule.clone()),
+                Some(_) | None => continue,
+            }
+            plan.superfluous.push(route.id.clone());
+        }
+        plan
+    }
+
+    /// Whether our listeners do what the route does.
+    pub(super) fn goes_without_saying(&self, route: &Route) -> bool {
+        self.superfluous.contains(&route.id) || is_redirection(route) && route.hosts.is_empty() && route.origin.is_empty()
+    }
+
+    /// The labels about listeners and TLS.
+    pub(super) fn labels(&self, route: &Route) -> Vec<(&'static str, String)> {
+        let mut labels = Vec::new();
+        if is_redirection(route) {
+            labels.push(("redirect", "301 https://{host}{path}?{query}".to_owned()));
+        }
+        let mut names: Vec<String> = self.names(route);
+        match route.listener.scope.transport {
+            Transport::Tls => {
+                if self.open_rules.contains(&route.rule) {
+                    labels.push(("https-redirect", "false".to_owned()));
+                    names.push("http".to_owned());
+                } else if self.redirects || self.redirected_rules.contains(&route.rule) {
+                    names.push("http".to_owned());
+                }
+            }
+            Transport::Plain => labels.push(("tls", "off".to_owned())),
+            Transport::Any => {}
+        }
+        names.sort();
+        names.dedup();
+        let mut all: Vec<String> =
+            self.listeners.iter().map(|(name, (listener, _))| listener.name(name)).chain(["http".to_owned()]).collect();
+        all.sort();
+        all.dedup();
+        // A route that is not served over TLS is on no listener that has it.
+        let is_plain_pair = route.listener.scope.transport == Transport::Plain && names == ["http"] && !all.iter().any(|name| name != "http" && name != "https");
+        if names != all && !is_plain_pair && !names.is_empty() {
+            labels.push(("listen", names.join(", ")));
+        }
+        if route.listener.is_over_tls() && route.listener.tls_min == gangway_model::TlsVersion::Tls13 {
+            labels.push(("tls-min", "1.3".to_owned()));
+        }
+        labels
+    }
+
+    /// What of listeners and TLS no label says.
+    pub(super) fn differences(&self, route: &Route) -> Vec<String> {
+        let mut differences = Vec::new();
+        if !route.listener.cert_names.is_empty() {
+            let names: Vec<String> = route.listener.cert_names.iter().map(ToString::to_string).collect();
+            differences.push(format!(
+                "a certificate is ordered for the hosts alone, and not for {}: `--acme-wildcard` asks for wildcards",
+                names.join(", ")
+            ));
+        }
+        if let Some(ca) = &route.listener.client_ca {
+            differences.push(format!("put the CA file `{ca}` into `certs/clients/` on the volume and name it by `client-ca`"));
+        }
+        differences
+    }
+
+    /// The flags that open the listeners, where the usual ones are not enough.
+    pub(super) fn flags(&self) -> Vec<String> {
+        let mut flags = Vec::new();
+        for (name, (listener, port)) in &self.listeners {
+            let Some(port) = port else { continue };
+            match listener {
+                Listener::Http if *port != 80 => flags.push(format!("--http=:{port}")),
+                Listener::Https if *port != 443 => flags.push(format!("--https=:{port}")),
+                Listener::Http | Listener::Https => {}
+                Listener::Named => flags.push(format!("--listen={name}=:{port},auto")),
+            }
+        }
+        flags
+    }
+
+    fn names(&self, route: &Route) -> Vec<String> {
+        let of = |name: &ListenerName| match self.listeners.get(name) {
+            Some((listener, _)) => listener.name(name),
+            None => name.to_string(),
+        };
+        route.listener.scope.names.iter().flatten().map(of).collect()
+    }
+
+    fn is_usual(&self, route: &Route) -> bool {
+        let names = self.names(route);
+        names.iter().all(|name| name == "http" || name == "https")
+    }
+}
+
+impl Listener {
+    fn name(&self, entry_point: &ListenerName) -> String {
+        match self {
+            Self::Http => "http".to_owned(),
+            Self::Https => "https".to_owned(),
+            Self::Named => entry_point.to_string(),
+        }
+    }
+}
+
+/// Whether a route does nothing but redirect to https.
+fn is_redirection(route: &Route) -> bool {
+    route.listener.scope.transport == Transport::Plain
+        && route.middlewares.iter().any(|middleware| match middleware {
+            Middleware::UrlRedirect(redirect) => {
+                matches!(&redirect.change, UrlChange::Scheme { scheme, .. } if **scheme == *"https")
+            }
+            Middleware::StripPrefix(_)
+            | Middleware::AddPrefix(_)
+            | Middleware::Rewrite { .. }
+            | Middleware::Redirect { .. }
+            | Middleware::PathChange(_)
+            | Middleware::RequestHeader(..)
+            | Middleware::ResponseHeader(..)
+            | Middleware::BodyLimit(_)
+            | Middleware::Hsts(_)
+            | Middleware::SecureHeaders { .. }
+            | Middleware::AddressFilter(_)
+            | Middleware::Crowdsec(_)
+            | Middleware::Appsec(_)
+            | Middleware::RateLimit(_)
+            | Middleware::ConcurrencyLimit(_)
+            | Middleware::Authentication(_)
+            | Middleware::Compression(_)
+            | Middleware::ErrorPages(_)
+            | Middleware::Cache(_) => false,
+        })
+}
