@@ -29,7 +29,9 @@ pub fn file_kind(name: &str, text: &str) -> Option<FileKind> {
     };
     let has = |known: &[&str]| keys.iter().any(|key| known.iter().any(|known| key.eq_ignore_ascii_case(known)));
     let is_static = |key: &&str| {
-        CATALOGUE.iter().any(|option| option.path.split(['.', '[']).next().is_some_and(|top| top.eq_ignore_ascii_case(key)))
+        CATALOGUE
+            .iter()
+            .any(|option| option.path.split(['.', '[']).next().is_some_and(|top| top.eq_ignore_ascii_case(key)))
     };
     if has(&COMPOSE) {
         None

@@ -26,7 +26,8 @@ async fn compared(containers: Vec<Container>, rawdata: &str) -> Ended {
     tokio::spawn(async move { serving.listen_unix(&path).await });
     let body = rawdata.to_owned();
     let traefik = Scripted::answering(move |asked| {
-        let is_asked = asked.head.starts_with("GET /api/rawdata ") && asked.field("authorization") == "Basic bWU6c2VjcmV0";
+        let is_asked =
+            asked.head.starts_with("GET /api/rawdata ") && asked.field("authorization") == "Basic bWU6c2VjcmV0";
         let (status, body) = if is_asked { ("200 OK", body.as_str()) } else { ("401 Unauthorized", "") };
         format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
     })
@@ -35,8 +36,15 @@ async fn compared(containers: Vec<Container>, rawdata: &str) -> Ended {
     let url = format!("http://me:secret@{}", traefik.address);
     tokio::task::spawn_blocking(move || {
         let mut command = gangway();
-        command.args(["traefik", "--compare", &url, "--entrypoints.web.address=:80", "--entrypoints.websecure.address=:443"]);
-        command.args(["--providers.docker.exposedbydefault=false", "--certificatesresolvers.le.acme.email=a@example.org"]);
+        command.args([
+            "traefik",
+            "--compare",
+            &url,
+            "--entrypoints.web.address=:80",
+            "--entrypoints.websecure.address=:443",
+        ]);
+        command
+            .args(["--providers.docker.exposedbydefault=false", "--certificatesresolvers.le.acme.email=a@example.org"]);
         command.arg(format!("--providers.docker.endpoint=unix://{}", socket.display()));
         command.current_dir(folder.path());
         ended(&mut command)
@@ -88,8 +96,7 @@ async fn what_differs_is_named_with_both_sides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_router_that_is_closed_here_is_told() {
-    let plugin = web()
-        .label("traefik.http.middlewares.limit.ratelimit.averag", "1");
+    let plugin = web().label("traefik.http.middlewares.limit.ratelimit.averag", "1");
     let (code, out, err) = compared(vec![plugin], SAME).await;
     assert_eq!(code, 1, "{out}{err}");
     assert!(out.contains("status\n             Traefik: served\n             Gangway: closed"), "{out}");

@@ -163,7 +163,7 @@ impl OfflineCompiler<'_, '_> {
     /// The place of diagnostics that belong to no other place. None where not even the first file could be read.
     fn start(&self) -> Option<FileSpan> {
         let config = || self.config.map(|config| FileSpan::new(config.id, 0..0));
-        self.loader.start().or_else(config)
+        self.loader.start().or_else(config).or_else(|| self.traefik?.start())
     }
 }
 

@@ -13,8 +13,8 @@ use gangway_compose::{
 use gangway_diagnostic::{Code, Diagnostic, Place, Span, codes};
 use gangway_model::{EntryPoint, EntryPointTls, KnownListener, ListenerName, ListenerProtocol, TraefikSettings};
 use gangway_traefik::{
-    DynamicFiles, DynamicFolder, FileKind, FileProvider, StaticConfig, file_kind, is_command_line,
-    model_settings, read_static,
+    DynamicFiles, DynamicFolder, FileKind, FileProvider, StaticConfig, file_kind, is_command_line, model_settings,
+    read_static,
 };
 
 use super::disk::Disk;
@@ -130,7 +130,8 @@ impl TraefikStack {
             remember(file, loader, &mut ids);
         }
         let provider = reading.config.file.as_ref();
-        let mut folders: Vec<FileProvider> = provider.and_then(|provider| mounts.provider(provider)).into_iter().collect();
+        let mut folders: Vec<FileProvider> =
+            provider.and_then(|provider| mounts.provider(provider)).into_iter().collect();
         folders.extend(
             given.dynamics.iter().map(|file| FileProvider { filename: Some(file.into()), ..FileProvider::default() }),
         );
@@ -162,7 +163,9 @@ impl TraefikStack {
         }
         let start = loader.start();
         let all = reading.diagnostics.iter().chain(&of_files);
-        found.extend(all.filter_map(|diagnostic| stack.moved(diagnostic, service, &words, loader.sources(), start.as_ref())));
+        found.extend(
+            all.filter_map(|diagnostic| stack.moved(diagnostic, service, &words, loader.sources(), start.as_ref())),
+        );
         Some(stack)
     }
 
@@ -172,6 +175,11 @@ impl TraefikStack {
         entry_points
             .map(|entry| KnownListener { name: entry.name.clone(), protocol: ListenerProtocol::Detected })
             .collect()
+    }
+
+    /// The beginning of its first file, if it has one.
+    pub(crate) fn start(&self) -> Option<FileSpan> {
+        self.ids.values().min().map(|id| FileSpan::new(*id, 0..0))
     }
 
     /// Whether a diagnostic says only that something is not in these files.
@@ -272,9 +280,10 @@ fn part(word: &SpannedText, diagnostic: &Diagnostic) -> FileSpan {
 /// Whether Gangway's service runs in Traefik's place: by its command, or by a file of Traefik.
 fn is_in_place(service: &Service) -> bool {
     let words: Vec<&str> = service.command.iter().map(SpannedText::as_str).collect();
-    let has_file = service.mounts.keys().any(|inside| {
-        *inside == *FOLDER || NAMES.iter().any(|name| Path::new(inside) == Path::new(FOLDER).join(name))
-    });
+    let has_file = service
+        .mounts
+        .keys()
+        .any(|inside| *inside == *FOLDER || NAMES.iter().any(|name| Path::new(inside) == Path::new(FOLDER).join(name)));
     match words.as_slice() {
         ["traefik" | "gangway", ..] => true,
         [] => has_file,
@@ -329,7 +338,8 @@ impl Mounts<'_> {
     /// The file or folder beside the compose file that is `inside` the container.
     fn beside(&self, inside: &Path) -> Option<PathBuf> {
         let mounts = self.service.iter().flat_map(|service| &service.mounts);
-        let (target, mount) = mounts.filter(|(target, _)| inside.starts_with(target)).max_by_key(|(target, _)| target.len())?;
+        let (target, mount) =
+            mounts.filter(|(target, _)| inside.starts_with(target)).max_by_key(|(target, _)| target.len())?;
         let source = mount.source.as_deref().filter(|source| source.starts_with('.'))?;
         let rest = inside.strip_prefix(target).ok()?;
         let whole = self.folder.join(source.trim_start_matches("./")).join(rest);
@@ -374,7 +384,10 @@ fn range(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> std::ops::
     let (line, line_start) = sources.line(id, index(at.line).clamp(1, usize::MAX));
     let column = line.char_indices().nth(index(at.column).saturating_sub(1)).map_or(line.len(), |(byte, _)| byte);
     let (text, part) = (&*diagnostic.text, diagnostic.span.start..diagnostic.span.end);
-    let last_key = |text: &str| text.rsplit('.').next().unwrap_or_default().to_owned();
+    let last_key = |text: &str| {
+        let last = text.rsplit('.').next().unwrap_or_default();
+        last.split('[').next().unwrap_or_default().to_owned()
+    };
     let candidates = [
         // The value, behind its quote if it has one.
         (line[column..].trim_start_matches(['"', '\'']).starts_with(text)).then(|| {

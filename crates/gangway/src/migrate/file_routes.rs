@@ -6,22 +6,19 @@ use gangway_compose::SourceMap;
 use gangway_model::{NativeLabels, Route};
 
 use super::Migration;
-use super::route_labels::of_route;
+use super::route_labels::{of_route, router};
 
 /// The tables as comments, so that what is printed stays a compose file.
 pub(super) fn shown(routes: &[&Arc<Route>], migration: &Migration<'_>, sources: &SourceMap) -> String {
     if routes.is_empty() {
         return String::new();
     }
-    let mut lines = vec![
-        "Routes to what is no container, for a file that `--config` names:".to_owned(),
-        String::new(),
-    ];
+    let mut lines = vec!["Routes to what is no container, for a file that `--config` names:".to_owned(), String::new()];
     for route in routes {
         let NativeLabels { labels, differences } = of_route(migration, None, route);
         lines.extend(differences.iter().map(|difference| format!("# {difference}")));
-        lines.push(format!("[routes.{}]", text(route.name.split('@').next().unwrap_or_default())));
-        lines.extend(labels.iter().map(|(key, value)| format!("{} = {}", bare(key), text(value))));
+        lines.push(format!("[routes.{}]", key(router(migration, route).split('@').next().unwrap_or_default())));
+        lines.extend(labels.iter().map(|(name, written)| format!("{} = {}", key(name), value(written))));
         lines.push(String::new());
     }
     let head = if sources.ids().next().is_none() { "" } else { "\n" };
@@ -29,8 +26,14 @@ pub(super) fn shown(routes: &[&Arc<Route>], migration: &Migration<'_>, sources: 
     head.to_owned() + &lines.iter().map(comment).collect::<String>()
 }
 
-fn bare(key: &str) -> String {
-    if key.contains('.') { text(key) } else { key.to_owned() }
+/// A key, in quotes where it has to be.
+fn key(key: &str) -> String {
+    let is_bare = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if is_bare && !key.is_empty() { key.to_owned() } else { text(key) }
+}
+
+fn value(value: &str) -> String {
+    if ["true", "false"].contains(&value) || value.parse::<u32>().is_ok() { value.to_owned() } else { text(value) }
 }
 
 /// A basic string of TOML.

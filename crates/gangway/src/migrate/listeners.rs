@@ -4,8 +4,9 @@
 //! the other one. Any other entry point becomes a listener of its own name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use gangway_model::{ListenerName, Middleware, Route, RoutingTable, Transport, UrlChange};
+use gangway_model::{EntryPoint, ListenerName, Middleware, Route, RoutingTable, Transport, UrlChange};
 
 use crate::check::traefik_stack::TraefikStack;
 
@@ -36,30 +37,52 @@ pub(super) struct ListenerPlan {
 impl ListenerPlan {
     pub(super) fn new(stack: &TraefikStack, table: &RoutingTable) -> Self {
         let routes = table.routes();
-        let mut listeners = BTreeMap::new();
-        for entry in &stack.settings.entry_points {
-            let names = |route: &&std::sync::Arc<Route>| route.listener.scope.takes_listener(&entry.name);
-            let is_tls = entry.tls.is_some()
-                || routes.iter().filter(names).any(|route| route.listener.scope.transport == Transport::Tls);
-            let is_plain = routes
-                .iter()
-                .filter(names)
-                .any(|route| route.listener.scope.transport == Transport::Plain && !is_redirection(route));
-            let port = stack.config.entry_points.get(&entry.name).and_then(|config| config.address).map(|at| at.port);
-            let has = |known: Listener| listeners.values().any(|(listener, _): &(Listener, _)| *listener == known);
-            let listener = match (is_tls, is_plain) {
-                (true, false) if !has(Listener::Https) && port != Some(80) => Listener::Https,
-                (false, _) if !has(Listener::Http) && port != Some(443) => Listener::Http,
-                (true, _) | (false, _) => Listener::Named,
+        let entry_points = &stack.settings.entry_points;
+        let port = |entry: &EntryPoint| stack.config.entry_points.get(&entry.name)?.address.map(|at| at.port);
+        let names = |entry: &EntryPoint, transport: Transport| {
+            let is_meant = |route: &&Arc<Route>| {
+                route.listener.scope.takes_listener(&entry.name)
+                    && route.listener.scope.transport == transport
+                    && !is_redirection(route)
             };
-            listeners.insert(entry.name.clone(), (listener, port));
-        }
-        let is_http = |name: &ListenerName| listeners.get(name).is_some_and(|(listener, _)| *listener == Listener::Http);
-        let redirects = stack.settings.entry_points.iter().any(|entry| is_http(&entry.name) && entry.redirection.is_some());
-        let mut plan =
-            Self { listeners, redirects, superfluous: Vec::new(), redirected_rules: Vec::new(), open_rules: Vec::new() };
+            routes.iter().any(|route| is_meant(&route))
+        };
+        let is_tls = |entry: &EntryPoint| entry.tls.is_some() || names(entry, Transport::Tls);
+        let is_plain = |entry: &EntryPoint| names(entry, Transport::Plain);
+        // The one on the usual port, or else the first.
+        let usual = |usual: u16, other: u16, fits: &dyn Fn(&EntryPoint) -> bool| {
+            let mut fitting = entry_points.iter().filter(|entry| fits(entry) && port(entry) != Some(other));
+            let of_port = entry_points.iter().find(|entry| fits(entry) && port(entry) == Some(usual));
+            of_port.or_else(|| fitting.next()).map(|entry| entry.name.clone())
+        };
+        let https =
+            usual(443, 80, &|entry| is_tls(entry) && !is_plain(entry) || port(entry) == Some(443) && !is_plain(entry));
+        let http = usual(80, 443, &|entry| !is_tls(entry) && Some(&entry.name) != https.as_ref());
+        let listeners: BTreeMap<_, _> = entry_points
+            .iter()
+            .map(|entry| {
+                let listener = match &entry.name {
+                    name if Some(name) == https.as_ref() => Listener::Https,
+                    name if Some(name) == http.as_ref() => Listener::Http,
+                    _ => Listener::Named,
+                };
+                (entry.name.clone(), (listener, port(entry)))
+            })
+            .collect();
+        let is_http =
+            |name: &ListenerName| listeners.get(name).is_some_and(|(listener, _)| *listener == Listener::Http);
+        let redirects =
+            !stack.is_known || entry_points.iter().any(|entry| is_http(&entry.name) && entry.redirection.is_some());
+        let mut plan = Self {
+            listeners,
+            redirects,
+            superfluous: Vec::new(),
+            redirected_rules: Vec::new(),
+            open_rules: Vec::new(),
+        };
         for route in routes.iter().filter(|route| route.listener.scope.transport == Transport::Plain) {
-            let is_of_entry_point = is_redirection(route) && route.upstream.endpoints.is_empty() && route.origin.is_empty();
+            let is_of_entry_point =
+                is_redirection(route) && route.upstream.endpoints.is_empty() && route.origin.is_empty();
             let twin = routes.iter().find(|other| {
                 other.listener.scope.transport == Transport::Tls && other.rule == route.rule && other.id != route.id
             });
@@ -67,7 +90,10 @@ impl ListenerPlan {
                 other.middlewares == route.middlewares && other.upstream.endpoints == route.upstream.endpoints
             };
             match twin {
-                _ if is_of_entry_point || plan.redirects && is_redirection(route) => {}
+                _ if is_of_entry_point => {}
+                // The redirection of the entry point comes before it.
+                _ if stack.is_known && plan.redirects && plan.names(route) == ["http"] => {}
+                Some(_) if plan.redirects && is_redirection(route) => {}
                 Some(_) if is_redirection(route) => plan.redirected_rules.push(route.rule.clone()),
                 Some(other) if is_same(other) && plan.is_usual(route) => plan.open_rules.push(route.rule.clone()),
                 Some(_) | None => continue,
@@ -79,7 +105,8 @@ impl ListenerPlan {
 
     /// Whether our listeners do what the route does.
     pub(super) fn goes_without_saying(&self, route: &Route) -> bool {
-        self.superfluous.contains(&route.id) || is_redirection(route) && route.hosts.is_empty() && route.origin.is_empty()
+        self.superfluous.contains(&route.id)
+            || is_redirection(route) && route.hosts.is_empty() && route.origin.is_empty()
     }
 
     /// The labels about listeners and TLS.
@@ -108,7 +135,9 @@ impl ListenerPlan {
         all.sort();
         all.dedup();
         // A route that is not served over TLS is on no listener that has it.
-        let is_plain_pair = route.listener.scope.transport == Transport::Plain && names == ["http"] && !all.iter().any(|name| name != "http" && name != "https");
+        let is_plain_pair = route.listener.scope.transport == Transport::Plain
+            && names == ["http"]
+            && !all.iter().any(|name| name != "http" && name != "https");
         if names != all && !is_plain_pair && !names.is_empty() {
             labels.push(("listen", names.join(", ")));
         }
@@ -129,7 +158,8 @@ impl ListenerPlan {
             ));
         }
         if let Some(ca) = &route.listener.client_ca {
-            differences.push(format!("put the CA file `{ca}` into `certs/clients/` on the volume and name it by `client-ca`"));
+            differences
+                .push(format!("put the CA file `{ca}` into `certs/clients/` on the volume and name it by `client-ca`"));
         }
         differences
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use gangway_compose::{
     ComposeSnapshot, Environment, FileId, Input, LoadError, Loader, Project, Service, SourceMap, SpannedText,
 };
+use gangway_diagnostic::{Diagnostic, Severity, codes};
 use gangway_model::{Compiled, Route, Settings, compile};
 
 use self::lines::FileEdits;
@@ -61,7 +62,7 @@ enum MigrateError {
 }
 
 fn migrated(files: &[String], env_files: &[String], process: Environment) -> Result<String, MigrateError> {
-    with_migration(files, env_files, process, Migration::print)
+    with_migration(files, env_files, process, |migration, sources, inputs| migration.print(sources, inputs))
 }
 
 /// Reads the files, and lets the caller see what becomes of them.
@@ -102,10 +103,13 @@ fn with_migration<T>(
 struct Migration<'m> {
     project: &'m Project,
     stack: &'m TraefikStack,
+    compose: &'m ComposeSnapshot<'m>,
     compiled: &'m Compiled,
     plan: ListenerPlan,
     /// The routes of each service, by its name.
     of_services: BTreeMap<&'m str, Vec<&'m Arc<Route>>>,
+    /// The services without a label of Traefik, which it serves all the same, with the rule of each.
+    unlabelled: BTreeMap<&'m str, &'m str>,
     /// Routes that lead to no container of these files.
     of_files: Vec<&'m Arc<Route>>,
     /// The priority of each route that has to say one, by its id.
@@ -121,16 +125,20 @@ impl<'m> Migration<'m> {
     ) -> Self {
         let plan = ListenerPlan::new(stack, &compiled.table);
         let (mut of_services, mut of_files) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
+        let mut unlabelled = BTreeMap::new();
         for route in compiled.table.routes().iter().filter(|route| !plan.goes_without_saying(route)) {
             let of_endpoint = route.upstream.endpoints.iter().find(|endpoint| !endpoint.key.container.is_empty());
             let container = of_endpoint.map(|endpoint| &endpoint.name).or_else(|| route.origin.first());
             match container.and_then(|name| compose.service(name)) {
+                Some(service) if !service.all_labels().keys().any(|key| is_label(key)) => {
+                    unlabelled.insert(service.name.as_str(), &*route.rule);
+                }
                 Some(service) => of_services.entry(service.name.as_str()).or_default().push(route),
                 None => of_files.push(route),
             }
         }
         let priorities = priorities(project, compiled);
-        Self { project, stack, compiled, plan, of_services, of_files, priorities }
+        Self { project, stack, compose, compiled, plan, of_services, unlabelled, of_files, priorities }
     }
 
     fn print(&self, sources: &SourceMap, inputs: &[Input]) -> String {
@@ -143,6 +151,9 @@ impl<'m> Migration<'m> {
             }
         }
         let mut printed = String::new();
+        if !self.stack.is_known && self.stack.service.is_none() {
+            printed += "# Entry points are not in these files. They were taken for the usual pair, of which the one in clear redirects to the other.\n";
+        }
         let names: BTreeSet<String> = inputs.iter().map(Input::name).collect();
         let mut is_first = true;
         for id in sources.ids().filter(|id| names.contains(sources.name(*id))) {
@@ -156,19 +167,13 @@ impl<'m> Migration<'m> {
     }
 
     /// Replaces Traefik's labels of a service.
-    fn labels(
-        &self,
-        service: &Service,
-        is_proxy: bool,
-        sources: &SourceMap,
-        edits: &mut BTreeMap<FileId, FileEdits>,
-    ) {
+    fn labels(&self, service: &Service, is_proxy: bool, sources: &SourceMap, edits: &mut BTreeMap<FileId, FileEdits>) {
         let all = service.all_labels();
         let theirs: Vec<&(SpannedText, SpannedText)> =
             all.iter().filter(|(key, _)| is_label(key)).map(|(_, entry)| entry).collect();
         let routes = self.of_services.get(service.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        if theirs.is_empty() && routes.is_empty() {
-            return;
+        if theirs.is_empty() {
+            return self.unlabelled(service, sources, edits);
         }
         let references = References::of(theirs.iter().map(|(_, value)| value), sources);
         let own_file = service.name.span().file;
@@ -176,9 +181,10 @@ impl<'m> Migration<'m> {
         spans.sort();
         let in_own = spans.iter().find(|(key, _)| key.file == own_file);
         let first_line = in_own.map(|(key, _)| sources.position(own_file, key.start).line);
+        let head = sources.position(own_file, service.name.span().start).line;
         let style = match first_line {
             Some(line) => LabelStyle::of_line(sources.line(own_file, line).0),
-            None => LabelStyle::below(sources.line(own_file, sources.position(own_file, service.name.span().start).line).0),
+            None => LabelStyle::below(sources.line(own_file, head).0),
         };
         let lines = label_lines(self, service, routes, &style, is_proxy, &references);
         for (key, value) in &spans {
@@ -192,7 +198,8 @@ impl<'m> Migration<'m> {
             // A list or a map on one line is replaced as a whole.
             Some(line) if style.is_flow => own.insert(line, style.whole_block(lines, others())),
             Some(line) => {
-                let is_emptied = lines.is_empty() && theirs.len() == all.len();
+                let is_emptied =
+                    theirs.len() == all.len() && lines.iter().all(|line| line.trim_start().starts_with('#'));
                 own.insert(line, lines);
                 if is_emptied {
                     let above = (1..line).rev().find(|above| sources.line(own_file, *above).0.trim() == "labels:");
@@ -200,12 +207,37 @@ impl<'m> Migration<'m> {
                 }
             }
             None if lines.is_empty() => {}
-            // Nothing said that the container is routed, so nothing is there to be replaced.
-            None => {
-                let at = sources.position(own_file, service.name.span().start).line + 1;
-                own.insert(at, style.whole_block(lines, std::iter::empty()));
+            // They stand in another file, or in what several services share.
+            None => own.insert(head + 1, style.whole_block(lines, std::iter::empty())),
+        }
+    }
+
+    /// Says of a service without labels that Traefik serves it.
+    fn unlabelled(&self, service: &Service, sources: &SourceMap, edits: &mut BTreeMap<FileId, FileEdits>) {
+        let Some(rule) = self.unlabelled.get(service.name.as_str()).filter(|_| self.stack.is_known) else { return };
+        let file = service.name.span().file;
+        let head = sources.position(file, service.name.span().start).line;
+        let indent: String = sources.line(file, head).0.chars().take_while(|char| char.is_whitespace()).collect();
+        let comment = format!(
+            "{indent}  # Traefik serves it by {rule}, since `exposedByDefault` is on; if that is meant, give it the label `gangway.enable`"
+        );
+        edits.entry(file).or_default().insert(head + 1, vec![comment]);
+    }
+
+    /// What was found about the labels of a service, one sentence each.
+    fn findings(&self, service: &Service) -> Vec<&str> {
+        let is_of = |found: &&Diagnostic| {
+            let of = found.place.container().and_then(|name| self.compose.service(name));
+            of.is_some_and(|of| of.name.as_str() == service.name.as_str()) && found.severity != Severity::Note
+        };
+        let mut messages: Vec<&str> = Vec::new();
+        for found in self.compiled.diagnostics.iter().filter(is_of) {
+            // What resolvers are called matters no longer.
+            if found.code != codes::TRAEFIK_RESOLVER && !messages.contains(&&*found.message) {
+                messages.push(&found.message);
             }
         }
+        messages
     }
 }
 
@@ -250,9 +282,8 @@ mod tests {
     type Said = BTreeSet<(String, String)>;
 
     fn said(route: &Route) -> Said {
-        let users = |basic: &BasicAuth| {
-            Some(basic.users.iter().map(|user| &*user.name).collect::<Vec<_>>().join(", ").into())
-        };
+        let users =
+            |basic: &BasicAuth| Some(basic.users.iter().map(|user| &*user.name).collect::<Vec<_>>().join(", ").into());
         let labels = NativeLabels::of(route, &users).labels;
         // The last one counts where Traefik sets a field twice.
         let labels: BTreeMap<String, String> =
@@ -300,8 +331,11 @@ mod tests {
     fn labels_that_are_printed_make_the_same_routes_and_every_difference_is_a_line() {
         for file in files("migrate").into_iter().chain(files("migrate_real")) {
             let name = file.display().to_string();
-            let (printed, expected, differences) =
-                with_migration(std::slice::from_ref(&name), &[], Environment::default(), |migration, sources, inputs| {
+            let (printed, expected, differences) = with_migration(
+                std::slice::from_ref(&name),
+                &[],
+                Environment::default(),
+                |migration, sources, inputs| {
                     let mut expected = Vec::new();
                     let mut differences = Vec::new();
                     for (service, routes) in &migration.of_services {
@@ -312,8 +346,9 @@ mod tests {
                         }
                     }
                     (migration.print(sources, inputs), expected, differences)
-                })
-                .expect("something of Traefik");
+                },
+            )
+            .expect("something of Traefik");
             let mut made = compiled(&printed);
             for route in expected {
                 let at = made.iter().position(|made| *made == route);

@@ -43,13 +43,16 @@ fn command(
 ) {
     let own = service.name.span().file;
     let references = References::of(service.command.iter(), sources);
-    let flags: Vec<String> = plan.flags().into_iter().chain(flags(stack)).collect();
+    let flags: Vec<String> =
+        if stack.is_known { plan.flags().into_iter().chain(flags(stack)).collect() } else { Vec::new() };
     let flags: Vec<String> = flags.iter().map(|flag| references.put_into(&flag.replace('$', "$$"))).collect();
     let comments: Vec<String> = stack.without_equal.iter().map(|what| format!("# {what}")).collect();
     let words: Vec<_> = service.command.iter().map(SpannedText::span).filter(|span| span.file == own).collect();
     let Some(first) = words.first().map(|span| sources.position(own, span.start).line) else {
-        let below = sources.position(own, service.name.span().start).line;
-        let indent = indent_of(sources.line(own, below).0) + "  ";
+        let head = sources.position(own, service.name.span().start).line;
+        let indent = indent_of(sources.line(own, head).0) + "  ";
+        let image = service.image.as_ref().map(SpannedText::span).filter(|image| image.file == own);
+        let below = image.map_or(head, |image| sources.position(own, image.start).line);
         let mut lines: Vec<String> = comments.iter().map(|comment| format!("{indent}{comment}")).collect();
         if !flags.is_empty() {
             lines.push(format!("{indent}command:"));
@@ -102,7 +105,8 @@ fn mounts(service: &Service, stack: &TraefikStack, sources: &SourceMap, edits: &
     let is_storage = |target: &str| storages.iter().any(|storage| storage.starts_with(target));
     let mut has_data = false;
     let mut last = None;
-    for (target, VolumeMount { source, span, .. }) in service.mounts.iter().filter(|(_, mount)| mount.span.file == own) {
+    for (target, VolumeMount { source, span, .. }) in service.mounts.iter().filter(|(_, mount)| mount.span.file == own)
+    {
         let (line, end) =
             (sources.position(own, span.start).line, sources.position(own, span.end.saturating_sub(1)).line);
         let indent = indent_of(sources.line(own, line).0);
@@ -137,7 +141,9 @@ fn mounts(service: &Service, stack: &TraefikStack, sources: &SourceMap, edits: &
 fn variables(service: &Service, sources: &SourceMap, edits: &mut BTreeMap<FileId, FileEdits>) {
     for (name, (key, value)) in &service.environment {
         let span = key.span();
-        if name.starts_with("TRAEFIK_") && sources.line(span.file, sources.position(span.file, span.start).line).0.contains(name) {
+        if name.starts_with("TRAEFIK_")
+            && sources.line(span.file, sources.position(span.file, span.start).line).0.contains(name)
+        {
             let end = value.span().end.max(span.end).saturating_sub(1);
             let lines = sources.position(span.file, span.start).line..sources.position(span.file, end).line + 1;
             edits.entry(span.file).or_default().remove(lines);

@@ -92,9 +92,10 @@ pub(super) fn label_lines(
     if is_proxy && routes.is_empty() {
         lines.push(style.comment("the routers of this service have no equal: the page of Gangway is at its admin address, 127.0.0.1:8420 inside"));
     }
+    lines.extend(migration.findings(service).into_iter().map(|finding| style.comment(finding)));
     for route in routes {
         let NativeLabels { labels, differences } = of_route(migration, Some(service), route);
-        let name = unique_name(&route.name, &mut taken);
+        let name = unique_name(router(migration, route), &mut taken);
         let prefix = if is_alone { "gangway".to_owned() } else { format!("gangway.routes.{name}") };
         for difference in differences {
             let about = if is_alone { String::new() } else { format!("{name}: ") };
@@ -123,8 +124,14 @@ pub(super) fn of_route(migration: &Migration<'_>, service: Option<&Service>, rou
     if let Some((_, (_, network))) = network.filter(|(_, (_, network))| !network.as_str().trim().is_empty()) {
         native.labels.push(("network".into(), network.as_str().trim().into()));
     }
-    let containers: BTreeSet<&str> =
-        route.upstream.endpoints.iter().map(|endpoint| &*endpoint.name).collect();
+    // One that nothing names is that of the image, which both know.
+    let is_port_named = |service: &Service| {
+        !service.ports.is_empty() || labels.keys().any(|key| key.to_ascii_lowercase().ends_with(".server.port"))
+    };
+    if service.is_some_and(|service| !is_port_named(service)) {
+        native.labels.retain(|(key, _)| **key != *"port");
+    }
+    let containers: BTreeSet<&str> = route.upstream.endpoints.iter().map(|endpoint| &*endpoint.name).collect();
     if containers.len() > 1 && service.is_some() {
         let names: Vec<&str> = containers.into_iter().collect();
         native.differences.push(
@@ -149,17 +156,33 @@ fn users(migration: &Migration<'_>, basic: &BasicAuth) -> Option<Box<str>> {
             && key.path.iter().any(|part| part.eq_ignore_ascii_case("users"))
     };
     let of_files = migration.stack.settings.dynamic.iter().filter(is_of_file).map(|key| key.value.to_string());
-    let all: Vec<String> = of_labels.chain(of_files).flat_map(|list| list.split(',').map(|user| user.trim().to_owned()).collect::<Vec<_>>()).collect();
+    let all: Vec<String> = of_labels
+        .chain(of_files)
+        .flat_map(|list| list.split(',').map(|user| user.trim().to_owned()).collect::<Vec<_>>())
+        .collect();
     let meant: Option<Vec<&String>> = names
         .iter()
         .map(|name| {
-            all.iter().find(|user| user.split_once(':').is_some_and(|(known, hash)| {
-                known == *name && basic.users.iter().any(|user| gangway_model::BasicUser::parse(&format!("{known}:{hash}")).is_ok_and(|read| read == *user))
-            }))
+            all.iter().find(|user| {
+                user.split_once(':').is_some_and(|(known, hash)| {
+                    known == *name
+                        && basic.users.iter().any(|user| {
+                            gangway_model::BasicUser::parse(&format!("{known}:{hash}")).is_ok_and(|read| read == *user)
+                        })
+                })
+            })
         })
         .collect();
     let meant: Vec<&str> = meant?.into_iter().map(String::as_str).collect();
     Some(meant.join(", ").into())
+}
+
+/// The name of the router. One to which entry points say different things is several routes, named `<entry point>-<router>`.
+pub(super) fn router<'r>(migration: &Migration<'_>, route: &'r Route) -> &'r str {
+    let first = route.listener.scope.names.iter().flatten().next();
+    let rest = first.and_then(|name| route.name.strip_prefix(&**name)?.strip_prefix('-'));
+    let is_router = |rest: &&str| migration.compiled.table.routes().iter().any(|other| *other.name == **rest);
+    rest.filter(is_router).unwrap_or(&route.name)
 }
 
 /// A name for a route that labels can have.
@@ -202,7 +225,8 @@ mod tests {
     #[test]
     fn names_of_routes_are_plain_and_unique() {
         let mut taken = BTreeSet::new();
-        let names: Vec<_> = ["Web@docker", "web@file", "a.b@docker", "@x"].map(|name| unique_name(name, &mut taken)).into();
+        let names: Vec<_> =
+            ["Web@docker", "web@file", "a.b@docker", "@x"].map(|name| unique_name(name, &mut taken)).into();
         assert_eq!(names, ["web", "web-2", "a-b", "route"]);
     }
 }

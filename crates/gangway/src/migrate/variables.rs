@@ -55,7 +55,9 @@ pub(super) fn with_stand_ins(files: &[Input], mut environment: Environment) -> E
             }
             match default {
                 Some(default) => environment.set(name, default),
-                None => environment.set(name, &format!("{}.variable.invalid", name.to_ascii_lowercase().replace('_', "-"))),
+                None => {
+                    environment.set(name, &format!("{}.variable.invalid", name.to_ascii_lowercase().replace('_', "-")))
+                }
             }
         }
     }
@@ -77,7 +79,8 @@ fn named(text: &str) -> Vec<(&str, Option<&str>)> {
         let name = &inner[..len];
         let default = inner[len..].strip_prefix(":-").or_else(|| inner[len..].strip_prefix('-'));
         let default = default.and_then(|default| default.split('}').next());
-        let default = default.filter(|default| behind.starts_with('{') && !default.is_empty() && !default.contains('$'));
+        let default =
+            default.filter(|default| behind.starts_with('{') && !default.is_empty() && !default.contains('$'));
         if !name.is_empty() {
             names.push((name, default));
         }
@@ -101,7 +104,8 @@ mod tests {
     #[test]
     fn values_become_references_again() {
         let references = References(
-            [("example.org".to_owned(), "${DOMAIN}".to_owned()), ("app.example.org".to_owned(), "$HOST".to_owned())].into(),
+            [("example.org".to_owned(), "${DOMAIN}".to_owned()), ("app.example.org".to_owned(), "$HOST".to_owned())]
+                .into(),
         );
         assert_eq!(references.put_into("app.example.org, b.example.org"), "$HOST, b.${DOMAIN}");
     }

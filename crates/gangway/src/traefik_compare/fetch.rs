@@ -80,7 +80,8 @@ impl Asked {
         }
         let authorization = user.map(|user| {
             let decoded: Vec<u8> = percent_decode_str(user).collect();
-            let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(decoded))).map_err(|_| wrong())?;
+            let mut value =
+                HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(decoded))).map_err(|_| wrong())?;
             value.set_sensitive(true);
             Ok::<_, String>(value)
         });

@@ -88,7 +88,8 @@ async fn our_table(layer: Layer, place: &InTraefiksPlace) -> Result<Arc<Publishe
     let variable = |name: &str| std::env::var(name).ok();
     let docker = DockerEnvironment { host: variable("DOCKER_HOST"), tls_verify: variable("DOCKER_TLS_VERIFY") };
     let (settings, errors) = ServeSettings::parse(&raw, &docker);
-    let settings = settings.ok_or_else(|| first(errors.iter().map(|error| error.diagnostic("nothing is compared")).collect()))?;
+    let settings =
+        settings.ok_or_else(|| first(errors.iter().map(|error| error.diagnostic("nothing is compared")).collect()))?;
     let for_model = Settings {
         listeners: place.known_listeners(),
         traefik: Some(place.settings.clone()),

@@ -57,7 +57,11 @@ impl RawData {
                 let value = match (option.as_str(), value) {
                     ("service", Value::String(service)) => Value::String(referred(service, provider)),
                     ("middlewares", Value::Array(names)) => Value::Array(
-                        names.iter().filter_map(Value::as_str).map(|name| Value::String(referred(name, provider))).collect(),
+                        names
+                            .iter()
+                            .filter_map(Value::as_str)
+                            .map(|name| Value::String(referred(name, provider)))
+                            .collect(),
                     ),
                     ("tls", Value::Object(tls)) => Value::Object(without_default_options(tls)),
                     (_, value) => value.clone(),
@@ -130,16 +134,21 @@ fn referred(name: &str, provider: &str) -> String {
 
 /// The default options hold in any case.
 fn without_default_options(tls: &Map<String, Value>) -> Map<String, Value> {
-    let is_default = |key: &str, value: &Value| key == "options" && value.as_str().is_some_and(|name| name.starts_with("default"));
+    let is_default =
+        |key: &str, value: &Value| key == "options" && value.as_str().is_some_and(|name| name.starts_with("default"));
     tls.iter().filter(|(key, value)| !is_default(key, value)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// The value of an option with names of services and middlewares changed.
 fn with_changed_names(option: &str, value: &Value, provider: &str) -> Value {
     match value {
-        Value::String(name) if ["service", "fallback", "name"].contains(&option) => Value::String(referred(name, provider)),
+        Value::String(name) if ["service", "fallback", "name"].contains(&option) => {
+            Value::String(referred(name, provider))
+        }
         Value::Array(items) if option == "middlewares" => {
-            let name = |item: &Value| item.as_str().map_or_else(|| item.clone(), |name| Value::String(referred(name, provider)));
+            let name = |item: &Value| {
+                item.as_str().map_or_else(|| item.clone(), |name| Value::String(referred(name, provider)))
+            };
             Value::Array(items.iter().map(name).collect())
         }
         // Names of cookies and fields are no references.

@@ -71,7 +71,9 @@ fn by_router(table: &RoutingTable) -> BTreeMap<String, Met> {
         // A router of which entry points demand different things is several routes: `<entry point>-<name>`.
         let name = whole_name(&route.name);
         let first = route.listener.scope.names.iter().flatten().next();
-        let of = first.and_then(|entry_point| name.strip_prefix(&format!("{entry_point}-"))).filter(|of| names.contains(*of));
+        let of = first
+            .and_then(|entry_point| name.strip_prefix(&format!("{entry_point}-")))
+            .filter(|of| names.contains(*of));
         let router = of.map_or_else(|| name.clone(), str::to_owned);
         routers.entry(router).or_default().add(route, priorities.get(&position).copied().unwrap_or_default());
     }
@@ -107,8 +109,9 @@ impl Met {
         }
         route.listener.cert_names.iter().for_each(|name| put("tls", format!("a certificate for {name}")));
         put("status", if route.closed { "closed" } else { "served" }.to_owned());
-        let NativeLabels { labels, differences } =
-            NativeLabels::of(route, &|basic| Some(basic.users.iter().map(|user| &*user.name).collect::<Vec<_>>().join(", ").into()));
+        let NativeLabels { labels, differences } = NativeLabels::of(route, &|basic| {
+            Some(basic.users.iter().map(|user| &*user.name).collect::<Vec<_>>().join(", ").into())
+        });
         let elsewhere = ["host", "path", "rule", "port", "scheme", "upstream", "weight"];
         for (key, value) in labels.iter().filter(|(key, _)| !elsewhere.contains(&&**key)) {
             put("middlewares", format!("{key} {value}"));
@@ -130,7 +133,8 @@ fn compared(is_enabled: bool, theirs: &Met, ours: &Met) -> Verdict {
     for part in parts {
         let (traefik, gangway) = (shown(theirs, part), shown(ours, part));
         // What could not be read of Traefik's answer is not what Traefik serves.
-        let traefik = if part == "status" { if is_enabled { "served" } else { "disabled" }.to_owned() } else { traefik };
+        let traefik =
+            if part == "status" { if is_enabled { "served" } else { "disabled" }.to_owned() } else { traefik };
         if traefik != gangway {
             differences.push(Difference { part, traefik, gangway });
         }

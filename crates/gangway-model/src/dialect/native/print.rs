@@ -10,7 +10,9 @@ use crate::authentication::{Authentication, BasicAuth, LoginMethod, REALM_DEFAUL
 use crate::content_coding::ContentCoding;
 use crate::forward_auth::IdentityField;
 use crate::path_change::PathChange;
-use crate::route::{Address, Balance, HealthCheck, HostHeader, Middleware, Policy, Route, STICKY_COOKIE, Scheme, Timeouts};
+use crate::route::{
+    Address, Balance, HealthCheck, HostHeader, Middleware, Policy, Route, STICKY_COOKIE, Scheme, Timeouts,
+};
 use crate::rule::{self, Condition, Expression, Term};
 use crate::url_redirect::UrlChange;
 
@@ -35,7 +37,8 @@ impl NativeLabels {
         if route.closed {
             // What could not be made would have protected it.
             native.push("deny", "0.0.0.0/0, ::/0");
-            native.differs("it is closed, because something that protects it could not be read: replace `deny` by that");
+            native
+                .differs("it is closed, because something that protects it could not be read: replace `deny` by that");
         }
         for middleware in &route.middlewares {
             native.middleware(middleware, &prefixes, users);
@@ -85,8 +88,12 @@ impl NativeLabels {
             Term::Is(Condition::PathRegexp(patterns)) => {
                 let texts: Option<Vec<String>> = patterns.iter().map(|pattern| begin_of(pattern.as_str())).collect();
                 let Some(texts) = texts else { return rule.clone() };
-                let begins: Vec<Box<str>> =
-                    texts.iter().map(|text| text.trim_end_matches('/')).filter(|text| !text.is_empty()).map(Into::into).collect();
+                let begins: Vec<Box<str>> = texts
+                    .iter()
+                    .map(|text| text.trim_end_matches('/'))
+                    .filter(|text| !text.is_empty())
+                    .map(Into::into)
+                    .collect();
                 if begins.len() < texts.len() {
                     return rule.clone();
                 }
@@ -341,6 +348,9 @@ fn hosts_and_paths(rule: &Expression) -> Option<(Vec<String>, Vec<String>)> {
             }
         }
         let is_one_kind = of_host.is_empty() != of_path.is_empty();
+        if of_path.len() > 1 && of_path.iter().any(|path| path == "/") {
+            return None;
+        }
         let is_first = (of_host.is_empty() || hosts.is_empty()) && (of_path.is_empty() || paths.is_empty());
         // Commas and spaces part the entries of a list.
         let is_plain = of_path.iter().all(|path| !path.contains([',', ' ', '`']));
@@ -348,7 +358,8 @@ fn hosts_and_paths(rule: &Expression) -> Option<(Vec<String>, Vec<String>)> {
             return None;
         }
         hosts.extend(of_host);
-        paths.extend(of_path);
+        // The prefix of every path says nothing.
+        paths.extend(of_path.into_iter().filter(|path| path != "/"));
     }
     Some((hosts, paths))
 }
@@ -385,7 +396,8 @@ fn identity(field: &IdentityField) -> String {
 
 /// The largest unit in which a number of bytes is whole.
 fn size(bytes: u64) -> String {
-    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
+    let units =
+        [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
     let whole = units.iter().find(|(_, unit)| bytes.is_multiple_of(*unit));
     whole.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
 }
