@@ -16,7 +16,7 @@ use crate::output::print_error;
 use crate::serve;
 use crate::settings::schema::FLAGS;
 use crate::settings::{Layer, SettingValue};
-use crate::traefik_compare;
+use crate::traefik_compare::{self, Place};
 
 /// Where Traefik looks for its file, in this order.
 const FOLDERS: [&str; 2] = ["/etc/traefik", "."];
@@ -30,14 +30,6 @@ pub(crate) struct InTraefiksPlace {
     pub(crate) settings: TraefikSettings,
     /// One line for the log.
     pub(crate) said: String,
-}
-
-impl InTraefiksPlace {
-    /// The listeners as routes may name them.
-    pub(crate) fn known_listeners(&self) -> Vec<KnownListener> {
-        let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
-        self.listeners.iter().map(known).collect()
-    }
 }
 
 /// The arguments for Traefik, if this process was started in its place: by the subcommand, by a command line of Traefik, or
@@ -87,7 +79,11 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         said: said(source.as_ref(), in_force, without_effect),
     };
     match compared_with {
-        Some(url) => traefik_compare::run(&url, layer, place),
+        Some(url) => {
+            let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
+            let listeners = place.listeners.iter().map(known).collect();
+            traefik_compare::run(&url, layer, Place { listeners, traefik: place.settings })
+        }
         None => serve::run(layer, Some(place)),
     }
 }

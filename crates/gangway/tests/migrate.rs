@@ -58,12 +58,16 @@ fn real_labels_become_ours_and_every_difference_is_named() {
 }
 
 #[test]
-fn files_without_anything_of_traefik_are_left_alone() {
+fn files_without_anything_of_traefik_or_that_are_broken_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("compose.yaml"), "services:\n  app:\n    image: example/app\n").unwrap();
     let (code, out, err) = gangway(folder.path(), &["migrate"], &[], None);
     assert_eq!((code, out.as_str()), (1, ""), "{err}");
     assert!(err.contains("nothing of Traefik"), "{err}");
-    let (code, _, err) = gangway(folder.path(), &["migrate", "missing.yaml"], &[], None);
-    assert_eq!(code, 2, "{err}");
+    std::fs::write(folder.path().join("broken.yaml"), "services:\n  app: [\n").unwrap();
+    for (file, why) in [("missing.yaml", "failed to read"), ("broken.yaml", "broken.yaml:")] {
+        let (code, out, err) = gangway(folder.path(), &["migrate", file], &[], None);
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        assert!(err.contains(why), "{err}");
+    }
 }

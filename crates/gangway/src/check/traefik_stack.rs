@@ -200,7 +200,7 @@ impl TraefikStack {
         for service in project.services.values() {
             for (key, (_, value)) in service.all_labels().iter().filter(|(key, _)| is_label(key)) {
                 let key = key.to_ascii_lowercase();
-                if key.ends_with(".entrypoints") {
+                if key.starts_with("traefik.http.") && key.ends_with(".entrypoints") {
                     entry_points.extend(value.as_str().split(',').filter_map(|name| ListenerName::parse(name.trim())));
                 }
                 if key.ends_with(".tls.certresolver") {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gangway_compose::SourceMap;
 use gangway_model::{NativeLabels, Route};
 
-use super::Migration;
+use super::migration::Migration;
 use super::route_labels::{of_route, router};
 
 /// The tables as comments, so that what is printed stays a compose file.

@@ -62,6 +62,19 @@ impl FileEdits {
     }
 }
 
+/// The line of a key, at or above a line, if what stands behind the key is between brackets.
+pub(super) fn flow_head(text: &dyn Fn(usize) -> String, line: usize, key: &str) -> Option<usize> {
+    let head = (1..=line).rev().find(|line| text(*line).trim_start().starts_with(key))?;
+    let behind = text(head).trim_start()[key.len()..].trim_start().to_owned();
+    behind.starts_with(['[', '{']).then_some(head)
+}
+
+/// The line on which brackets close whose last item is on this line.
+pub(super) fn flow_end(text: &dyn Fn(usize) -> String, last: usize, lines: usize) -> usize {
+    let is_close = |line: usize| line <= lines && matches!(text(line).trim(), "]" | "}");
+    if is_close(last + 1) { last + 1 } else { last }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

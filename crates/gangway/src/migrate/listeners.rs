@@ -30,6 +30,8 @@ pub(super) struct ListenerPlan {
     superfluous: Vec<Box<str>>,
     /// The rules for which plain HTTP is redirected by a router.
     redirected_rules: Vec<Box<str>>,
+    /// The rules of which one route is served in clear, and another one over TLS.
+    parted_rules: Vec<Box<str>>,
     /// The rules that are served in clear as they are over TLS.
     open_rules: Vec<Box<str>>,
 }
@@ -78,11 +80,11 @@ impl ListenerPlan {
             redirects,
             superfluous: Vec::new(),
             redirected_rules: Vec::new(),
+            parted_rules: Vec::new(),
             open_rules: Vec::new(),
         };
         for route in routes.iter().filter(|route| route.listener.scope.transport == Transport::Plain) {
-            let is_of_entry_point =
-                is_redirection(route) && route.upstream.endpoints.is_empty() && route.origin.is_empty();
+            let is_of_entry_point = is_redirection(route) && route.name.ends_with("@internal");
             let twin = routes.iter().find(|other| {
                 other.listener.scope.transport == Transport::Tls && other.rule == route.rule && other.id != route.id
             });
@@ -96,7 +98,11 @@ impl ListenerPlan {
                 Some(_) if plan.redirects && is_redirection(route) => {}
                 Some(_) if is_redirection(route) => plan.redirected_rules.push(route.rule.clone()),
                 Some(other) if is_same(other) && plan.is_usual(route) => plan.open_rules.push(route.rule.clone()),
-                Some(_) | None => continue,
+                Some(_) => {
+                    plan.parted_rules.push(route.rule.clone());
+                    continue;
+                }
+                None => continue,
             }
             plan.superfluous.push(route.id.clone());
         }
@@ -106,14 +112,15 @@ impl ListenerPlan {
     /// Whether our listeners do what the route does.
     pub(super) fn goes_without_saying(&self, route: &Route) -> bool {
         self.superfluous.contains(&route.id)
-            || is_redirection(route) && route.hosts.is_empty() && route.origin.is_empty()
     }
 
     /// The labels about listeners and TLS.
     pub(super) fn labels(&self, route: &Route) -> Vec<(&'static str, String)> {
         let mut labels = Vec::new();
-        if is_redirection(route) {
-            labels.push(("redirect", "301 https://{host}{path}?{query}".to_owned()));
+        if let Some((is_permanent, port)) = redirection(route) {
+            let status = if is_permanent { 301 } else { 302 };
+            let port = port.filter(|port| *port != 443).map(|port| format!(":{port}")).unwrap_or_default();
+            labels.push(("redirect", format!("{status} https://{{host}}{port}{{path}}?{{query}}")));
         }
         let mut names: Vec<String> = self.names(route);
         match route.listener.scope.transport {
@@ -121,6 +128,8 @@ impl ListenerPlan {
                 if self.open_rules.contains(&route.rule) {
                     labels.push(("https-redirect", "false".to_owned()));
                     names.push("http".to_owned());
+                } else if self.parted_rules.contains(&route.rule) {
+                    // The other one is served there.
                 } else if self.redirects || self.redirected_rules.contains(&route.rule) {
                     names.push("http".to_owned());
                 }
@@ -203,31 +212,37 @@ impl Listener {
     }
 }
 
-/// Whether a route does nothing but redirect to https.
+/// Whether a route in clear does nothing but redirect to https.
 fn is_redirection(route: &Route) -> bool {
-    route.listener.scope.transport == Transport::Plain
-        && route.middlewares.iter().any(|middleware| match middleware {
-            Middleware::UrlRedirect(redirect) => {
-                matches!(&redirect.change, UrlChange::Scheme { scheme, .. } if **scheme == *"https")
-            }
-            Middleware::StripPrefix(_)
-            | Middleware::AddPrefix(_)
-            | Middleware::Rewrite { .. }
-            | Middleware::Redirect { .. }
-            | Middleware::PathChange(_)
-            | Middleware::RequestHeader(..)
-            | Middleware::ResponseHeader(..)
-            | Middleware::BodyLimit(_)
-            | Middleware::Hsts(_)
-            | Middleware::SecureHeaders { .. }
-            | Middleware::AddressFilter(_)
-            | Middleware::Crowdsec(_)
-            | Middleware::Appsec(_)
-            | Middleware::RateLimit(_)
-            | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_)
-            | Middleware::Compression(_)
-            | Middleware::ErrorPages(_)
-            | Middleware::Cache(_) => false,
-        })
+    redirection(route).is_some()
+}
+
+/// The redirection to https of a route in clear: whether it is permanent, and the port.
+fn redirection(route: &Route) -> Option<(bool, Option<u16>)> {
+    let mut middlewares = route.middlewares.iter().filter(|_| route.listener.scope.transport == Transport::Plain);
+    middlewares.find_map(|middleware| match middleware {
+        Middleware::UrlRedirect(redirect) => match &redirect.change {
+            UrlChange::Scheme { scheme, port } if **scheme == *"https" => Some((redirect.is_permanent, *port)),
+            UrlChange::Scheme { .. } | UrlChange::Matches { .. } => None,
+        },
+        Middleware::StripPrefix(_)
+        | Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::Redirect { .. }
+        | Middleware::PathChange(_)
+        | Middleware::RequestHeader(..)
+        | Middleware::ResponseHeader(..)
+        | Middleware::BodyLimit(_)
+        | Middleware::Hsts(_)
+        | Middleware::SecureHeaders { .. }
+        | Middleware::AddressFilter(_)
+        | Middleware::Crowdsec(_)
+        | Middleware::Appsec(_)
+        | Middleware::RateLimit(_)
+        | Middleware::ConcurrencyLimit(_)
+        | Middleware::Authentication(_)
+        | Middleware::Compression(_)
+        | Middleware::ErrorPages(_)
+        | Middleware::Cache(_) => None,
+    })
 }

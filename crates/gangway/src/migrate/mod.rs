@@ -7,28 +7,25 @@
 mod file_routes;
 mod lines;
 mod listeners;
+mod migration;
+mod printing;
 mod proxy_service;
 mod route_labels;
 mod variables;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use gangway_compose::{
-    ComposeSnapshot, Environment, FileId, Input, LoadError, Loader, Project, Service, SourceMap, SpannedText,
-};
-use gangway_diagnostic::{Diagnostic, Severity, codes};
-use gangway_model::{Compiled, Route, Settings, compile};
+use gangway_compose::{ComposeSnapshot, Environment, Input, LoadError, Loader, Project, SourceDiagnostic, SourceMap};
+use gangway_diagnostic::codes;
+use gangway_model::{Settings, compile};
 
-use self::lines::FileEdits;
-use self::listeners::ListenerPlan;
-use self::route_labels::{LabelStyle, label_lines};
-use self::variables::{References, with_stand_ins};
+use self::migration::Migration;
+use self::printing::printed;
+use self::variables::with_stand_ins;
 use crate::check::disk::Disk;
 use crate::check::invocation::{ComposeInputs, Invocation, InvocationError};
 use crate::check::process_environment;
-use crate::check::traefik_stack::{GivenFiles, TraefikStack, is_label};
+use crate::check::traefik_stack::{GivenFiles, TraefikStack};
 use crate::cli::MigrateArgs;
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
@@ -44,7 +41,9 @@ pub(crate) fn run(arguments: &MigrateArgs) -> ExitCode {
             print_error(format_args!("gangway migrate: {error}"));
             match error {
                 MigrateError::NothingToDo => ExitStatus::Problem.into(),
-                MigrateError::Invocation(_) | MigrateError::Unreadable(_) => ExitStatus::Usage.into(),
+                MigrateError::Broken(_) | MigrateError::Invocation(_) | MigrateError::Unreadable(_) => {
+                    ExitStatus::Usage.into()
+                }
             }
         }
     }
@@ -55,6 +54,8 @@ pub(crate) fn run(arguments: &MigrateArgs) -> ExitCode {
 enum MigrateError {
     #[error("there is nothing of Traefik in these files")]
     NothingToDo,
+    #[error("{0}; `gangway check` shows it")]
+    Broken(String),
     #[error(transparent)]
     Invocation(#[from] InvocationError),
     #[error(transparent)]
@@ -62,7 +63,7 @@ enum MigrateError {
 }
 
 fn migrated(files: &[String], env_files: &[String], process: Environment) -> Result<String, MigrateError> {
-    with_migration(files, env_files, process, |migration, sources, inputs| migration.print(sources, inputs))
+    with_migration(files, env_files, process, printed)
 }
 
 /// Reads the files, and lets the caller see what becomes of them.
@@ -83,6 +84,11 @@ fn with_migration<T>(
         let environment = with_stand_ins(&files, environment);
         (loader.project(&files, environment.clone())?, files, environment)
     };
+    let broken = loader.take_diagnostics().into_iter().find(|found| found.diagnostic.code == codes::NOT_COMPOSE);
+    if let Some(SourceDiagnostic { diagnostic, .. }) = broken {
+        let file = diagnostic.place.position().map(|at| format!("{}:{}: ", at.file, at.line)).unwrap_or_default();
+        return Err(MigrateError::Broken(format!("{file}{}", diagnostic.message)));
+    }
     let folder = inputs.first().map(Input::folder).unwrap_or_default();
     let mut found = Vec::new();
     let stack = TraefikStack::read(&project, &folder, &given, &environment, &mut loader, &mut found);
@@ -99,182 +105,12 @@ fn with_migration<T>(
     Ok(seen(&migration, loader.sources(), &inputs))
 }
 
-/// What becomes of a stack.
-struct Migration<'m> {
-    project: &'m Project,
-    stack: &'m TraefikStack,
-    compose: &'m ComposeSnapshot<'m>,
-    compiled: &'m Compiled,
-    plan: ListenerPlan,
-    /// The routes of each service, by its name.
-    of_services: BTreeMap<&'m str, Vec<&'m Arc<Route>>>,
-    /// The services without a label of Traefik, which it serves all the same, with the rule of each.
-    unlabelled: BTreeMap<&'m str, &'m str>,
-    /// Routes that lead to no container of these files.
-    of_files: Vec<&'m Arc<Route>>,
-    /// The priority of each route that has to say one, by its id.
-    priorities: BTreeMap<&'m str, i64>,
-}
-
-impl<'m> Migration<'m> {
-    fn new(
-        project: &'m Project,
-        compose: &'m ComposeSnapshot<'m>,
-        stack: &'m TraefikStack,
-        compiled: &'m Compiled,
-    ) -> Self {
-        let plan = ListenerPlan::new(stack, &compiled.table);
-        let (mut of_services, mut of_files) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
-        let mut unlabelled = BTreeMap::new();
-        for route in compiled.table.routes().iter().filter(|route| !plan.goes_without_saying(route)) {
-            let of_endpoint = route.upstream.endpoints.iter().find(|endpoint| !endpoint.key.container.is_empty());
-            let container = of_endpoint.map(|endpoint| &endpoint.name).or_else(|| route.origin.first());
-            match container.and_then(|name| compose.service(name)) {
-                Some(service) if !service.all_labels().keys().any(|key| is_label(key)) => {
-                    unlabelled.insert(service.name.as_str(), &*route.rule);
-                }
-                Some(service) => of_services.entry(service.name.as_str()).or_default().push(route),
-                None => of_files.push(route),
-            }
-        }
-        let priorities = priorities(project, compiled);
-        Self { project, stack, compose, compiled, plan, of_services, unlabelled, of_files, priorities }
-    }
-
-    fn print(&self, sources: &SourceMap, inputs: &[Input]) -> String {
-        let mut edits: BTreeMap<FileId, FileEdits> = BTreeMap::new();
-        for service in self.project.services.values() {
-            let is_proxy = self.stack.service.as_deref() == Some(service.name.as_str());
-            self.labels(service, is_proxy, sources, &mut edits);
-            if is_proxy {
-                proxy_service::edit(service, self.stack, &self.plan, sources, &mut edits);
-            }
-        }
-        let mut printed = String::new();
-        if !self.stack.is_known && self.stack.service.is_none() {
-            printed += "# Entry points are not in these files. They were taken for the usual pair, of which the one in clear redirects to the other.\n";
-        }
-        let names: BTreeSet<String> = inputs.iter().map(Input::name).collect();
-        let mut is_first = true;
-        for id in sources.ids().filter(|id| names.contains(sources.name(*id))) {
-            if names.len() > 1 {
-                printed += &format!("{}# {}\n", if is_first { "" } else { "\n" }, sources.name(id));
-            }
-            is_first = false;
-            printed += &edits.remove(&id).unwrap_or_default().applied(sources.text(id));
-        }
-        printed + &file_routes::shown(&self.of_files, self, sources)
-    }
-
-    /// Replaces Traefik's labels of a service.
-    fn labels(&self, service: &Service, is_proxy: bool, sources: &SourceMap, edits: &mut BTreeMap<FileId, FileEdits>) {
-        let all = service.all_labels();
-        let theirs: Vec<&(SpannedText, SpannedText)> =
-            all.iter().filter(|(key, _)| is_label(key)).map(|(_, entry)| entry).collect();
-        let routes = self.of_services.get(service.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        if theirs.is_empty() {
-            return self.unlabelled(service, sources, edits);
-        }
-        let references = References::of(theirs.iter().map(|(_, value)| value), sources);
-        let own_file = service.name.span().file;
-        let mut spans: Vec<_> = theirs.iter().map(|(key, value)| (key.span(), value.span())).collect();
-        spans.sort();
-        let in_own = spans.iter().find(|(key, _)| key.file == own_file);
-        let first_line = in_own.map(|(key, _)| sources.position(own_file, key.start).line);
-        let head = sources.position(own_file, service.name.span().start).line;
-        let style = match first_line {
-            Some(line) => LabelStyle::of_line(sources.line(own_file, line).0),
-            None => LabelStyle::below(sources.line(own_file, head).0),
-        };
-        let lines = label_lines(self, service, routes, &style, is_proxy, &references);
-        for (key, value) in &spans {
-            let first = sources.position(key.file, key.start).line;
-            let end = value.end.max(key.end).saturating_sub(1).max(key.start);
-            edits.entry(key.file).or_default().remove(first..sources.position(key.file, end).line + 1);
-        }
-        let own = edits.entry(own_file).or_default();
-        let others = || all.iter().filter(|(key, _)| !is_label(key)).map(|(_, entry)| entry);
-        match first_line {
-            // A list or a map on one line is replaced as a whole.
-            Some(line) if style.is_flow => own.insert(line, style.whole_block(lines, others())),
-            Some(line) => {
-                let is_emptied =
-                    theirs.len() == all.len() && lines.iter().all(|line| line.trim_start().starts_with('#'));
-                own.insert(line, lines);
-                if is_emptied {
-                    let above = (1..line).rev().find(|above| sources.line(own_file, *above).0.trim() == "labels:");
-                    above.into_iter().for_each(|above| own.remove(above..above + 1));
-                }
-            }
-            None if lines.is_empty() => {}
-            // They stand in another file, or in what several services share.
-            None => own.insert(head + 1, style.whole_block(lines, std::iter::empty())),
-        }
-    }
-
-    /// Says of a service without labels that Traefik serves it.
-    fn unlabelled(&self, service: &Service, sources: &SourceMap, edits: &mut BTreeMap<FileId, FileEdits>) {
-        let Some(rule) = self.unlabelled.get(service.name.as_str()).filter(|_| self.stack.is_known) else { return };
-        let file = service.name.span().file;
-        let head = sources.position(file, service.name.span().start).line;
-        let indent: String = sources.line(file, head).0.chars().take_while(|char| char.is_whitespace()).collect();
-        let comment = format!(
-            "{indent}  # Traefik serves it by {rule}, since `exposedByDefault` is on; if that is meant, give it the label `gangway.enable`"
-        );
-        edits.entry(file).or_default().insert(head + 1, vec![comment]);
-    }
-
-    /// What was found about the labels of a service, one sentence each.
-    fn findings(&self, service: &Service) -> Vec<&str> {
-        let is_of = |found: &&Diagnostic| {
-            let of = found.place.container().and_then(|name| self.compose.service(name));
-            of.is_some_and(|of| of.name.as_str() == service.name.as_str()) && found.severity != Severity::Note
-        };
-        let mut messages: Vec<&str> = Vec::new();
-        for found in self.compiled.diagnostics.iter().filter(is_of) {
-            // What resolvers are called matters no longer.
-            if found.code != codes::TRAEFIK_RESOLVER && !messages.contains(&&*found.message) {
-                messages.push(&found.message);
-            }
-        }
-        messages
-    }
-}
-
-/// The priorities that have to be said: those that a label says, and those of routes that share a host with one of these.
-fn priorities<'m>(project: &Project, compiled: &'m Compiled) -> BTreeMap<&'m str, i64> {
-    let routes = compiled.table.routes();
-    let all: BTreeMap<usize, i64> =
-        compiled.table.precedences().map(|(position, precedence)| (position, precedence.priority)).collect();
-    let labels: BTreeSet<String> = project
-        .services
-        .values()
-        .flat_map(|service| service.all_labels().into_keys())
-        .map(|key| key.to_ascii_lowercase())
-        .filter(|key| is_label(key) && key.ends_with(".priority"))
-        .collect();
-    let is_said = |route: &Route| {
-        let name = route.name.split('@').next().unwrap_or_default().to_ascii_lowercase();
-        labels.contains(&format!("traefik.http.routers.{name}.priority"))
-    };
-    let said: Vec<&Arc<Route>> = routes.iter().filter(|route| is_said(route)).collect();
-    let shares_host = |one: &Route, other: &Route| one.hosts.iter().any(|host| other.hosts.contains(host));
-    let needed = routes.iter().enumerate().filter(|(_, route)| said.iter().any(|said| shares_host(said, route)));
-    // One that stands alone has nothing to come before.
-    let needed: Vec<_> = needed.collect();
-    let has_other = |route: &Route| needed.iter().any(|(_, other)| other.id != route.id && shares_host(other, route));
-    needed
-        .iter()
-        .filter(|(_, route)| has_other(route))
-        .filter_map(|(position, route)| Some((&*route.id, *all.get(position)?)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::{Path, PathBuf};
 
-    use gangway_model::{BasicAuth, KnownListener, ListenerProtocol, NativeLabels};
+    use gangway_model::{BasicAuth, KnownListener, ListenerProtocol, NativeLabels, Route};
 
     use super::*;
 
@@ -288,7 +124,8 @@ mod tests {
         // The last one counts where Traefik sets a field twice.
         let labels: BTreeMap<String, String> =
             labels.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value.into())).collect();
-        labels.into_iter().collect()
+        // Redirections to https belong to the listeners.
+        labels.into_iter().filter(|(key, _)| key != "redirect").collect()
     }
 
     /// What the routes of a compose file of ours say, with the services that they are of.
@@ -345,7 +182,7 @@ mod tests {
                             expected.push(((*service).to_owned(), said(route), route.listener.is_over_tls()));
                         }
                     }
-                    (migration.print(sources, inputs), expected, differences)
+                    (printed(migration, sources, inputs), expected, differences)
                 },
             )
             .expect("something of Traefik");

@@ -6,7 +6,7 @@ use std::path::Path;
 use gangway_compose::{FileId, Service, SourceMap, SpannedText, VolumeMount};
 use gangway_traefik::serve_flags;
 
-use super::lines::FileEdits;
+use super::lines::{FileEdits, flow_end, flow_head};
 use super::listeners::ListenerPlan;
 use super::variables::References;
 use crate::check::traefik_stack::TraefikStack;
@@ -78,9 +78,14 @@ fn command(
     } else if is_block {
         own_edits.insert(first, items);
     } else {
-        own_edits.remove(head..first + 1);
         own_edits.insert(head, vec![format!("{head_indent}command:")]);
         own_edits.insert(head, items);
+    }
+    if !is_block {
+        let text = |line| sources.line(own, line).0.to_owned();
+        let last = words.iter().map(|span| sources.position(own, span.end.saturating_sub(1)).line).max();
+        let last = flow_end(&text, last.unwrap_or(first), sources.text(own).lines().count());
+        own_edits.remove(head..last + 1);
     }
 }
 
@@ -111,21 +116,32 @@ fn mounts(service: &Service, stack: &TraefikStack, sources: &SourceMap, edits: &
             (sources.position(own, span.start).line, sources.position(own, span.end.saturating_sub(1)).line);
         let indent = indent_of(sources.line(own, line).0);
         let edits = edits.entry(own).or_default();
+        let text = |line| sources.line(own, line).0.to_owned();
+        if let Some(flow) = flow_head(&text, line, "volumes:") {
+            let head_indent = indent_of(&text(flow));
+            if is_storage(target) && !has_data {
+                edits.insert(flow, vec![format!("{head_indent}# mount at {DATA} what is mounted at {target} here")]);
+            }
+            has_data = true;
+            continue;
+        }
         let item = |source: &str| format!("{indent}- {source}:{DATA}");
         if is_storage(target) && !has_data {
             has_data = true;
             let source = source.as_deref().unwrap_or("gangway");
-            let is_file = storages.iter().any(|storage| *storage == Path::new(target));
-            let folder = if is_file { "./gangway" } else { source };
-            let storage = if is_file { source.to_owned() } else { format!("{source}/acme.json") };
-            let is_path = source.starts_with(['.', '/', '~']);
+            let storage = storages.iter().find_map(|storage| storage.strip_prefix(target).ok());
+            let inside = storage.map(|storage| storage.display().to_string()).unwrap_or_default();
+            // A file cannot become a folder.
+            let (folder, command) = if inside.is_empty() {
+                ("./gangway", format!("gangway certs import {source} --data ./gangway"))
+            } else if source.starts_with(['.', '/', '~']) {
+                (source, format!("gangway certs import {source}/{inside} --data {source}"))
+            } else {
+                let service = service.name.as_str();
+                (source, format!("docker compose exec {service} gangway certs import {DATA}/{inside}"))
+            };
             edits.remove(line..end + 1);
-            if is_path {
-                edits.insert(
-                    line,
-                    vec![format!("{indent}# once, so that nothing is ordered anew: gangway certs import {storage} --data {folder}")],
-                );
-            }
+            edits.insert(line, vec![format!("{indent}# once, so that nothing is ordered anew: {command}")]);
             edits.insert(line, vec![item(folder)]);
         } else if is_storage(target) || Path::new(target).starts_with(FOLDER) {
             edits.remove(line..end + 1);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gangway_compose::{Service, SpannedText};
 use gangway_model::{BasicAuth, NativeLabels, Route};
 
-use super::Migration;
+use super::migration::Migration;
 use super::variables::References;
 
 /// How labels are written in a service.
@@ -16,7 +16,7 @@ pub(super) struct LabelStyle {
     indent: String,
     /// `- key=value`, and otherwise `key: value`.
     is_list: bool,
-    /// All of them stand on the line of their key.
+    /// They stand between brackets.
     pub(super) is_flow: bool,
 }
 
@@ -24,10 +24,13 @@ impl LabelStyle {
     /// The style of the line that the first label begins on.
     pub(super) fn of_line(line: &str) -> Self {
         let body = line.trim_start();
-        let indent = line[..line.len() - body.len()].to_owned();
-        let is_flow = body.starts_with("labels:");
-        let indent = if is_flow { format!("{indent}  ") } else { indent };
-        Self { indent, is_list: body.starts_with('-'), is_flow }
+        Self { indent: line[..line.len() - body.len()].to_owned(), is_list: body.starts_with('-'), is_flow: false }
+    }
+
+    /// The style of labels that replace those between brackets behind the line of their key.
+    pub(super) fn instead_of_flow(head: &str) -> Self {
+        let indent = &head[..head.len() - head.trim_start().len()];
+        Self { indent: format!("{indent}  "), is_list: false, is_flow: true }
     }
 
     /// The style of labels below the line of a service.

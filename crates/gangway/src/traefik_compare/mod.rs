@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::{Compiled, Settings, Snapshot, compile};
+use gangway_model::{Compiled, KnownListener, Settings, Snapshot, TraefikSettings, compile};
 use gangway_publish::{Published, channel};
 use gangway_watcher::{DockerEnvironment, watch};
 
@@ -21,10 +21,17 @@ use self::raw_data::RawData;
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
 use crate::settings::{Layer, ProcessLayer, ServeSettings};
-use crate::traefik::InTraefiksPlace;
 
 /// Longer than any engine needs to list its containers.
 const ENGINE_TIME: Duration = Duration::from_secs(30);
+
+/// What Gangway would be in Traefik's place.
+pub(crate) struct Place {
+    /// The entry points.
+    pub(crate) listeners: Vec<KnownListener>,
+    /// For the dialect.
+    pub(crate) traefik: TraefikSettings,
+}
 
 /// Takes `--compare` with its URL out of the arguments, if it is there.
 pub(crate) fn take_url(arguments: &[String]) -> (Vec<String>, Option<String>) {
@@ -41,7 +48,7 @@ pub(crate) fn take_url(arguments: &[String]) -> (Vec<String>, Option<String>) {
 }
 
 /// Compares, and ends with 0 (all is the same), 1 (something differs) or 2 (it could not be compared).
-pub(crate) fn run(url: &str, layer: Layer, place: InTraefiksPlace) -> ExitCode {
+pub(crate) fn run(url: &str, layer: Layer, place: Place) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let compared = runtime.map_err(|error| format!("failed to start: {error}")).and_then(|runtime| {
         // Following the engine has no end, and is left behind.
@@ -61,11 +68,11 @@ pub(crate) fn run(url: &str, layer: Layer, place: InTraefiksPlace) -> ExitCode {
     }
 }
 
-async fn compare(url: &str, layer: Layer, place: InTraefiksPlace) -> Result<(String, bool), String> {
+async fn compare(url: &str, layer: Layer, place: Place) -> Result<(String, bool), String> {
     let text = fetch::rawdata(url).await?;
     let raw = RawData::parse(&text)?;
     let ours = our_table(layer, &place).await?;
-    let mut traefik = place.settings.clone();
+    let mut traefik = place.traefik.clone();
     // Traefik does not tell these, so they are taken from the files for both sides.
     let is_untold = |path: &[Box<str>]| {
         path.first().is_some_and(|first| first.eq_ignore_ascii_case("tls"))
@@ -73,14 +80,14 @@ async fn compare(url: &str, layer: Layer, place: InTraefiksPlace) -> Result<(Str
     };
     traefik.dynamic.retain(|key| is_untold(&key.path));
     traefik.dynamic.extend(raw.keys().iter().cloned());
-    let settings = Settings { listeners: place.known_listeners(), traefik: Some(traefik), ..Settings::default() };
+    let settings = Settings { listeners: place.listeners.clone(), traefik: Some(traefik), ..Settings::default() };
     let theirs = compile(&Snapshot::default(), &settings);
     let report = report::Report::new(&raw, &theirs.table, &ours.table);
     Ok((report.to_string(), report.is_same()))
 }
 
 /// What Gangway would serve, read once.
-async fn our_table(layer: Layer, place: &InTraefiksPlace) -> Result<Arc<Published<Compiled>>, String> {
+async fn our_table(layer: Layer, place: &Place) -> Result<Arc<Published<Compiled>>, String> {
     let first = |found: Vec<gangway_diagnostic::Diagnostic>| {
         found.first().map_or_else(|| "the settings cannot be used".to_owned(), |found| found.message.clone())
     };
@@ -91,8 +98,8 @@ async fn our_table(layer: Layer, place: &InTraefiksPlace) -> Result<Arc<Publishe
     let settings =
         settings.ok_or_else(|| first(errors.iter().map(|error| error.diagnostic("nothing is compared")).collect()))?;
     let for_model = Settings {
-        listeners: place.known_listeners(),
-        traefik: Some(place.settings.clone()),
+        listeners: place.listeners.clone(),
+        traefik: Some(place.traefik.clone()),
         ..settings.for_model(Vec::new(), Vec::new())
     };
     let (tables, table) = channel(Compiled::default());

@@ -40,7 +40,10 @@ impl NativeLabels {
             native
                 .differs("it is closed, because something that protects it could not be read: replace `deny` by that");
         }
-        for middleware in &route.middlewares {
+        // Browsers take no notice of `Strict-Transport-Security` in clear.
+        let counts =
+            |middleware: &&Middleware| !matches!(middleware, Middleware::Hsts(_)) || route.listener.is_over_tls();
+        for middleware in route.middlewares.iter().filter(counts) {
             native.middleware(middleware, &prefixes, users);
         }
         native.delivery(route);
