@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         Some(url) => {
             let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
             let listeners = place.listeners.iter().map(known).collect();
-            traefik_compare::run(&url, layer, Place { listeners, traefik: place.settings })
+            traefik_compare::run(&url, layer, &Place { listeners, traefik: place.settings })
         }
         None => serve::run(layer, Some(place)),
     }

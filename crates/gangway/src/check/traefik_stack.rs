@@ -194,7 +194,7 @@ impl TraefikStack {
         Some(locate(diagnostic, *self.ids.get(&at.file)?, sources))
     }
 
-    /// Takes for granted what labels name: whoever runs Traefik elsewhere has defined it there.
+    /// Takes for granted what labels name: it is defined where Traefik runs.
     fn take_from_labels(&mut self, project: &Project) {
         let (mut entry_points, mut resolvers) = (BTreeSet::new(), BTreeSet::new());
         for service in project.services.values() {
@@ -362,7 +362,7 @@ impl Mounts<'_> {
     }
 }
 
-/// Reads a file for the places in it; one that cannot be read is told of elsewhere.
+/// Reads a file for the places in it. The reader of its content reports one that cannot be read.
 fn remember(file: &Path, loader: &mut Loader<'_>, ids: &mut BTreeMap<Box<str>, FileId>) {
     if let Ok(id) = loader.read(&Input::Path(file.to_owned())) {
         ids.insert(file.display().to_string().into(), id);

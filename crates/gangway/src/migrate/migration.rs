@@ -59,7 +59,8 @@ impl<'m> Migration<'m> {
             of.is_some_and(|of| of.name.as_str() == service.name.as_str()) && found.severity != Severity::Note
         };
         let mut messages: Vec<&str> = Vec::new();
-        // What resolvers are called matters no longer, the image knows its ports, and a middleware is told of where it is declared.
+        // What resolvers are called matters no longer, the image knows its ports, and a broken middleware has a finding of its
+        // own.
         let matters = |found: &&Diagnostic| {
             ![codes::TRAEFIK_RESOLVER, codes::PORT_NOT_EXPOSED, codes::PORT_UNKNOWN].contains(&found.code)
                 && !found.message.ends_with("could not be made")

@@ -110,6 +110,7 @@ fn mounts(service: &Service, stack: &TraefikStack, sources: &SourceMap, edits: &
     let is_storage = |target: &str| storages.iter().any(|storage| storage.starts_with(target));
     let mut has_data = false;
     let mut last = None;
+    let mut flow_end_of_items = None;
     for (target, VolumeMount { source, span, .. }) in service.mounts.iter().filter(|(_, mount)| mount.span.file == own)
     {
         let (line, end) =
@@ -117,12 +118,13 @@ fn mounts(service: &Service, stack: &TraefikStack, sources: &SourceMap, edits: &
         let indent = indent_of(sources.line(own, line).0);
         let edits = edits.entry(own).or_default();
         let text = |line| sources.line(own, line).0.to_owned();
-        if let Some(flow) = flow_head(&text, line, "volumes:") {
-            let head_indent = indent_of(&text(flow));
+        if flow_head(&text, line, "volumes:").is_some() {
+            flow_end_of_items = flow_end_of_items.max(Some(span.end));
             if is_storage(target) && !has_data {
-                edits.insert(flow, vec![format!("{head_indent}# mount at {DATA} what is mounted at {target} here")]);
+                has_data = true;
+                let source = source.as_deref().unwrap_or("gangway");
+                edits.replace(span.start..span.end, format!("\"{source}:{DATA}\""));
             }
-            has_data = true;
             continue;
         }
         let item = |source: &str| format!("{indent}- {source}:{DATA}");
@@ -148,7 +150,9 @@ fn mounts(service: &Service, stack: &TraefikStack, sources: &SourceMap, edits: &
         }
         last = last.max(Some((end, indent)));
     }
-    if let Some((line, indent)) = last.filter(|_| !has_data) {
+    if let Some(end) = flow_end_of_items.filter(|_| !has_data) {
+        edits.entry(own).or_default().replace(end..end, format!(", \"./gangway:{DATA}\""));
+    } else if let Some((line, indent)) = last.filter(|_| !has_data) {
         edits.entry(own).or_default().insert(line + 1, vec![format!("{indent}- ./gangway:{DATA}")]);
     }
 }

@@ -48,7 +48,8 @@ impl LabelStyle {
         let escaped = |text: &SpannedText| text.as_str().replace('$', "$$");
         let others = others.map(|(key, value)| self.label(key.as_str(), &escaped(value)));
         let all: Vec<String> = lines.into_iter().chain(others).collect();
-        if all.is_empty() {
+        // A key with nothing but comments below it has no value.
+        if all.iter().all(|line| line.trim_start().starts_with('#')) {
             return all;
         }
         let head = format!("{}labels:", &self.indent[..self.indent.len().saturating_sub(2)]);

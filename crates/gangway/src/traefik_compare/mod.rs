@@ -48,7 +48,7 @@ pub(crate) fn take_url(arguments: &[String]) -> (Vec<String>, Option<String>) {
 }
 
 /// Compares, and ends with 0 (all is the same), 1 (something differs) or 2 (it could not be compared).
-pub(crate) fn run(url: &str, layer: Layer, place: Place) -> ExitCode {
+pub(crate) fn run(url: &str, layer: Layer, place: &Place) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let compared = runtime.map_err(|error| format!("failed to start: {error}")).and_then(|runtime| {
         // Following the engine has no end, and is left behind.
@@ -68,10 +68,10 @@ pub(crate) fn run(url: &str, layer: Layer, place: Place) -> ExitCode {
     }
 }
 
-async fn compare(url: &str, layer: Layer, place: Place) -> Result<(String, bool), String> {
+async fn compare(url: &str, layer: Layer, place: &Place) -> Result<(String, bool), String> {
     let text = fetch::rawdata(url).await?;
     let raw = RawData::parse(&text)?;
-    let ours = our_table(layer, &place).await?;
+    let ours = our_table(layer, place).await?;
     let mut traefik = place.traefik.clone();
     // Traefik does not tell these, so they are taken from the files for both sides.
     let is_untold = |path: &[Box<str>]| {

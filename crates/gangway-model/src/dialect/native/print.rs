@@ -50,6 +50,7 @@ impl NativeLabels {
         native
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "texts, numbers and references are handed over alike")]
     fn push(&mut self, key: impl Into<Box<str>>, value: impl ToString) {
         self.labels.push((key.into(), value.to_string().into()));
     }
@@ -373,7 +374,7 @@ fn begin_of(pattern: &str) -> Option<String> {
     let mut chars = pattern.strip_prefix('^')?.chars();
     while let Some(char) = chars.next() {
         match char {
-            '\\' => begin.push(chars.next().filter(|next| next.is_ascii_punctuation())?),
+            '\\' => begin.push(chars.next().filter(char::is_ascii_punctuation)?),
             '.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$' => return None,
             _ => begin.push(char),
         }
