@@ -35,6 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "gangway-compose",
             "gangway-crowdsec",
             "gangway-diagnostic",
+            "gangway-http-client",
             "gangway-model",
             "gangway-oidc",
             "gangway-proxy",

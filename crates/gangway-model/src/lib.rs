@@ -71,6 +71,7 @@ pub use compression::{COMPRESSED_LEN_MIN, CompressedTypes, Compression};
 pub use container_report::{ContainerReport, Mention};
 pub use content_coding::ContentCoding;
 pub use cors::Cors;
+pub use dialect::native::NativeLabels;
 pub use dialect::tls_options_client_ca;
 pub use digest::Digest;
 pub use engine_name::EngineName;

@@ -40,17 +40,24 @@ pub struct ReplacedBy(Box<str>);
 pub struct ChangedPath {
     /// The new target, in origin form.
     pub target: String,
-    /// What the application is told.
+    /// What the application learns of it.
     pub told: ToldChange,
 }
 
-/// What an application is told of a change.
+/// What an application learns of a change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ToldChange {
     /// The text that was removed, for `X-Forwarded-Prefix`.
     Removed(Box<str>),
     /// The path before the change, for `X-Replaced-Path`.
     Replaced(Box<str>),
+}
+
+impl ReplacedBy {
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl PathChange {

@@ -58,6 +58,11 @@ impl DynamicFolder {
         folder
     }
 
+    /// The paths of the files, and of folders that cannot be read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.keys().map(PathBuf::as_path)
+    }
+
     fn walk(&mut self, directory: &Path, levels: usize) {
         let Some(levels) = levels.checked_sub(1) else { return };
         let entries = match std::fs::read_dir(directory) {

@@ -3,7 +3,7 @@
 //! [`read_static`] takes flags, variables or a file, whichever counts, and gives a [`StaticConfig`] with everything of
 //! it that Gangway does, and a diagnostic for everything else. [`CATALOGUE`] lists every option that Traefik has, with
 //! what becomes of it. [`DynamicFiles`] gives what the file provider reads, as the keys that the dialect of Traefik's
-//! labels understands, and [`AcmeStorage`] what `acme.json` holds.
+//! labels understands, and [`AcmeStorage`] what `acme.json` holds. [`file_kind`] tells which of these a text is.
 //!
 //! Nothing that a user wrote stops Gangway: an option that is unknown, has no effect or has an unusable value is a
 //! warning with its place, and the rest is in force.
@@ -19,6 +19,7 @@ mod entry;
 mod file;
 mod files_on_disk;
 mod flags;
+mod kind;
 mod later;
 mod model_settings;
 mod serve_flags;
@@ -35,6 +36,7 @@ pub use config::{
     LogFormat, LogLevel, OWN_ENTRY_POINT, Ping, Prometheus, ProxyProtocol, Redirection, Resolver, Secret, StaticConfig,
 };
 pub use dynamic::{DynamicFiles, DynamicFolder};
+pub use kind::{FileKind, file_kind};
 pub use model_settings::model_settings;
 pub use serve_flags::serve_flags;
 pub use setting::Setting;

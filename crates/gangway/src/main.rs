@@ -9,12 +9,14 @@ mod exit_status;
 mod hash;
 mod hosts;
 mod main_process;
+mod migrate;
 mod output;
 mod serve;
 mod sessions;
 mod settings;
 mod terminal;
 mod traefik;
+mod traefik_compare;
 mod volume;
 
 use std::io::IsTerminal as _;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(flags) => serve::run(flags.0, None),
         Command::Check(args) => check::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Explain(args) => client::explain(&args),
         Command::Routes(args) => client::routes(&args),
         Command::Certs(CertsArgs { command: None, query }) => client::certs(&query),

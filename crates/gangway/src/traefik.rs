@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use gangway_acme::AcmeSettings;
 use gangway_diagnostic::{Diagnostic, Place, Severity, codes};
-use gangway_model::{ListenerName, ListenerProtocol, TraefikSettings};
+use gangway_model::{KnownListener, ListenerName, ListenerProtocol, TraefikSettings};
 use gangway_proxy::{ListenerSettings, TrustedProxies};
 use gangway_tls::{Bundle, Origin};
 use gangway_traefik::{
@@ -34,6 +34,7 @@ use crate::settings::schema::{
     ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, DATA, DOCKER, FLAGS,
 };
 use crate::settings::{Layer, ProcessLayer, ServeSettings, SettingOrigin, SettingValue, Times};
+use crate::traefik_compare::{self, Place as ComparedPlace};
 
 /// The name in the certificate for clients that send none. The internal CA signs it.
 const WITHOUT_NAME: &str = "gangway.internal";
@@ -176,6 +177,8 @@ pub(crate) fn arguments(all: &[String]) -> Option<&[String]> {
         [first, rest @ ..] if first == "traefik" => Some(rest),
         [first, rest @ ..] if first == "serve" && is_command_line(rest.iter().map(String::as_str)) => Some(rest),
         [] if main_process::is_main_process() && has_file() => Some(all),
+        // The image says `serve` where a compose file says nothing.
+        [first] if first == "serve" && main_process::is_main_process() && has_file() => Some(&[]),
         all if is_command_line(all.iter().map(String::as_str)) => Some(all),
         _ => None,
     }
@@ -225,6 +228,8 @@ fn variables() -> Vec<(String, String)> {
 }
 
 fn serve_in_place(arguments: &[String]) -> ExitCode {
+    let (arguments, compared_with) = traefik_compare::take_url(arguments);
+    let arguments = &arguments[..];
     let variables = variables();
     let StaticReading { config, source, in_force, without_effect, diagnostics } =
         read_static(arguments, &variables, &FOLDERS.map(PathBuf::from));
@@ -242,7 +247,14 @@ fn serve_in_place(arguments: &[String]) -> ExitCode {
         diagnostics: diagnostics.into_iter().collect(),
         said: said(source.as_ref(), in_force, without_effect),
     };
-    serve::run(Layer::default(), Some(place))
+    match compared_with {
+        Some(url) => {
+            let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
+            let listeners = place.listeners.iter().map(known).collect();
+            traefik_compare::run(&url, place.flags, &ComparedPlace { listeners, traefik: place.settings })
+        }
+        None => serve::run(Layer::default(), Some(place)),
+    }
 }
 
 /// The settings that have a flag of ours, with the option of Traefik that each comes from.

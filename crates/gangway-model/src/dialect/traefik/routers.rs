@@ -206,7 +206,9 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
             [only] => Some(&**only),
             [] | [_, _, ..] => None,
         };
-        let help = match nearest(name, resolvers.iter().map(|known| &**known)).or(only) {
+        let known = || resolvers.iter().map(|known| &**known);
+        let near = nearest(name, known()).or_else(|| known().find(|known| known.starts_with(name)));
+        let help = match near.or(only) {
             Some(near) => format!("did you mean {}?", quoted(near)),
             None => "add it to `certificatesResolvers`".to_owned(),
         };
