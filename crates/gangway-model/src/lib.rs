@@ -66,7 +66,10 @@ pub use explain::{CONSIDERED_MAX, Considered, Explanation, NEAREST_MAX, Nearest,
 pub use forward_auth::{AuthProduct, ForwardAuth, IDENTITY_OF_ALL, IdentityField};
 pub use geography::{ClientPlace, CountryCode, Geography, Located, NoGeography, PlaceKind};
 pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};
-pub use listener::{Arrival, HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol, ListenerScope, Transport};
+pub use listener::{
+    Arrival, AsListener, HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol, ListenerScope, Transport,
+    https_listener, usual_listener,
+};
 pub use location::{PublicPorts, follows_redirects, https_redirect, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
 pub use oidc_auth::{BearerAudience, OIDC_PATH, OidcAuth, OidcUser};
