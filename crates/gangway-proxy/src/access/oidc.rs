@@ -576,3 +576,62 @@ fn failed(error: &LoginError, provider: &str, gone: Option<String>) -> LocalRepl
     }
     reply.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use gangway_publish::channel;
+
+    use super::*;
+    use crate::access::oidc_renewals::tests::Renewing;
+    use crate::access::used_ids::IDS_MAX;
+
+    #[tokio::test]
+    async fn a_renewed_session_is_current_until_it_ends_or_is_renewed_again() {
+        let renewing = Renewing::start().await;
+        let session = renewing.session().await;
+        let ((_providers, providers), (_ends, ends)) =
+            (channel(Providers::default()), channel(EndedSessions::default()));
+        let logins = Arc::new(OidcLogins::new(providers, ends, mpsc::channel(1).0));
+        let renew = async |session: &Session, after| match logins
+            .renewals
+            .current(&renewing.client, session.clone(), renewing.now + after)
+            .await
+        {
+            Ok(Current::Newer(session)) => {
+                let (logins, provider) = (Arc::clone(&logins), Arc::clone(&renewing.client));
+                RenewedSession { logins, provider, session }
+            }
+            other => panic!("{other:?}"),
+        };
+        let renewed = renew(&session, 80).await;
+        assert!(renewed.is_current());
+        let again = renew(&renewed.session, 160).await;
+        assert!(!renewed.is_current() && again.is_current());
+        logins.end(&renewing.client, "a.localhost", &session, renewing.now);
+        assert!(!again.is_current());
+    }
+
+    #[tokio::test]
+    async fn an_end_that_nobody_can_remember_is_none() {
+        let renewing = Renewing::start().await;
+        let (session, other) = (renewing.session().await, renewing.session().await);
+        let ((_providers, providers), (_ends, ends)) =
+            (channel(Providers::default()), channel(EndedSessions::default()));
+        let (events, mut told) = mpsc::channel(1);
+        let logins = OidcLogins::new(providers, ends, events);
+        let end = |session: &Session| logins.end(&renewing.client, "a.localhost", session, renewing.now);
+        let has_ended = |session: &Session| logins.has_ended(&renewing.client, session);
+        assert_eq!((end(&session), end(&session)), (SessionEnding::Now, SessionEnding::Before));
+        // The register does not listen, but there is room here.
+        assert_eq!((end(&other), has_ended(&other)), (SessionEnding::Now, true));
+        let Ok(SessionEvent::Ended(ended)) = told.try_recv() else { panic!("an end") };
+        assert_eq!((&ended.id, &*ended.provider, &*ended.scope), (session.id(), "home", "a.localhost"));
+        assert!(told.try_recv().is_err(), "each end is told once");
+        let third = renewing.session().await;
+        for number in 0..IDS_MAX {
+            logins.ended.insert(&SessionId::from(number.to_string()), u64::MAX, renewing.now);
+        }
+        assert_eq!((end(&third), has_ended(&third)), (SessionEnding::Now, false), "the register is told");
+        assert_eq!(end(&third), SessionEnding::Failed, "and does not listen any more");
+    }
+}

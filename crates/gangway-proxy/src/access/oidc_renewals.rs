@@ -153,7 +153,7 @@ async fn asked(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use gangway_oidc::{Callback, ClientSecret, CookieKeys, ProviderSettings};
@@ -165,11 +165,11 @@ mod tests {
     const HERE: (&str, &str) = ("https://a.localhost", "/callback");
 
     /// A provider, Gangway's side of it, and what is known of sessions.
-    struct Renewing {
+    pub(in crate::access) struct Renewing {
         provider: OpenIdProvider,
-        client: Arc<Provider>,
+        pub(in crate::access) client: Arc<Provider>,
         renewals: Renewals,
-        now: UnixSeconds,
+        pub(in crate::access) now: UnixSeconds,
     }
 
     /// Access tokens count for 100 seconds, and new ones are asked for after 80.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     impl Renewing {
-        async fn start() -> Self {
+        pub(in crate::access) async fn start() -> Self {
             let provider = OpenIdProvider::start().await.expect("a free port");
             let settings = ProviderSettings {
                 name: "home".into(),
@@ -201,7 +201,7 @@ mod tests {
         }
 
         /// A session that begins now, with a token of this behaviour.
-        async fn session(&self) -> Session {
+        pub(in crate::access) async fn session(&self) -> Session {
             self.provider.set(refreshing());
             let keys = CookieKeys::new(&[[7; 32]]);
             let begun = self.client.begin(&keys, HERE, "/", self.now).await.expect("begun");
@@ -360,9 +360,25 @@ mod tests {
         assert_eq!(renewing.after(&session, 100).await, Ok(Current::NoRoom));
         assert_eq!((renewing.asked(), renewing.renewals.known.lock().len()), (asked, SESSIONS_MAX));
         assert!(renewing.renewals.is_full.load(Ordering::Relaxed));
-        // Sessions of which nothing needs to be known make room.
+        // What is known already has room, and stays as long as an old cookie may come.
         drop(under_way);
+        {
+            let mut known = renewing.renewals.known.lock();
+            for slot in known.values_mut() {
+                *slot = Arc::new(Slot::new(Known { latest: Some(session.clone()), ..Known::default() }));
+            }
+        }
+        let other = renewing.session().await;
+        assert_eq!(renewing.renewals.slot(&other, renewing.now + 99).map(|_| ()), None);
+        let first = renewing.renewals.known.lock().keys().next().cloned().expect("there are many");
+        let slot = renewing.renewals.known.lock().remove(&first).expect("it is there");
+        renewing.renewals.known.lock().insert(session.id().clone(), slot);
+        assert!(renewing.renewals.slot(&session, renewing.now + 99).is_some());
+        // Sessions of which nothing needs to be known make room.
+        drop(fill(Slot::default));
+        let asked = renewing.asked();
         newer(renewing.after(&session, 100).await);
+        assert_eq!(renewing.asked(), asked + 1);
         assert!(!renewing.renewals.is_full.load(Ordering::Relaxed));
         assert_eq!(renewing.renewals.known.lock().len(), 1);
     }
