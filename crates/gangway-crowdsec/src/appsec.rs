@@ -159,6 +159,16 @@ mod tests {
 
     use super::*;
     use crate::decisions::Decisions;
+    use crate::verdict::Challenge;
+
+    #[tokio::test]
+    async fn the_key_is_waited_for_until_it_was_read() {
+        let bouncer = Bouncer::new(channel(Decisions::default()).1).expect("fresh names");
+        let (mut keys, key) = channel(AppsecKey::default());
+        let appsec = Appsec::new(key, bouncer).expect("fresh names");
+        let (read, ()) = tokio::join!(appsec.key(), async { keys.publish(Ok(HeaderValue::from_static("k")).into()) });
+        assert_eq!(read, Ok(HeaderValue::from_static("k")));
+    }
 
     #[tokio::test]
     async fn failures_count_until_a_question_is_answered_and_are_told_once() {
@@ -180,11 +190,13 @@ mod tests {
         note(Err(failed.clone()));
         note(Ok(Verdict::BLOCKED));
         assert_eq!(taken(), (Some(failed.clone()), 0), "a refusal is an answer too");
+        let (status, fields) = (http::StatusCode::OK, Vec::new());
+        note(Ok(Verdict::Challenged(Box::new(Challenge { status, fields, body: "prove".to_owned() }))));
         note(Err(failed));
         appsec.forget_failures();
         assert_eq!(taken(), (None, 0));
         let counted =
             [&appsec.0.allowed, &appsec.0.blocked, &appsec.0.challenged, &appsec.0.failed].map(IntCounter::get);
-        assert_eq!(counted, [1, 1, 0, 4]);
+        assert_eq!(counted, [1, 1, 1, 4]);
     }
 }
