@@ -8,8 +8,8 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::mention::{self, MentionedBy};
 use gangway_model::{
     ClientPlace, Compiled, Considered, Endpoint, Explanation, Geography, HTTP, HTTPS, Middleware, Nearest, PublicPorts,
-    Readiness, Reputation, RequestView, RequestedUrl, Route, TlsMode, UpgradeFate, follows_redirects, slash_redirect,
-    target_change,
+    Readiness, Reputation, RequestView, RequestedUrl, Route, TlsMode, UpgradeFate, follows_redirects, https_listener,
+    slash_redirect, target_change,
 };
 use gangway_tls::{CertificateResolver, Origin, UnixTime};
 use http::header::UPGRADE;
@@ -69,14 +69,7 @@ impl<'a> ExplainContext<'a> {
 
     /// The ports for the URL that a request in clear is redirected to.
     fn redirect_ports(&self, route: &Route, query: &ExplainQuery) -> PublicPorts {
-        let came_to = self.listener(query.listener());
-        let target = came_to.filter(|one| one.protocol == "auto").or_else(|| {
-            let scope = &route.listener.scope;
-            let mut fit =
-                self.listeners.iter().filter(|one| one.protocol != "plain" && scope.takes_listener(&one.name));
-            fit.clone().find(|one| one.name == HTTPS).or_else(|| fit.next())
-        });
-        self.ports_at(target)
+        self.ports_at(https_listener(self.listeners, &route.listener.scope, query.listener()))
     }
 
     fn client_of(&self, query: &ExplainQuery) -> KnownClient<'a> {

@@ -3,16 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gangway_model::path::normalise;
-use gangway_model::{Arrival, HOST_LEN_MAX, HTTP, HTTPS, Hostname, ListenerName, RequestView, canonical_host};
+use gangway_model::{
+    Arrival, HOST_LEN_MAX, HTTP, HTTPS, Hostname, ListenerName, ListenerScope, RequestView, canonical_host,
+    usual_listener,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::api::ListenerView;
-
-/// What listeners that take requests of a scheme begin with.
-const fn begins_with(secure: bool) -> &'static str {
-    if secure { "tls" } else { "plain" }
-}
 
 /// What is wrong with a query, in one clause, and what to do.
 type Mistake = (String, &'static str);
@@ -75,24 +73,21 @@ impl ExplainQuery {
     /// Says on which of these listeners the request comes: the one that was asked about, or `http` or `https`, or the
     /// first one for the scheme. An error is one clause, and something to do.
     pub(crate) fn arrive(&mut self, listeners: &[ListenerView]) -> Result<(), Mistake> {
-        let fits = |one: &&ListenerView| one.protocol == "auto" || one.protocol == begins_with(self.secure);
         match &self.listener {
             Some(name) => match listeners.iter().find(|one| *one.name == **name) {
                 None => Err((format!("there is no listener `{name}`"), "`gangway status` lists them")),
-                Some(one) if !self.has_scheme && one.protocol == "plain" => {
+                Some(one) if !self.has_scheme && !one.protocol.may_be_tls() => {
                     self.secure = false;
                     Ok(())
                 }
-                Some(one) if !fits(&one) => {
+                Some(one) if !one.protocol.may_be(self.secure) => {
                     let help = "write the other scheme in front of the URL, or name another listener";
                     Err((format!("no such request comes to listener `{name}`"), help))
                 }
                 Some(_) => Ok(()),
             },
             None => {
-                let usual = if self.secure { HTTPS } else { HTTP };
-                let fitting = || listeners.iter().filter(fits);
-                let found = fitting().find(|one| one.name == usual).or_else(|| fitting().next());
+                let found = usual_listener(listeners, &ListenerScope::default(), self.secure);
                 self.listener = found.and_then(|one| ListenerName::parse(&one.name));
                 Ok(())
             }
@@ -174,6 +169,8 @@ fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), Mistake> {
 
 #[cfg(test)]
 mod tests {
+    use gangway_model::ListenerProtocol;
+
     use super::*;
 
     fn parsed(query: &str) -> ExplainQuery {
@@ -209,12 +206,10 @@ mod tests {
 
     #[test]
     fn a_listener_has_to_be_there_and_to_fit_the_scheme() {
-        let view = |name: &str, protocol: &str| ListenerView {
-            name: name.to_owned(),
-            protocol: protocol.to_owned(),
-            ..ListenerView::default()
-        };
-        let listeners = [view("web", "plain"), view("mixed", "auto"), view("https", "tls")];
+        let view =
+            |name: &str, protocol| ListenerView { name: name.to_owned(), protocol, addresses: Vec::new(), port: None };
+        let (plain, tls) = (ListenerProtocol::Plain, ListenerProtocol::Tls);
+        let listeners = [view("web", plain), view("mixed", ListenerProtocol::Detected), view("https", tls)];
         let arrived = |query: &str| {
             let mut asked = parsed(query);
             asked.arrive(&listeners).map(|()| asked.listener().to_owned()).map_err(|(error, _)| error)

@@ -43,7 +43,7 @@ pub use access::{Denied, denied};
 pub use import::{AdoptedCertificate, ImportOutcome, Imported, import};
 pub use keeper::{KeeperOutputs, keep};
 pub use login_keys::{LOGIN_KEPT_MAX, LOGIN_KEYS_LOOK_EVERY, LoginKey, login_keys};
-pub use login_sessions::{RegisteredSession, change_login_sessions, login_sessions};
+pub use login_sessions::{RegisteredSession, bound_login_sessions, change_login_sessions, login_sessions};
 pub use named_files::{NamedFiles, NamedPair};
 pub use secret::{SecretError, make_secret, secrets};
 pub use status::{CertificateReport, CertificateStatus};

@@ -85,7 +85,10 @@ pub use go_template::{
 };
 pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};
 pub use internal_service::InternalService;
-pub use listener::{Arrival, HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol, ListenerScope, Transport};
+pub use listener::{
+    Arrival, AsListener, HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol, ListenerScope, Transport,
+    https_listener, usual_listener,
+};
 pub use location::{PublicPorts, follows_redirects, https_redirect, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
 pub use oidc_auth::{BearerAudience, OIDC_PATH, OidcAuth, OidcUser};

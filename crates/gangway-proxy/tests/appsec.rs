@@ -97,7 +97,7 @@ async fn the_firewall_hears_what_crowdsec_s_own_bouncers_say() {
         ("user-agent", "Mozilla/5.0"),
         ("accept", "text/html"),
         ("x-forwarded-for", "198.51.100.9"),
-        ("cookie", "a=b"),
+        ("cookie", "a=b; __Host-gangway-oidc-s-home=session"),
         ("X-Crowdsec-Appsec-Ip", "192.0.2.9"),
         ("X-Crowdsec-Appsec-Api-Key", "mine"),
         ("x-crowdsec-appsec-verb", "GET"),

@@ -16,7 +16,7 @@ use gangway_model::{
 };
 use gangway_proxy::TrustedProxies;
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
-use gangway_testkit::scripted::{Asked, Scripted};
+use gangway_testkit::scripted::{Asked, Scripted, reply};
 use gangway_testkit::wait::eventually;
 use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,11 +91,6 @@ fn got(answer: &Answer, name: &str) -> Vec<String> {
 
 fn cookies(answer: &Answer) -> Vec<&str> {
     answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()).collect()
-}
-
-fn reply(status: &str, fields: &[(&str, &str)], body: &str) -> Vec<u8> {
-    let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// Whether the question says what every product needs, and nothing that it must not.

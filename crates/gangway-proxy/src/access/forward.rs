@@ -9,6 +9,7 @@ use gangway_model::{Address, AuthProduct, ForwardAuth, ForwardRules, IdentityFie
 use http::{Method, StatusCode};
 use tokio::time::timeout;
 
+use crate::access::oidc::RenewedSession;
 use crate::access::oidc_cookies;
 use crate::downstream::connection::ClientConnection;
 use crate::message::cache_control::directives;
@@ -48,6 +49,8 @@ pub(crate) struct Approval {
     identity: Fields,
     /// `Set-Cookie` for the client.
     cookies: Fields,
+    /// The session that the cookies are for, where that is ours.
+    renewed: Option<RenewedSession>,
     user: Option<Box<str>>,
 }
 
@@ -100,12 +103,12 @@ impl From<UpstreamError> for NoAnswer {
 impl Approval {
     /// One by Gangway itself, with these fields for the application.
     pub(super) fn of_user(identity: Fields, user: &str) -> Self {
-        Self { identity, cookies: Fields::default(), user: Some(user.into()) }
+        Self { identity, user: Some(user.into()), ..Self::default() }
     }
 
-    /// The same, with these `Set-Cookie` for the client.
-    pub(super) fn with_cookies(self, cookies: Fields) -> Self {
-        Self { cookies, ..self }
+    /// The same, with these `Set-Cookie` for the client, by which it gets this session.
+    pub(super) fn with_cookies(self, cookies: Fields, renewed: RenewedSession) -> Self {
+        Self { cookies, renewed: Some(renewed), ..self }
     }
 
     pub(super) fn user(&self) -> Option<&str> {
@@ -121,7 +124,7 @@ impl Approval {
     }
 
     pub(super) fn add_cookies(&self, rules: Option<&ForwardRules>, fields: &mut Fields) {
-        if self.cookies.len() > 0 {
+        if self.cookies.len() > 0 && self.renewed.as_ref().is_none_or(RenewedSession::is_current) {
             if let Some(rules) = rules {
                 fields.retain(|field| field.kind != FieldKind::SetCookie || !is_passed_on(field.value, rules));
             }

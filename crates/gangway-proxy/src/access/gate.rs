@@ -44,7 +44,7 @@ pub(crate) struct AccessControl {
     limiter: OnceLock<Arc<RateLimiter>>,
     requests: Arc<ConcurrencyCounts>,
     logins: Logins,
-    oidc: OidcLogins,
+    oidc: Arc<OidcLogins>,
     /// The web application firewall, if there is one.
     appsec: Option<AppsecService>,
     /// Marks our questions to services.
@@ -232,7 +232,7 @@ impl AccessControl {
             limiter: OnceLock::new(),
             requests: Arc::new(ConcurrencyCounts::new()),
             logins: Logins::new(sources.user_lists),
-            oidc: OidcLogins::new(sources.providers, sources.ended_sessions, sources.session_events),
+            oidc: Arc::new(OidcLogins::new(sources.providers, sources.ended_sessions, sources.session_events)),
             appsec,
             question_mark: subrequest::new_mark("auth"),
         }

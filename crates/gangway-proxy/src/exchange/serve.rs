@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use http::Version;
 
-use crate::access::gate::AtGate;
+use crate::access::gate::{AtGate, Passage};
 use crate::access::guard::{GateKind, guards};
 use crate::cache::run::Replacement;
 use crate::downstream::connection::ClientConnection;
@@ -262,47 +262,39 @@ async fn pass_gate<D: Downstream>(
     exchange: &mut Exchange,
     client: &mut D,
 ) -> Result<(), AtGateEnd> {
-    let Exchange { head, context, replay, .. } = exchange;
-    let RequestContext { started, received, routed, passage, .. } = context;
-    let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
-        return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
-    };
-    let shared = &worker.shared;
-    let route = &routed.active.route;
-    if passage.is_for(route) {
+    let (request, passage) = at_gate(worker, connection, exchange)?;
+    let route = Arc::clone(&request.active.route);
+    if passage.is_for(&route) {
         return Ok(());
     }
     passage.begin();
-    for guard in guards(route) {
-        if let Some(held) = guard.wanted_body(head, admission) {
-            let (memory, account) = (&shared.overload.memory, connection.account.as_ref());
-            let bounds = HoldBounds { held, allowed: routed.bounds.request, memory, account };
-            hold_body(client, head, replay, bounds).await.map_err(not_held)?;
+    for guard in guards(&route) {
+        let (request, _) = at_gate(worker, connection, exchange)?;
+        if let Some(held) = guard.wanted_body(request.head, request.admission) {
+            let Exchange { head, context, replay, .. } = &mut *exchange;
+            let allowed = context.routed.as_ref().and_then(|routed| routed.bounds.request);
+            let (memory, account) = (&worker.shared.overload.memory, connection.account.as_ref());
+            hold_body(client, head, replay, HoldBounds { held, allowed, memory, account }).await.map_err(not_held)?;
         }
-        let request = AtGate {
-            head,
-            admission,
-            started: *started,
-            body: replay.bytes(),
-            connection,
-            active: &routed.active,
-            connector: &worker.connector,
-            public_https_port: shared.settings.public_https_port,
-        };
-        let passing = pin!(shared.access.pass(guard, request, passage));
+        let (request, passage) = at_gate(worker, connection, exchange)?;
+        let passing = pin!(worker.shared.access.pass(guard, request, passage));
         let outcome = match guard.asks_service() {
             true => unless_client_goes(client, passing).await.map_err(AtGateEnd::Client)?,
             false => passing.await,
         };
         outcome.map_err(AtGateEnd::Reply)?;
     }
-    passage.finish(route);
+    exchange.context.passage.finish(&route);
     Ok(())
 }
 
-/// Lets the request past the gate of a route that has only limits.
-fn pass_limits(worker: &Worker, connection: &ClientConnection, exchange: &mut Exchange) -> Result<(), AtGateEnd> {
-    let Exchange { head, context, .. } = exchange;
+/// The request as the gate of its route sees it, and what it has passed.
+fn at_gate<'e>(
+    worker: &'e Worker,
+    connection: &'e ClientConnection,
+    exchange: &'e mut Exchange,
+) -> Result<(AtGate<'e>, &'e mut Passage), AtGateEnd> {
+    let Exchange { head, context, replay, .. } = exchange;
     let RequestContext { started, received, routed, passage, .. } = context;
     let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
         return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
@@ -311,12 +303,18 @@ fn pass_limits(worker: &Worker, connection: &ClientConnection, exchange: &mut Ex
         head,
         admission,
         started: *started,
-        body: &[],
+        body: replay.bytes(),
         connection,
         active: &routed.active,
         connector: &worker.connector,
         public_https_port: worker.shared.settings.public_https_port,
     };
+    Ok((request, passage))
+}
+
+/// Lets the request past the gate of a route that has only limits.
+fn pass_limits(worker: &Worker, connection: &ClientConnection, exchange: &mut Exchange) -> Result<(), AtGateEnd> {
+    let (request, passage) = at_gate(worker, connection, exchange)?;
     worker.shared.access.pass_limits(&request, passage).map_err(AtGateEnd::Reply)
 }
 

@@ -13,8 +13,8 @@ use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_crowdsec::{Bouncer, Status};
 use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_model::{
-    ClientPlace, Compiled, CountryCode, EndpointKey, Geography, Judgement, ListenerProtocol, Located, Middleware,
-    OnDoubt, PublicPorts, Reputation, RoutingTable, SkipRule,
+    ClientPlace, Compiled, CountryCode, EndpointKey, Geography, Judgement, Located, Middleware, OnDoubt, PublicPorts,
+    Reputation, RoutingTable, SkipRule,
 };
 use gangway_proxy::{BoundListener, DataPlane, GeoDatabases, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
@@ -198,13 +198,8 @@ impl Instance for Running {
     fn listening(&self) -> Vec<ListenerView> {
         let whereabouts = self.whereabouts.load();
         let view = |listener: &BoundListener| ListenerView {
-            name: listener.name.to_string(),
-            protocol: match listener.protocol {
-                ListenerProtocol::Plain => "plain",
-                ListenerProtocol::Tls => "tls",
-                ListenerProtocol::Detected => "auto",
-            }
-            .to_owned(),
+            name: listener.known.name.to_string(),
+            protocol: listener.known.protocol,
             addresses: listener.addresses.iter().map(ToString::to_string).collect(),
             port: listener.addresses.first().map(|address| whereabouts.public_port(address.port())),
         };
