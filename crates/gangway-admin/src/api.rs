@@ -95,6 +95,7 @@ mod protocol_word {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(protocol: &ListenerProtocol, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(protocol.word())
     }

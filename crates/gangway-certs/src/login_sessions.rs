@@ -265,7 +265,7 @@ mod tests {
         assert!(has_ended(&all, &of(7, 1)) && !has_ended(&all, &of(7, 10)));
         // More users than there is room for: the oldest sessions end, whosever they are.
         let many = |all: &mut Vec<RegisteredSession>| {
-            all.extend((1..=25_000).zip(5001..).map(|(user, number)| of(user, number)))
+            all.extend((1..=25_000).zip(5001..).map(|(user, number)| of(user, number)));
         };
         let all = change_login_sessions(folder.path(), NOW, many).await.expect("the volume");
         assert_eq!(all.len(), SESSIONS_MAX);

@@ -205,6 +205,15 @@ mod tests {
             Self { folder, appsec, status, _task: task }
         }
 
+        /// What `gangway_crowdsec_appsec_up` says.
+        fn up(&self) -> f64 {
+            let registry = prometheus::Registry::new();
+            self.appsec.register(&registry).expect("a fresh registry");
+            let families = registry.gather();
+            let up = families.iter().find(|family| family.name() == "gangway_crowdsec_appsec_up").expect("it is there");
+            up.get_metric()[0].get_gauge().get_value()
+        }
+
         async fn becomes(&self, what: &str, is_it: impl Fn(Option<&EngineError>) -> bool) {
             eventually(what, STUCK, async || {
                 let is_told = self.status.first().await.is_ok();
@@ -219,7 +228,7 @@ mod tests {
         let component = AppsecComponent::start().await.expect("a free port");
         let following = Following::of(&component.url, &format!("{BOUNCER_KEY}\n"));
         following.becomes("it is well", |trouble| trouble.is_none()).await;
-        assert_eq!(component.asked().len(), 1);
+        assert_eq!((component.asked().len(), following.up()), (1, 1.0));
         assert_eq!(following.appsec.key().await.expect("a key").as_bytes(), BOUNCER_KEY.as_bytes());
         let seen = following.status.generation();
         let failure = EngineError::Unreachable("connection refused".to_owned());
@@ -232,6 +241,7 @@ mod tests {
             note(Err(failure.clone()));
         }
         following.becomes("failures in a row are told", |trouble| trouble == Some(&failure)).await;
+        assert_eq!(following.up(), 0.0);
     }
 
     #[test]

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_a_place_a_host_and_a_path() {
+    fn a_url_names_a_place_and_a_host() {
         let of = |url: &str| {
             let url: Uri = url.parse().expect("a URL");
             let endpoint = endpoint(url.scheme_str()?, url.authority()?)?;
@@ -282,6 +282,16 @@ mod tests {
             ("https://[2001:db8::7]", "[2001:db8::7]:443", "[2001:db8::7]", true),
         ] {
             assert_eq!(of(url), Some((address.to_owned(), host.to_owned(), is_tls)), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_firewall_learns_the_version_that_the_client_speaks() {
+        for (version, text) in
+            [(Version::HTTP_10, "10"), (Version::HTTP_11, "11"), (Version::HTTP_2, "20"), (Version::HTTP_3, "30")]
+        {
+            let head = RequestHead { version, ..RequestHead::of_test("GET", "/", &[]) };
+            assert_eq!(super::version(&head), text.as_bytes());
         }
     }
 
@@ -302,6 +312,8 @@ mod tests {
             ("x-crowdsec-appsec-api-key", "mine"),
             ("X-CROWDSEC-APPSEC-TRANSACTION-ID", "1"),
             ("Proxy-Authorization", "Basic x"),
+            ("Proxy-Authenticate", "Basic"),
+            ("cdn-loop", "x"),
             ("X-Crowdsec", "y"),
         ];
         let head = RequestHead::of_test("GET", "/", &sent);

@@ -576,3 +576,36 @@ fn failed(error: &LoginError, provider: &str, gone: Option<String>) -> LocalRepl
     }
     reply.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use gangway_publish::channel;
+
+    use super::*;
+    use crate::access::oidc_renewals::tests::Renewing;
+    use crate::access::used_ids::IDS_MAX;
+
+    #[tokio::test]
+    async fn an_end_that_nobody_can_remember_is_none() {
+        let renewing = Renewing::start().await;
+        let (session, other) = (renewing.session().await, renewing.session().await);
+        let ((_providers, providers), (_ends, ends)) =
+            (channel(Providers::default()), channel(EndedSessions::default()));
+        let (events, mut told) = mpsc::channel(1);
+        let logins = OidcLogins::new(providers, ends, events);
+        let end = |session: &Session| logins.end(&renewing.client, "a.localhost", session, renewing.now);
+        let has_ended = |session: &Session| logins.has_ended(&renewing.client, session);
+        assert_eq!((end(&session), end(&session)), (SessionEnding::Now, SessionEnding::Before));
+        // The register does not listen, but there is room here.
+        assert_eq!((end(&other), has_ended(&other)), (SessionEnding::Now, true));
+        let Ok(SessionEvent::Ended(ended)) = told.try_recv() else { panic!("an end") };
+        assert_eq!((&ended.id, &*ended.provider, &*ended.scope), (session.id(), "home", "a.localhost"));
+        assert!(told.try_recv().is_err(), "each end is told once");
+        let third = renewing.session().await;
+        for number in 0..IDS_MAX {
+            logins.ended.insert(&SessionId::from(number.to_string()), u64::MAX, renewing.now);
+        }
+        assert_eq!((end(&third), has_ended(&third)), (SessionEnding::Now, false), "the register is told");
+        assert_eq!(end(&third), SessionEnding::Failed, "and does not listen any more");
+    }
+}

@@ -153,7 +153,7 @@ async fn asked(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use gangway_oidc::{Callback, ClientSecret, CookieKeys, ProviderSettings};
@@ -165,11 +165,11 @@ mod tests {
     const HERE: (&str, &str) = ("https://a.localhost", "/callback");
 
     /// A provider, Gangway's side of it, and what is known of sessions.
-    struct Renewing {
+    pub(in crate::access) struct Renewing {
         provider: OpenIdProvider,
-        client: Arc<Provider>,
+        pub(in crate::access) client: Arc<Provider>,
         renewals: Renewals,
-        now: UnixSeconds,
+        pub(in crate::access) now: UnixSeconds,
     }
 
     /// Access tokens count for 100 seconds, and new ones are asked for after 80.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     impl Renewing {
-        async fn start() -> Self {
+        pub(in crate::access) async fn start() -> Self {
             let provider = OpenIdProvider::start().await.expect("a free port");
             let settings = ProviderSettings {
                 name: "home".into(),
@@ -201,7 +201,7 @@ mod tests {
         }
 
         /// A session that begins now, with a token of this behaviour.
-        async fn session(&self) -> Session {
+        pub(in crate::access) async fn session(&self) -> Session {
             self.provider.set(refreshing());
             let keys = CookieKeys::new(&[[7; 32]]);
             let begun = self.client.begin(&keys, HERE, "/", self.now).await.expect("begun");
