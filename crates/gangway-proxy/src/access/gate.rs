@@ -345,6 +345,7 @@ impl AccessControl {
                 })?;
                 let question = Question {
                     told: &told,
+                    before,
                     body: request.body,
                     head: request.head,
                     admission: request.admission,

@@ -11,7 +11,7 @@ pub(crate) mod body_limit;
 pub(crate) mod chain;
 mod cors;
 mod crowdsec;
-mod headers;
+pub(crate) mod headers;
 mod hsts;
 mod path_change;
 mod redirect;

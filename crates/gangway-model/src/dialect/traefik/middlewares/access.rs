@@ -94,8 +94,9 @@ fn forward_rules<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -
         let names = listed.into_iter().map(|(_, name)| name).filter(|name| !name.is_empty());
         names.map(Box::<str>::from).collect::<Box<[Box<str>]>>()
     };
-    let request_fields = names("authrequestheaders").iter().map(|name| name.to_ascii_lowercase().into()).collect();
-    let request_fields = Some(request_fields).filter(|fields: &Box<[Box<str>]>| !fields.is_empty());
+    let wanted = names("authrequestheaders");
+    let request_fields = wanted.iter().map(|name| name.to_ascii_lowercase().into());
+    let request_fields = (!wanted.is_empty()).then(|| request_fields.collect());
     let cookies = names("addauthcookiestoresponse");
     let [forwards_body, keeps_method, keeps_location] =
         ["forwardbody", "preserverequestmethod", "preservelocationheader"]
