@@ -128,8 +128,13 @@ mod tests {
         ];
         goes.iter().for_each(|name| response.fields.push(name.as_bytes(), b"7"));
         stays.iter().for_each(|(name, value)| response.fields.push(name.as_bytes(), value.as_bytes()));
-        let mut page =
-            Page { fields: Fields::default(), body: Bytes::from_static(b"<h1>"), status: None, is_whole: false, _memory: None };
+        let mut page = Page {
+            fields: Fields::default(),
+            body: Bytes::from_static(b"<h1>"),
+            status: None,
+            is_whole: false,
+            _memory: None,
+        };
         page.fields.push(b"Content-Type", b"text/html");
         for (method, sent, body) in [("GET", "<h1>", BodyLength::Sized(4)), ("HEAD", "", BodyLength::Empty)] {
             let mut response = response.clone();

@@ -96,7 +96,7 @@ fn cors<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Option<
         "accesscontrolmaxage",
         "addvaryheader",
     ];
-    let is_there = NAMES.iter().filter(|name| options.get(**name).is_some()).count() > 0;
+    let is_there = NAMES.iter().filter(|name| options.get(name).is_some()).count() > 0;
     let origins: Vec<Box<str>> = texts(options, NAMES[3]).into_iter().map(Into::into).collect();
     let mut origin_patterns = Vec::new();
     for (mark, pattern) in options.get(NAMES[4]).map(Node::list).unwrap_or_default() {
