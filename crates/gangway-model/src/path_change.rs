@@ -40,11 +40,11 @@ pub struct ReplacedBy(Box<str>);
 pub struct ChangedPath {
     /// The new target, in origin form.
     pub target: String,
-    /// What the application is told.
+    /// What the application learns.
     pub told: ToldChange,
 }
 
-/// What an application is told of a change.
+/// What an application learns of a change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ToldChange {
     /// The text that was removed, for `X-Forwarded-Prefix`.

@@ -65,7 +65,7 @@ pub(super) struct Question<'a> {
     pub(super) own_mark: &'a str,
     /// The middlewares of the route whose changes of the request the service sees, as Traefik's does.
     pub(super) before: &'a [Middleware],
-    /// The target that the service is told.
+    /// The target that the service learns.
     pub(super) told: &'a UpstreamTarget<'a>,
     /// The body, as far as it is held.
     pub(super) body: &'a [u8],

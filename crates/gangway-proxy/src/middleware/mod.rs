@@ -9,6 +9,7 @@ mod address_filter;
 mod allowed_hosts;
 pub(crate) mod body_limit;
 pub(crate) mod chain;
+pub(crate) mod changed_target;
 mod cors;
 mod crowdsec;
 pub(crate) mod headers;

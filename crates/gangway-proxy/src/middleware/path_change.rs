@@ -1,4 +1,4 @@
-//! Changes the path by its text, and notes what the application is told of it.
+//! Changes the path by its text, and notes what the application learns of it.
 
 use std::borrow::Cow;
 

@@ -9,8 +9,8 @@ use http::{HeaderName, StatusCode};
 
 use super::super::tree::{Node, Options};
 use super::super::values;
-use super::Reading;
 use super::paths::expression;
+use super::reading::Reading;
 use crate::address_choice::{AddressChoice, AddressSource};
 use crate::address_filter::{AddressEntry, AddressFilter, ClientEntry, ClientList};
 use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod};

@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue};
 use super::super::findings::without_effect;
 use super::super::tree::{Node, Options};
 use super::super::values;
-use super::Reading;
 use super::paths::expression;
+use super::reading::Reading;
 use crate::cors::Cors;
 use crate::label::Mark;
 use crate::route::{Hsts, Middleware};
@@ -75,7 +75,7 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
         reading.problems.add(node.first, values::invalid("no host is named", "name hosts, or remove the option"));
     }
     if !hosts.is_empty() && !is_development {
-        // Before the rest: whoever asks for another host gets none of it.
+        // Before the rest: a request for another host gets none of it.
         steps.insert(0, Middleware::AllowedHosts(hosts.into()));
     }
     if options.node.children.is_empty() {
