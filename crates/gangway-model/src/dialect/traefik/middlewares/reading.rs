@@ -15,7 +15,7 @@ pub(super) struct Reading<'p, 's> {
 
 /// What Gangway is started with that middlewares may stand for, and what the configuration says of plug-ins.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Features<'a> {
+pub(crate) struct Features<'a> {
     /// Names and modules.
     pub plugins: &'a [(Box<str>, Box<str>)],
     /// Whether countries are known.
