@@ -637,6 +637,24 @@ mod tests {
     }
 
     #[test]
+    fn what_pages_of_other_origins_may_do_is_said() {
+        let cors = Cors { origins: ["https://a.test".into()].into(), ..Cors::default() };
+        let origin = |host: &str| format!("header=Origin:https%3A%2F%2F{host}");
+        for (query, said) in [
+            (String::new(), "the request has no `Origin`"),
+            (origin("a.test"), "pages of `https://a.test` may read the answer"),
+            (origin("b.test"), "pages of `https://b.test` may not read the answer, unless the application says so"),
+            (
+                format!("method=OPTIONS&header=Access-Control-Request-Method:PUT&{}", origin("a.test")),
+                "200: answers in place of the application; pages of `https://a.test` may read the answer",
+            ),
+        ] {
+            let query = ExplainQuery::parse(&format!("url=https://a.test/&{query}")).expect("a query");
+            assert_eq!(cross_origin(&cors, &query), said);
+        }
+    }
+
+    #[test]
     fn what_refuses_a_request_says_so() {
         for (keys, query, expected) in [
             (

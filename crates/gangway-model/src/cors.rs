@@ -23,7 +23,7 @@ pub struct Cors {
     pub exposed: Option<HeaderValue>,
     /// For how many seconds browsers remember the answer to a preflight.
     pub max_age: Option<u64>,
-    /// Whether caches are told that answers differ by origin.
+    /// Whether `Vary` tells caches that answers differ by origin.
     pub varies: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What browsers are told of other origins, hosts that are refused, addresses that are chosen, and answers that are too
+//! What browsers learn of other origins, hosts that are refused, addresses that are chosen, and answers that are too
 //! large, over every way from a client to an application.
 
 mod common;

@@ -146,9 +146,11 @@ impl<'n, 's> NameResolver<'n, 's> {
                     if !log_in.is_empty() {
                         candidate.spec.auth_endpoints = log_in;
                     }
-                    let put = |pages| self.put_pages(candidate, container, &reference, pages, found).is_ok();
-                    // All are tried, and not only up to the first that is missing.
-                    match pages.into_iter().map(put).fold(true, |all, one| all && one) {
+                    let mut is_complete = true;
+                    for pages in pages {
+                        is_complete &= self.put_pages(candidate, container, &reference, pages, found).is_ok();
+                    }
+                    match is_complete {
                         true => continue,
                         false => (Unresolved::PagesMissing, Without::Served),
                     }

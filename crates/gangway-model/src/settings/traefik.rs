@@ -23,7 +23,7 @@ pub struct TraefikSettings {
     pub resolvers: Vec<Box<str>>,
     /// `serversTransport.insecureSkipVerify`.
     pub skips_verification: bool,
-    /// The name of the machine or the container that Gangway runs on, which applications are told; empty where it is not
+    /// The name of the machine or the container that Gangway runs on, for applications; empty where it is not
     /// known.
     pub host_name: Box<str>,
     /// `experimental.plugins`: the name of each and its module, such as `github.com/owner/plugin`.

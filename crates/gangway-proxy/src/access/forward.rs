@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use gangway_model::{Address, AuthProduct, ForwardAuth, ForwardRules, IdentityField, Readiness};
+use gangway_model::{Address, AuthProduct, ForwardAuth, ForwardRules, IdentityField, Middleware, Readiness};
+use http::header::HOST;
 use http::{Method, StatusCode};
 use tokio::time::timeout;
 
@@ -18,6 +19,7 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
+use crate::middleware::headers;
 use crate::middleware::upstream_target::UpstreamTarget;
 use crate::reply::auth_reply::AuthReply;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
@@ -64,7 +66,9 @@ pub(super) struct Question<'a> {
     pub(super) endpoints: &'a [ActiveEndpoint],
     /// What our questions have in common, and nobody else's.
     pub(super) own_mark: &'a str,
-    /// The target that the service is told.
+    /// The middlewares of the route whose changes of the request the service sees, as Traefik's does.
+    pub(super) before: &'a [Middleware],
+    /// The target that the service learns.
     pub(super) told: &'a UpstreamTarget<'a>,
     /// The body, as far as it is held.
     pub(super) body: &'a [u8],
@@ -274,6 +278,13 @@ fn question_fields(endpoint: &ActiveEndpoint, forward: &ForwardAuth, question: &
         let host = fields.get(FieldKind::XForwardedHost).unwrap_or_default().to_vec();
         fields.push_known(FieldKind::Spoofable, b"X-Original-Method", &[method]);
         fields.push_known(FieldKind::Spoofable, b"X-Original-URL", &[scheme, b"://", &host, target]);
+    }
+    for middleware in question.before {
+        if let Middleware::RequestHeader(name, value) = middleware
+            && name != HOST
+        {
+            headers::apply(name, value.as_ref(), &mut fields);
+        }
     }
     subrequest::mark(&head.fields, question.own_mark, &mut fields);
     let body = question.body_for(rules);
@@ -506,6 +517,30 @@ mod tests {
         ] {
             assert_eq!(sign_in(target), location, "{target}");
         }
+    }
+
+    #[test]
+    fn a_place_is_where_the_service_means_it() {
+        let forward = ForwardAuth {
+            service: "https://auth:9091".into(),
+            product: None,
+            target: "/verify/at?x=/1".into(),
+            identity: Box::default(),
+            rules: None,
+        };
+        for (location, place) in [
+            ("https://b.test/x", "https://b.test/x"),
+            ("app:x", "app:x"),
+            ("//b.test/x", "https://b.test/x"),
+            ("/x:y", "https://auth:9091/x:y"),
+            ("x", "https://auth:9091/verify/x"),
+            ("x/y:z", "https://auth:9091/verify/x/y:z"),
+            ("?a", "https://auth:9091/verify/at?a"),
+            ("", "https://auth:9091/verify/at"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&resolved(location.as_bytes(), &forward)), place, "{location}");
+        }
+        assert_eq!((authority("http://ann@auth:1/x"), authority("auth")), ("auth:1", "auth"));
     }
 
     #[test]

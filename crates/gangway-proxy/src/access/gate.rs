@@ -28,7 +28,7 @@ use crate::downstream::connection::ClientConnection;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
-use crate::middleware::chain::upstream_target;
+use crate::middleware::changed_target::upstream_target;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
@@ -346,6 +346,7 @@ impl AccessControl {
                 })?;
                 let question = Question {
                     told: &told,
+                    before,
                     body: request.body,
                     head: request.head,
                     admission: request.admission,

@@ -2,7 +2,6 @@
 //!
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
-use gangway_model::target_change::Unconfined;
 use gangway_model::{ClientPlace, Geography, Judgement, Middleware, Reputation, RequestedUrl};
 
 use crate::access::chosen_address::chosen_address;
@@ -12,10 +11,10 @@ use crate::downstream::connection::ClientConnection;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
-use crate::middleware::upstream_target::UpstreamTarget;
+use crate::middleware::changed_target::upstream_target;
 use crate::middleware::{
-    add_prefix, address_filter, allowed_hosts, body_limit, cors, crowdsec, headers, hsts, path_change, redirect,
-    rewrite, secure_headers, strip_prefix, url_redirect,
+    address_filter, allowed_hosts, body_limit, cors, crowdsec, headers, hsts, redirect, secure_headers, strip_prefix,
+    url_redirect,
 };
 use crate::reply::local_reply::LocalReply;
 use crate::request::client_origin::{ClientOrigin, ClientScheme};
@@ -110,44 +109,6 @@ pub(crate) fn on_request(
     Ok(bounds)
 }
 
-/// Computes the target for the endpoint. [`on_upstream_fields`] runs later: a forwarding field tells the prefix that is
-/// removed here, and a label may override that field.
-pub(crate) fn upstream_target<'a>(
-    middlewares: &[Middleware],
-    target: &'a str,
-    prefix: &'a str,
-) -> Result<UpstreamTarget<'a>, Unconfined> {
-    let mut target = UpstreamTarget::new(target);
-    for middleware in middlewares {
-        match middleware {
-            Middleware::StripPrefix(_) => strip_prefix::on_target(prefix, &mut target)?,
-            Middleware::AddPrefix(added) => add_prefix::on_target(added, &mut target)?,
-            Middleware::Rewrite { pattern, replacement } => rewrite::on_target(pattern, replacement, &mut target)?,
-            Middleware::PathChange(change) => path_change::on_target(change, &mut target)?,
-            Middleware::Redirect { .. }
-            | Middleware::UrlRedirect(_)
-            | Middleware::RequestHeader(..)
-            | Middleware::ResponseHeader(..)
-            | Middleware::BodyLimit(_)
-            | Middleware::Hsts(_)
-            | Middleware::SecureHeaders { .. }
-            | Middleware::AddressFilter(_)
-            | Middleware::Crowdsec(_)
-            | Middleware::Appsec(_)
-            | Middleware::RateLimit(_)
-            | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_)
-            | Middleware::Compression(_)
-            | Middleware::ErrorPages(_)
-            | Middleware::Cors(_)
-            | Middleware::AllowedHosts(_)
-            | Middleware::ResponseLimit(_)
-            | Middleware::Cache(_) => {}
-        }
-    }
-    Ok(target)
-}
-
 /// Changes the fields for the endpoint, after the forwarding fields were set.
 pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, fields: &mut Fields) {
     for middleware in middlewares {
@@ -221,6 +182,7 @@ mod tests {
     use std::cell::Cell;
     use std::net::IpAddr;
 
+    use gangway_model::target_change::Unconfined;
     use gangway_model::{AddressFilter, ClientList, CountryCode, Hsts, Located, NoGeography, OnDoubt, PlaceKind};
 
     use super::*;

@@ -11,8 +11,10 @@ use http::{Method, StatusCode};
 use tokio::time::timeout;
 
 use crate::access::oidc_cookies;
+use crate::message::address_text::AddressText;
+use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
-use crate::message::fields::Fields;
+use crate::message::fields::{Field, Fields};
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::pages::page::{PAGE_BYTES_MAX, Page};
@@ -124,6 +126,11 @@ fn fields(endpoint: &ActiveEndpoint, question: &PageQuestion<'_>) -> Fields {
             fields.push_known(FieldKind::XForwardedHost, b"X-Forwarded-Host", &[host]);
         }
         fields.push_known(FieldKind::XForwardedProto, b"X-Forwarded-Proto", &[scheme.as_bytes()]);
+        let usual = if admission.origin.secure { 443 } else { 80 };
+        let port = Decimal::of(admission.port.unwrap_or(usual).into());
+        fields.push_known(FieldKind::XForwardedPort, b"X-Forwarded-Port", &[port.bytes()]);
+        let client = AddressText::of(admission.origin.client);
+        fields.push_known(FieldKind::Spoofable, b"X-Real-IP", &[client.bytes()]);
         oidc_cookies::hide(&mut fields);
         subrequest::mark(&head.fields, own_mark, &mut fields);
         return fields;
@@ -169,14 +176,15 @@ async fn page(mut stream: UpstreamStream, head: &ResponseHead, question: &PageQu
     if !is_free && (!kinds.next().as_ref().is_some_and(is_page) || kinds.next().is_some()) {
         return Err(NoPage::invalid("its answer is neither HTML nor text"));
     }
-    if head.fields.all_named(b"content-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+    if !is_free && head.fields.all_named(b"content-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         return Err(NoPage::invalid("its answer is encoded"));
     }
     let mut fields = Fields::default();
-    for field in head.fields.iter().filter(|field| DESCRIBING.iter().any(|name| field.name.eq_ignore_ascii_case(name)))
-    {
-        fields.push(field.name, field.value);
-    }
+    let is_taken = |field: Field<'_>| match is_free {
+        true => !matches!(field.kind, FieldKind::ContentLength | FieldKind::ProxyAuthenticate),
+        false => DESCRIBING.iter().any(|name| field.name.eq_ignore_ascii_case(name)),
+    };
+    fields.extend_from(&head.fields, is_taken);
     let body = subrequest::body_of(&mut stream, PAGE_BYTES_MAX).await;
     match body.map_err(|error| NoPage::Silent(error.to_string()))? {
         None => Err(NoPage::invalid("its answer is too large")),
@@ -185,7 +193,7 @@ async fn page(mut stream: UpstreamStream, head: &ResponseHead, question: &PageQu
             if body.is_empty() && !is_free {
                 Err(NoPage::invalid("its answer is empty"))
             } else {
-                Ok(Page { fields, body, status: None, _memory: None })
+                Ok(Page { fields, body, status: None, is_whole: is_free, _memory: None })
             }
         }
     }

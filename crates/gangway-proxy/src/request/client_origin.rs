@@ -128,7 +128,7 @@ pub(crate) fn chain(fields: &Fields) -> impl Iterator<Item = IpAddr> + '_ {
     listed(fields).map_while(address_of)
 }
 
-/// The items of a peer's lists, the nearest first; none for what is no address. Whoever counts them counts those too.
+/// The items of a peer's lists, the nearest first; none for what is no address. A count includes those.
 pub(crate) fn forwarded(fields: &Fields) -> impl Iterator<Item = Option<IpAddr>> + '_ {
     let lines = fields.all(FieldKind::XForwardedFor).rev();
     let items = lines.flat_map(|line| text(line).unwrap_or("not text").rsplit(',')).map(str::trim);

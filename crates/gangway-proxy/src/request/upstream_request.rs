@@ -11,6 +11,7 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::middleware::chain;
+use crate::middleware::changed_target::upstream_target;
 use crate::reply::rejection::Rejection;
 use crate::request::context::Routing;
 use crate::request::forwarding::{self, ForwardingFacts};
@@ -32,7 +33,7 @@ pub(crate) fn prepare<'h>(
 ) -> Result<Cow<'h, str>, Rejection> {
     let (admission, routed) = (routing.admission, routing.routed);
     let route = &routed.active.route;
-    let target = chain::upstream_target(&route.middlewares, &head.target, &routed.prefix)
+    let target = upstream_target(&route.middlewares, &head.target, &routed.prefix)
         .map_err(|_| Rejection::bad("`..` hides in the path"))?;
     fields.clear();
     let host = match &route.host_header {
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn a_target_that_no_middleware_changes_is_not_copied() {
         let head = RequestHead::of_test("GET", "/app", &[("Host", HOST)]);
-        let target = chain::upstream_target(&[], &head.target, "/app").expect("nothing is done");
+        let target = upstream_target(&[], &head.target, "/app").expect("nothing is done");
         assert!(matches!(target.text, Cow::Borrowed(_)));
     }
 }

@@ -5,6 +5,7 @@ mod errors;
 mod headers;
 mod paths;
 mod plugins;
+mod reading;
 mod redirects;
 
 use std::num::NonZeroU64;
@@ -12,7 +13,9 @@ use std::num::NonZeroU64;
 use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
 
 use self::plugins::Plugin;
-use super::findings::{Problems, VOCABULARY, name_taken, without_effect};
+pub(super) use self::reading::Features;
+use self::reading::Reading;
+use super::findings::{Problems, VOCABULARY, name_taken};
 use super::names::Provider;
 use super::services::is_on;
 use super::tree::{Node, Options};
@@ -40,13 +43,6 @@ enum Kind<'s> {
     Plugin,
     /// It is known and not built; this happens instead.
     Absent(Without, &'static str),
-}
-
-/// What is read of one middleware.
-pub(super) struct Reading<'p, 's> {
-    pub problems: &'p mut Problems<'s>,
-    /// Options that do nothing here.
-    pub without_effect: Vec<(Mark<'s>, Finding)>,
 }
 
 fn kind<'s>(name: &str) -> Option<Kind<'s>> {
@@ -110,19 +106,6 @@ const TYPES: [&str; 26] = [
     "stripprefix",
     "stripprefixregex",
 ];
-
-/// What Gangway is started with that middlewares may stand for, and what the configuration says of plug-ins.
-#[derive(Clone, Copy)]
-pub(super) struct Features<'a> {
-    /// Names and modules.
-    pub plugins: &'a [(Box<str>, Box<str>)],
-    /// Whether countries are known.
-    pub geoip: bool,
-    /// Whether there is a CrowdSec engine.
-    pub crowdsec: bool,
-    /// Whether there is a web application firewall.
-    pub appsec: bool,
-}
 
 /// The middlewares below `http.middlewares`.
 pub(super) fn read<'s>(
@@ -284,18 +267,6 @@ fn plugin<'s>(
 fn report_idle<'s>(name: &str, idle: Vec<(Mark<'s>, Finding)>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
     for (mark, finding) in idle {
         found.push(source.about_key(mark, finding, format!("the rest of {} is in force", quoted(name))));
-    }
-}
-
-impl<'s> Reading<'_, 's> {
-    /// Notes options that do nothing here, where they are there.
-    pub(super) fn idle(&mut self, options: &Options<'_, 's>, names: &[&'static str], instead: &str) {
-        for name in names {
-            if let Some(node) = options.get(name) {
-                let what = format!("`{}` is not in force", node.name);
-                self.without_effect.push((node.first, without_effect(&what, instead)));
-            }
-        }
     }
 }
 

@@ -9,8 +9,8 @@ use http::{HeaderName, StatusCode};
 
 use super::super::tree::{Node, Options};
 use super::super::values;
-use super::Reading;
 use super::paths::expression;
+use super::reading::Reading;
 use crate::address_choice::{AddressChoice, AddressSource};
 use crate::address_filter::{AddressEntry, AddressFilter, ClientEntry, ClientList};
 use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod};
@@ -94,8 +94,9 @@ fn forward_rules<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -
         let names = listed.into_iter().map(|(_, name)| name).filter(|name| !name.is_empty());
         names.map(Box::<str>::from).collect::<Box<[Box<str>]>>()
     };
-    let request_fields = names("authrequestheaders").iter().map(|name| name.to_ascii_lowercase().into()).collect();
-    let request_fields = Some(request_fields).filter(|fields: &Box<[Box<str>]>| !fields.is_empty());
+    let wanted = names("authrequestheaders");
+    let request_fields = wanted.iter().map(|name| name.to_ascii_lowercase().into());
+    let request_fields = (!wanted.is_empty()).then(|| request_fields.collect());
     let cookies = names("addauthcookiestoresponse");
     let [forwards_body, keeps_method, keeps_location] =
         ["forwardbody", "preserverequestmethod", "preservelocationheader"]

@@ -5,7 +5,7 @@ use gangway_diagnostic::Finding;
 use super::super::names::Provider;
 use super::super::tree::{Node, Options};
 use super::super::values;
-use super::Reading;
+use super::reading::Reading;
 use crate::error_pages::{self, ErrorPages, ErrorRule, PageSource, StatusRewrite, StatusText};
 use crate::spec::{NamedPages, NamedSteps};
 

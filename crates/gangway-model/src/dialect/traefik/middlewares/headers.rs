@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue};
 use super::super::findings::without_effect;
 use super::super::tree::{Node, Options};
 use super::super::values;
-use super::Reading;
 use super::paths::expression;
+use super::reading::Reading;
 use crate::cors::Cors;
 use crate::label::Mark;
 use crate::route::{Hsts, Middleware};
@@ -75,7 +75,7 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
         reading.problems.add(node.first, values::invalid("no host is named", "name hosts, or remove the option"));
     }
     if !hosts.is_empty() && !is_development {
-        // Before the rest: whoever asks for another host gets none of it.
+        // Before the rest: a request for another host gets none of it.
         steps.insert(0, Middleware::AllowedHosts(hosts.into()));
     }
     if options.node.children.is_empty() {
@@ -96,7 +96,7 @@ fn cors<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Option<
         "accesscontrolmaxage",
         "addvaryheader",
     ];
-    let is_there = NAMES.iter().fold(false, |found, name| options.get(name).is_some() || found);
+    let is_there = NAMES.iter().filter(|name| options.get(name).is_some()).count() > 0;
     let origins: Vec<Box<str>> = texts(options, NAMES[3]).into_iter().map(Into::into).collect();
     let mut origin_patterns = Vec::new();
     for (mark, pattern) in options.get(NAMES[4]).map(Node::list).unwrap_or_default() {

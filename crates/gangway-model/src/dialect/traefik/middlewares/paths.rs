@@ -6,7 +6,7 @@ use gangway_diagnostic::{Finding, Span};
 
 use super::super::tree::{Node, Options};
 use super::super::values;
-use super::Reading;
+use super::reading::Reading;
 use crate::label::Mark;
 use crate::path;
 use crate::path_change::PathChange;

@@ -4,7 +4,7 @@ use gangway_diagnostic::{Finding, codes, quoted};
 
 use super::super::tree::{Node, Options};
 use super::super::values;
-use super::{Features, Reading};
+use super::reading::{Features, Reading};
 use crate::address_filter::{AddressEntry, AddressFilter, ClientEntry, ClientList};
 use crate::geography::CountryCode;
 use crate::label::whole;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::super::tree::Options;
 use super::super::values;
-use super::Reading;
 use super::paths::expression;
+use super::reading::Reading;
 use crate::replacement::Replacement;
 use crate::route::Middleware;
 use crate::url_redirect::{UrlChange, UrlRedirect};
