@@ -13,7 +13,7 @@ use gangway_traefik::{
     is_command_line, model_settings, read_static, serve_flags,
 };
 
-pub(crate) use self::surroundings::Surroundings;
+use self::surroundings::surroundings;
 use crate::client;
 use crate::exit_status::ExitStatus;
 use crate::main_process;
@@ -113,7 +113,7 @@ fn serve_in_place(arguments: &[String]) -> ExitCode {
     let settings = model_settings(&config, dynamic.keys());
     let place = InTraefiksPlace {
         listeners: listeners(&config),
-        surroundings: Surroundings::new(&config, &settings),
+        surroundings: surroundings(&config, &settings),
         settings,
         said: said(source.as_ref(), in_force, without_effect),
     };

@@ -16,6 +16,7 @@ mod raw;
 pub(crate) mod reload;
 pub(crate) mod schema;
 mod serve_settings;
+mod surroundings;
 mod user_table;
 mod value;
 
@@ -25,5 +26,6 @@ pub(crate) use self::log_options::{LogFormat, LogLevel};
 pub(crate) use self::oidc_table::{OidcTable, Outside, read_file};
 pub(crate) use self::raw::{NOT_STARTED, ProcessLayer, RawSettings};
 pub(crate) use self::serve_settings::{ServeSettings, undefined_defaults};
+pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::user_table::UserTable;
 pub(crate) use self::value::{Layer, SettingValue};
