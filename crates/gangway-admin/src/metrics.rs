@@ -49,7 +49,7 @@ fn state_under_traefiks_names(input: &MetricsInput<'_>) -> Vec<MetricFamily> {
         for endpoint in &shared.endpoints {
             let is_ejected = endpoints.get(&endpoint.key).is_some_and(|now| now.is_ejected);
             let is_up = endpoint.readiness == Readiness::Ready && !is_ejected;
-            let url = views::endpoint_url(endpoint);
+            let url = views::server_url(endpoint);
             up = up.with(&[("service", &shared.name), ("url", &url)], flag(is_up));
         }
     }

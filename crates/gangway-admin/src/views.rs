@@ -48,7 +48,7 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
 }
 
 /// Where an endpoint is, as Traefik writes it.
-pub(crate) fn endpoint_url(endpoint: &Endpoint) -> String {
+pub(crate) fn server_url(endpoint: &Endpoint) -> String {
     let scheme = match endpoint.scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",

@@ -9,7 +9,7 @@ use gangway_model::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::views::{Endpoints, endpoint_url};
+use crate::views::{Endpoints, server_url};
 
 /// All objects by their whole names.
 pub(super) struct Objects {
@@ -134,7 +134,7 @@ fn service(shared: &SharedUpstream, used_by: &[&str], endpoints: &Endpoints) -> 
     }
     if shared.weighted.is_empty() {
         let servers: Vec<Value> =
-            shared.endpoints.iter().map(|endpoint| json!({"url": endpoint_url(endpoint)})).collect();
+            shared.endpoints.iter().map(|endpoint| json!({"url": server_url(endpoint)})).collect();
         view["loadBalancer"] = json!({
             "servers": servers,
             "strategy": "wrr",
@@ -145,7 +145,7 @@ fn service(shared: &SharedUpstream, used_by: &[&str], endpoints: &Endpoints) -> 
         let state = |endpoint: &Endpoint| {
             let is_ejected = endpoints.get(&endpoint.key).is_some_and(|now| now.is_ejected);
             let is_up = endpoint.readiness == Readiness::Ready && !is_ejected;
-            (endpoint_url(endpoint), Value::from(if is_up { "UP" } else { "DOWN" }))
+            (server_url(endpoint), Value::from(if is_up { "UP" } else { "DOWN" }))
         };
         if !shared.endpoints.is_empty() {
             view["serverStatus"] = Value::Object(shared.endpoints.iter().map(state).collect());
