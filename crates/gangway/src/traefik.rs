@@ -20,7 +20,7 @@ use crate::main_process;
 use crate::output::{print, print_error};
 use crate::serve;
 use crate::settings::schema::FLAGS;
-use crate::settings::{Layer, SettingValue};
+use crate::settings::{Layer, SettingValue, Surroundings};
 
 /// Where Traefik looks for its file, in this order.
 const FOLDERS: [&str; 2] = ["/etc/traefik", "."];
