@@ -204,8 +204,8 @@ fn traefik(line: &str) -> TraefikSettings {
             "constraints" => traefik.constraints = rest.into(),
             "trusting" => traefik.skips_verification = true,
             "api" => {
-                traefik.internal.api =
-                    Some(InternalApi { open_at: listener(rest), has_dashboard: true, ..InternalApi::default() })
+                let open_at = listener(rest);
+                traefik.internal.api = Some(InternalApi { open_at, has_dashboard: true, ..InternalApi::default() });
             }
             "ping" => traefik.internal.ping = Some(InternalPage { entry_point: listener(rest) }),
             "metrics" => traefik.internal.prometheus = Some(InternalPage { entry_point: listener(rest) }),
