@@ -34,7 +34,7 @@ pub struct Sources {
     pub started: UnixTime,
     /// The version of the program.
     pub version: &'static str,
-    /// Whether the metrics tell the state under Traefik's names too.
+    /// Whether the metrics have the state under Traefik's names too.
     pub has_traefiks_names: bool,
 }
 

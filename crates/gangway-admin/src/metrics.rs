@@ -11,7 +11,6 @@ use prometheus::{Registry, TextEncoder};
 use crate::api::{EngineView, LatencyView};
 use crate::instance::{CertificatesState, Instance, InstancePhase};
 use crate::metric_family::{MetricFamilyBuilder, counter, gauge, single};
-use crate::traefik::endpoint_url;
 use crate::{process_metrics, views};
 
 /// The sources of one answer.
@@ -22,7 +21,7 @@ pub(crate) struct MetricsInput<'a> {
     pub(crate) generation: Generation,
     pub(crate) diagnostics: &'a [Diagnostic],
     pub(crate) version: &'a str,
-    /// Whether the state is told under Traefik's names too.
+    /// Whether the state stands under Traefik's names too.
     pub(crate) has_traefiks_names: bool,
 }
 
@@ -50,7 +49,7 @@ fn state_under_traefiks_names(input: &MetricsInput<'_>) -> Vec<MetricFamily> {
         for endpoint in &shared.endpoints {
             let is_ejected = endpoints.get(&endpoint.key).is_some_and(|now| now.is_ejected);
             let is_up = endpoint.readiness == Readiness::Ready && !is_ejected;
-            let url = endpoint_url(endpoint);
+            let url = views::server_url(endpoint);
             up = up.with(&[("service", &shared.name), ("url", &url)], flag(is_up));
         }
     }

@@ -1,7 +1,7 @@
 //! What stands in the place of Traefik's own pages: its API in the same shapes, a page, `/ping` and the metrics.
 //!
 //! Programs that ask Traefik's API find here what they know it by. Everything is read at the moment of asking, nothing
-//! can be changed, and no secret is shown: of a middleware only those options are told that are none.
+//! can be changed, and no secret is shown: a middleware shows only those of its options that are none.
 
 mod listing;
 mod objects;
@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 
 use self::listing::{Listing, Page};
 use self::objects::Objects;
-pub(crate) use self::objects::url as endpoint_url;
 use crate::answer::{PROMETHEUS, Sources, metrics_text};
 use crate::instance::InstancePhase;
 
@@ -62,7 +61,6 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Traefik names the characters in some answers and not in others.
 const JSON_UTF_8: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 impl TraefikAnswers {
     /// Answers from these sources.

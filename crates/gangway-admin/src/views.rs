@@ -47,6 +47,16 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
     }
 }
 
+/// Where an endpoint is, as Traefik writes it.
+pub(crate) fn server_url(endpoint: &Endpoint) -> String {
+    let scheme = match endpoint.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+        Scheme::H2c => "h2c",
+    };
+    format!("{scheme}://{}", endpoint.key.address)
+}
+
 /// The shared definitions of a route, in the order in which it uses them, each with the keys that it gives.
 fn definitions(origins: &[KeyOrigin]) -> Vec<api::DefinitionView> {
     let mut views: Vec<api::DefinitionView> = Vec::new();

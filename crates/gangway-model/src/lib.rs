@@ -50,6 +50,7 @@ pub mod rule;
 pub mod secret;
 mod select;
 mod settings;
+mod shared_objects;
 mod snapshot;
 mod spec;
 mod table;
@@ -105,12 +106,13 @@ pub use route::{
     Policy, Readiness, RedirectPart, RedirectTarget, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode,
     TlsVersion, Upstream,
 };
-pub use router::{MiddlewareObject, Router, RouterTls, SharedMiddleware, SharedObjects, SharedUpstream};
+pub use router::{Router, RouterTls};
 pub use select::{NotASelector, Selector};
 pub use settings::{
     DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, Expose, FileRoute, InternalApi,
     InternalPage, InternalPages, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Settings, TraefikSettings,
 };
+pub use shared_objects::{MiddlewareObject, SharedMiddleware, SharedObjects, SharedUpstream};
 pub use snapshot::{
     Attachment, Container, ContainerState, Drivers, Ended, EngineKind, ExposedPort, Gone, Health, LeftOut, NetworkMode,
     OwnPlace, Snapshot,

@@ -64,12 +64,13 @@ pub use listen_addresses::{BoundListener, ListenAddresses, ListenerSettings};
 pub use log::failure_log::FailureLog;
 pub use log::unclaimed_hosts::UnclaimedLog;
 pub use metrics::Metrics;
+pub use named_metrics::NamedMetrics;
 pub use overload::manager::OverloadManager;
 pub use pages::library::PageLibrary;
 pub use reply::internal::{InternalRequest, InternalServices};
 pub use settings::{
-    AccessLogFormat, AccessLogTarget, FieldFate, FieldFates, NamedMetrics, PassedSocket, PlainFallback, ProxySettings,
-    Threading, TraefikLog, TraefikLogForm,
+    AccessLogFormat, AccessLogTarget, FieldFate, FieldFates, PassedSocket, PlainFallback, ProxySettings, Threading,
+    TraefikLog, TraefikLogForm,
 };
 pub use start_error::StartError;
 pub use trusted_proxies::TrustedProxies;

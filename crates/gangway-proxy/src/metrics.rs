@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use crate::named_metrics::NamedCounters;
+use crate::named_metrics::{NamedCounters, NamedMetrics};
 use crate::route_metrics::{AllRouteMetrics, RouteMetrics};
-use crate::serving_table::ActiveTable;
-use crate::settings::NamedMetrics;
 
 /// Every counter of the data plane. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -122,13 +120,10 @@ impl Metrics {
         self.routes.of(id)
     }
 
-    /// Removes the counters of routers and services that are not in this table.
-    pub(crate) fn keep_names(&self, table: &ActiveTable) {
+    /// Removes the counters of routers and services that are not among these, each a router with its service.
+    pub(crate) fn keep_names<'r>(&self, routers: impl Iterator<Item = (&'r str, &'r str)>) {
         if let Some(named) = &self.named {
-            named.keep(table.routes().iter().filter_map(|active| {
-                let router = active.route.router.as_deref()?;
-                Some((&*active.route.name, &*router.service_name))
-            }));
+            named.keep(routers);
         }
     }
 

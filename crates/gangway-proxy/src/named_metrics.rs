@@ -12,10 +12,27 @@ use prometheus::IntGaugeVec;
 use prometheus::core::{Collector, Desc, Number as _};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
-use crate::settings::NamedMetrics;
-
 /// Series of one kind. Names of routers come and go, and statuses are the application's choice.
 const SERIES_MAX: usize = 20_000;
+
+/// What is counted under the names of Traefik's metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedMetrics {
+    /// Requests by entry point.
+    pub entry_points: bool,
+    /// Requests by router.
+    pub routers: bool,
+    /// Requests by service.
+    pub services: bool,
+    /// Durations that are counted together, each by its upper bound in seconds.
+    pub buckets: Vec<f64>,
+}
+
+impl Default for NamedMetrics {
+    fn default() -> Self {
+        Self { entry_points: true, routers: false, services: true, buckets: Vec::new() }
+    }
+}
 
 /// A request that has ended.
 #[derive(Clone, Copy, Debug)]

@@ -171,25 +171,6 @@ pub enum FieldFate {
     Redact,
 }
 
-/// What is counted under the names of Traefik's metrics.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedMetrics {
-    /// Requests by entry point.
-    pub entry_points: bool,
-    /// Requests by router.
-    pub routers: bool,
-    /// Requests by service.
-    pub services: bool,
-    /// Durations that are counted together, each by its upper bound in seconds.
-    pub buckets: Vec<f64>,
-}
-
-impl Default for NamedMetrics {
-    fn default() -> Self {
-        Self { entry_points: true, routers: false, services: true, buckets: Vec::new() }
-    }
-}
-
 /// How work is spread over cores.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Threading {

@@ -24,7 +24,7 @@ use gangway_watcher::DockerEnvironment;
 
 use self::followed_files::FollowedFiles;
 use self::issuing::Issuing;
-pub(crate) use self::surroundings::Surroundings;
+use self::surroundings::surroundings;
 use crate::client;
 use crate::exit_status::ExitStatus;
 use crate::main_process;
@@ -33,7 +33,7 @@ use crate::serve;
 use crate::settings::schema::{
     ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, DATA, DOCKER, FLAGS,
 };
-use crate::settings::{Layer, ProcessLayer, ServeSettings, SettingOrigin, SettingValue, Times};
+use crate::settings::{Layer, ProcessLayer, ServeSettings, SettingOrigin, SettingValue, Surroundings, Times};
 use crate::traefik_compare::{self, Place as ComparedPlace};
 
 /// The name in the certificate for clients that send none. The internal CA signs it.
@@ -239,7 +239,7 @@ fn serve_in_place(arguments: &[String]) -> ExitCode {
     let place = InTraefiksPlace {
         flags: flags(&config),
         listeners: listeners(&config),
-        surroundings: Surroundings::new(&config, &settings),
+        surroundings: surroundings(&config, &settings),
         settings,
         issuing: Issuing::of(&config, &issuing::variables),
         times: times(&config),

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use gangway_model::secret::MASK;
 use gangway_model::{
     Compiled, Endpoint, InternalPages, InternalService, LoginMethod, Middleware, MiddlewareObject, PathChange,
-    Readiness, Route, Router, Scheme, SharedMiddleware, SharedUpstream, UrlChange,
+    Readiness, Route, Router, SharedMiddleware, SharedUpstream, UrlChange,
 };
 use serde_json::{Map, Value, json};
 
-use crate::views::Endpoints;
+use crate::views::{Endpoints, server_url};
 
 /// All objects by their whole names.
 pub(super) struct Objects {
@@ -66,7 +66,7 @@ impl Objects {
                     for key in ["name", "provider", "type", "priorityStr"] {
                         object.remove(key);
                     }
-                    // The options that everybody gets are told in the list of routers only.
+                    // Only the list of routers has the options that everybody gets.
                     if let Some(tls) = object.get_mut("tls").and_then(Value::as_object_mut)
                         && tls.get("options").is_some_and(|options| options == "default")
                     {
@@ -133,7 +133,8 @@ fn service(shared: &SharedUpstream, used_by: &[&str], endpoints: &Endpoints) -> 
         view["usedBy"] = json!(used_by);
     }
     if shared.weighted.is_empty() {
-        let servers: Vec<Value> = shared.endpoints.iter().map(|endpoint| json!({"url": url(endpoint)})).collect();
+        let servers: Vec<Value> =
+            shared.endpoints.iter().map(|endpoint| json!({"url": server_url(endpoint)})).collect();
         view["loadBalancer"] = json!({
             "servers": servers,
             "strategy": "wrr",
@@ -144,7 +145,7 @@ fn service(shared: &SharedUpstream, used_by: &[&str], endpoints: &Endpoints) -> 
         let state = |endpoint: &Endpoint| {
             let is_ejected = endpoints.get(&endpoint.key).is_some_and(|now| now.is_ejected);
             let is_up = endpoint.readiness == Readiness::Ready && !is_ejected;
-            (url(endpoint), Value::from(if is_up { "UP" } else { "DOWN" }))
+            (server_url(endpoint), Value::from(if is_up { "UP" } else { "DOWN" }))
         };
         if !shared.endpoints.is_empty() {
             view["serverStatus"] = Value::Object(shared.endpoints.iter().map(state).collect());
@@ -156,16 +157,6 @@ fn service(shared: &SharedUpstream, used_by: &[&str], endpoints: &Endpoints) -> 
         view["type"] = "weighted".into();
     }
     named(&shared.name, view)
-}
-
-/// Where an endpoint is, as Traefik writes it.
-pub(crate) fn url(endpoint: &Endpoint) -> String {
-    let scheme = match endpoint.scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-        Scheme::H2c => "h2c",
-    };
-    format!("{scheme}://{}", endpoint.key.address)
 }
 
 fn middleware(shared: &SharedMiddleware, used_by: &[&str]) -> Value {
@@ -283,7 +274,7 @@ fn options(first: &Middleware, steps: &[Middleware]) -> Value {
     }
 }
 
-/// Which fields are set. A value may be a key for the application, so none is told.
+/// Which fields are set. A value may be a key for the application, so it is masked.
 fn headers(steps: &[Middleware]) -> Value {
     let (mut request, mut response, mut view) = (Map::new(), Map::new(), Map::new());
     for step in steps {

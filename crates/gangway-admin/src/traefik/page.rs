@@ -1,10 +1,11 @@
 //! The page in the place of Traefik's dashboard: what is served, as a plain list.
 
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
-use super::HTML;
 use super::objects::Objects;
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The page as an answer.
 pub(super) fn response(objects: &Objects, version: &str) -> Response<String> {

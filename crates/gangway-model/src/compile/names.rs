@@ -15,7 +15,7 @@ use super::owners::{Owner, TenantRef};
 use crate::engine_name::EngineName;
 use crate::label::{Mark, Source};
 use crate::route::{Endpoint, HostHeader, Middleware};
-use crate::router::{MiddlewareObject, SharedMiddleware, SharedObjects, SharedUpstream};
+use crate::shared_objects::{MiddlewareObject, SharedMiddleware, SharedObjects, SharedUpstream};
 use crate::snapshot::Container;
 use crate::spec::{Delivery, MiddlewareSpec, Named, Part, Reference, UpstreamSpec, WeightedUpstream};
 use gangway_diagnostic::Diagnostic;

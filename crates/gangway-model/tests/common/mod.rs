@@ -209,8 +209,8 @@ fn traefik(line: &str) -> TraefikSettings {
                 traefik.plugins.push((name.into(), module.into()));
             }
             "api" => {
-                traefik.internal.api =
-                    Some(InternalApi { open_at: listener(rest), has_dashboard: true, ..InternalApi::default() })
+                let open_at = listener(rest);
+                traefik.internal.api = Some(InternalApi { open_at, has_dashboard: true, ..InternalApi::default() });
             }
             "ping" => traefik.internal.ping = Some(InternalPage { entry_point: listener(rest) }),
             "metrics" => traefik.internal.prometheus = Some(InternalPage { entry_point: listener(rest) }),

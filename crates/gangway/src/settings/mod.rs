@@ -16,6 +16,7 @@ mod raw;
 pub(crate) mod reload;
 pub(crate) mod schema;
 mod serve_settings;
+mod surroundings;
 mod user_table;
 mod value;
 
@@ -26,5 +27,6 @@ pub(crate) use self::oidc_table::{OidcTable, Outside, read_file};
 pub(crate) use self::parse::acme::{pem_file, secret};
 pub(crate) use self::raw::{NOT_STARTED, ProcessLayer, RawSettings};
 pub(crate) use self::serve_settings::{ServeSettings, Times, undefined_defaults};
+pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::user_table::UserTable;
 pub(crate) use self::value::{Layer, SettingOrigin, SettingValue};

@@ -24,8 +24,8 @@ use super::schema::{
     EXPOSE, Flag, GEOIP, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND,
     PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
 };
+use super::surroundings::Surroundings;
 use super::value::{Layer, SettingOrigin, SettingValue, items};
-use crate::traefik::Surroundings;
 
 /// All settings of `serve`, except the routes of the config file.
 #[derive(Clone, Debug)]

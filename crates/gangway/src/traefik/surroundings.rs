@@ -9,45 +9,36 @@ use gangway_proxy::{FieldFate, FieldFates, NamedMetrics, TraefikLog, TraefikLogF
 use gangway_traefik::{AccessLog, AccessLogFormat, EntryPointAddress, FieldMode, Prometheus, StaticConfig};
 use http::StatusCode;
 
+use crate::settings::Surroundings;
+
 /// Traefik's buckets where none are given, in seconds.
 const BUCKETS: [f64; 4] = [0.1, 0.3, 1.2, 5.0];
 
-/// All of it. By default there is nothing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Surroundings {
-    pub(crate) pages: TraefikPages,
-    /// How lines of the access log are written, where Traefik has one.
-    pub(crate) log: Option<TraefikLog>,
-    /// What is counted under Traefik's names, where it is asked for.
-    pub(crate) metrics: Option<NamedMetrics>,
-}
-
-impl Surroundings {
-    pub(super) fn new(config: &StaticConfig, settings: &TraefikSettings) -> Self {
-        let entry_point = |(name, entry, address): (&_, &gangway_traefik::EntryPointConfig, EntryPointAddress)| {
-            let listed = entry.trusted.iter().map(ToString::to_string);
-            EntryPointView {
-                name: ToString::to_string(name),
-                address: address_text(address),
-                is_default: entry.as_default,
-                trusts_all: entry.trusts_all,
-                trusted: listed.collect(),
-            }
-        };
-        let docker = config.docker.as_ref().map(|_| "Docker");
-        let file = config.file.as_ref().map(|_| "File");
-        let terminating = config.ping.as_ref().and_then(|ping| ping.terminating_status);
-        Self {
-            pages: TraefikPages {
-                internal: settings.internal.clone(),
-                entry_points: config.http_entry_points().map(entry_point).collect(),
-                providers: docker.into_iter().chain(file).collect(),
-                has_access_log: config.access_log.is_some(),
-                terminating_status: terminating.and_then(|status| StatusCode::from_u16(status).ok()),
-            },
-            log: config.access_log.as_ref().map(log),
-            metrics: config.prometheus.as_ref().map(metrics),
+/// All of it.
+pub(super) fn surroundings(config: &StaticConfig, settings: &TraefikSettings) -> Surroundings {
+    let entry_point = |(name, entry, address): (&_, &gangway_traefik::EntryPointConfig, EntryPointAddress)| {
+        let listed = entry.trusted.iter().map(ToString::to_string);
+        EntryPointView {
+            name: ToString::to_string(name),
+            address: address_text(address),
+            is_default: entry.as_default,
+            trusts_all: entry.trusts_all,
+            trusted: listed.collect(),
         }
+    };
+    let docker = config.docker.as_ref().map(|_| "Docker");
+    let file = config.file.as_ref().map(|_| "File");
+    let terminating = config.ping.as_ref().and_then(|ping| ping.terminating_status);
+    Surroundings {
+        pages: TraefikPages {
+            internal: settings.internal.clone(),
+            entry_points: config.http_entry_points().map(entry_point).collect(),
+            providers: docker.into_iter().chain(file).collect(),
+            has_access_log: config.access_log.is_some(),
+            terminating_status: terminating.and_then(|status| StatusCode::from_u16(status).ok()),
+        },
+        log: config.access_log.as_ref().map(log),
+        metrics: config.prometheus.as_ref().map(metrics),
     }
 }
 
