@@ -317,7 +317,7 @@ impl Keeper {
     }
 
     fn chosen(&self, wanted: &WantedCertificates) -> BTreeMap<Box<str>, DirectoryUrl> {
-        let directory = |issuer: &Box<str>| self.named_issuers.get(issuer).cloned();
+        let directory = |issuer: &str| self.named_issuers.get(issuer).cloned();
         wanted.issuers.iter().filter_map(|(name, issuer)| Some((name.clone(), directory(issuer)?))).collect()
     }
 

@@ -5,7 +5,7 @@ mod running;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gangway_testkit::acme_json::AcmeJson;
 use gangway_testkit::app::{self, App};
@@ -113,7 +113,7 @@ async fn nothing_that_traefik_would_take_keeps_the_process_from_starting() {
 /// The time until the first answer for the last of 30 containers, each with two names and their certificates.
 async fn first_answer(start: impl AsyncFnOnce() -> Instance, https: SocketAddr, root: &str) -> (Duration, Instance) {
     let client = Client::tls(https, root).unwrap();
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     let started = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(5));
         while !client.get("b29.example.org", "/").await.is_ok_and(|answer| answer.status == 200) {
