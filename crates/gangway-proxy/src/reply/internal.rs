@@ -7,7 +7,7 @@ use http::{Method, Response, StatusCode};
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
-use crate::middleware::chain;
+use crate::middleware::changed_target::upstream_target;
 use crate::reply::auth_reply::AuthReply;
 use crate::request::context::RequestContext;
 
@@ -39,7 +39,7 @@ pub(super) fn render(
     let routed = ctx.routed.as_ref();
     let target = routed.and_then(|routed| {
         let middlewares = &routed.active.route.middlewares;
-        chain::upstream_target(middlewares, &head.target, &routed.prefix).ok()
+        upstream_target(middlewares, &head.target, &routed.prefix).ok()
     });
     let Some(target) = target else {
         let (status, fields, body) = (StatusCode::BAD_REQUEST, Fields::default(), Bytes::new());
