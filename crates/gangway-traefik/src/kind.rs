@@ -35,7 +35,7 @@ pub fn file_kind(name: &str, text: &str) -> Option<FileKind> {
     };
     if has(&COMPOSE) {
         None
-    } else if keys.iter().any(|key| is_static(&key)) {
+    } else if keys.iter().any(is_static) {
         Some(FileKind::Static)
     } else if has(&DYNAMIC) {
         Some(FileKind::Dynamic)
