@@ -6,9 +6,15 @@
 
 mod support;
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use support::{gangway, run_case};
+
+fn put(path: &Path, text: &str) {
+    File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
 
 fn inside(folder: &str) -> Vec<PathBuf> {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
@@ -21,7 +27,7 @@ fn inside(folder: &str) -> Vec<PathBuf> {
 /// Checks that what is printed is a compose file of ours in which nothing is wrong.
 fn passes_check(printed: &str, of: &Path) {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("compose.yaml"), printed).unwrap();
+    put(&folder.path().join("compose.yaml"), printed);
     let (code, out, err) = gangway(folder.path(), &["check"], &[("DOMAIN", "example.org")], None);
     assert_eq!(code, 0, "{}:\n{out}{err}\n{printed}", of.display());
     let theirs = printed.lines().map(str::trim).filter(|line| !line.starts_with('#'));
@@ -60,11 +66,11 @@ fn real_labels_become_ours_and_every_difference_is_named() {
 #[test]
 fn files_without_anything_of_traefik_or_that_are_broken_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("compose.yaml"), "services:\n  app:\n    image: example/app\n").unwrap();
+    put(&folder.path().join("compose.yaml"), "services:\n  app:\n    image: example/app\n");
     let (code, out, err) = gangway(folder.path(), &["migrate"], &[], None);
     assert_eq!((code, out.as_str()), (1, ""), "{err}");
     assert!(err.contains("nothing of Traefik"), "{err}");
-    std::fs::write(folder.path().join("broken.yaml"), "services:\n  app: [\n").unwrap();
+    put(&folder.path().join("broken.yaml"), "services:\n  app: [\n");
     for (file, why) in [("missing.yaml", "failed to read"), ("broken.yaml", "broken.yaml:")] {
         let (code, out, err) = gangway(folder.path(), &["migrate", file], &[], None);
         assert_eq!((code, out.as_str()), (2, ""), "{err}");

@@ -358,7 +358,11 @@ impl Mounts<'_> {
     fn provider(&self, provider: &FileProvider) -> Option<FileProvider> {
         let directory = provider.directory.as_deref().and_then(|path| self.beside(path)).filter(|path| path.is_dir());
         let filename = provider.filename.as_deref().and_then(|path| self.beside(path)).filter(|path| path.is_file());
-        (directory.is_some() || filename.is_some()).then(|| FileProvider { filename, directory, watch: provider.watch })
+        (directory.is_some() || filename.is_some()).then_some(FileProvider {
+            filename,
+            directory,
+            watch: provider.watch,
+        })
     }
 }
 

@@ -156,23 +156,6 @@ impl ListenerPlan {
         labels
     }
 
-    /// What of listeners and TLS no label says.
-    pub(super) fn differences(&self, route: &Route) -> Vec<String> {
-        let mut differences = Vec::new();
-        if !route.listener.cert_names.is_empty() {
-            let names: Vec<String> = route.listener.cert_names.iter().map(ToString::to_string).collect();
-            differences.push(format!(
-                "a certificate is ordered for the hosts alone, and not for {}: `--acme-wildcard` asks for wildcards",
-                names.join(", ")
-            ));
-        }
-        if let Some(ca) = &route.listener.client_ca {
-            differences
-                .push(format!("put the CA file `{ca}` into `certs/clients/` on the volume and name it by `client-ca`"));
-        }
-        differences
-    }
-
     /// The flags that open the listeners, where the usual ones are not enough.
     pub(super) fn flags(&self) -> Vec<String> {
         let mut flags = Vec::new();
@@ -210,6 +193,23 @@ impl Listener {
             Self::Named => entry_point.to_string(),
         }
     }
+}
+
+/// What of listeners and TLS no label says.
+pub(super) fn differences(route: &Route) -> Vec<String> {
+    let mut differences = Vec::new();
+    if !route.listener.cert_names.is_empty() {
+        let names: Vec<String> = route.listener.cert_names.iter().map(ToString::to_string).collect();
+        differences.push(format!(
+            "a certificate is ordered for the hosts alone, and not for {}: `--acme-wildcard` asks for wildcards",
+            names.join(", ")
+        ));
+    }
+    if let Some(ca) = &route.listener.client_ca {
+        differences
+            .push(format!("put the CA file `{ca}` into `certs/clients/` on the volume and name it by `client-ca`"));
+    }
+    differences
 }
 
 /// Whether a route in clear does nothing but redirect to https.

@@ -108,6 +108,8 @@ fn with_migration<T>(
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::fs::File;
+    use std::io::Write as _;
     use std::path::{Path, PathBuf};
 
     use gangway_model::{BasicAuth, KnownListener, ListenerProtocol, NativeLabels, Route};
@@ -132,7 +134,7 @@ mod tests {
     fn compiled(text: &str) -> Vec<(String, Said, bool)> {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("compose.yaml");
-        std::fs::write(&file, text).expect("a file");
+        File::create(&file).and_then(|mut file| file.write_all(text.as_bytes())).expect("a file");
         let mut loader = Loader::new(&Disk);
         let inputs = [Input::Path(file)];
         let environment = with_stand_ins(&inputs, Environment::default());

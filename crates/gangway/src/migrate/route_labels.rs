@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gangway_compose::{Service, SpannedText};
 use gangway_model::{BasicAuth, NativeLabels, Route};
 
+use super::listeners;
 use super::migration::Migration;
 use super::variables::References;
 
@@ -119,7 +120,7 @@ pub(super) fn of_route(migration: &Migration<'_>, service: Option<&Service>, rou
     for (key, value) in migration.plan.labels(route) {
         native.labels.push((key.into(), value.into()));
     }
-    native.differences.extend(migration.plan.differences(route).into_iter().map(Into::into));
+    native.differences.extend(listeners::differences(route).into_iter().map(Into::into));
     if let Some(priority) = migration.priorities.get(&*route.id) {
         native.labels.push(("priority".into(), priority.to_string().into()));
     }

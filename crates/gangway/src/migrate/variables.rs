@@ -53,12 +53,8 @@ pub(super) fn with_stand_ins(files: &[Input], mut environment: Environment) -> E
             if environment.get(name).is_some_and(|value| !value.is_empty()) {
                 continue;
             }
-            match default {
-                Some(default) => environment.set(name, default),
-                None => {
-                    environment.set(name, &format!("{}.variable.invalid", name.to_ascii_lowercase().replace('_', "-")))
-                }
-            }
+            let stand_in = || format!("{}.variable.invalid", name.to_ascii_lowercase().replace('_', "-"));
+            environment.set(name, &default.map_or_else(stand_in, str::to_owned));
         }
     }
     environment
