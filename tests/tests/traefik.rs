@@ -27,7 +27,7 @@ fn recorded_requests_are_answered_as_by_traefik() {
 
 #[test]
 fn the_guide_names_every_deliberate_difference() {
-    let guide = std::fs::read_to_string(root().join("docs/guides/traefik.md")).expect("the repository has it");
+    let guide = std::fs::read_to_string(root().join("docs/guides/from-traefik.md")).expect("the repository has it");
     let reasons: BTreeSet<String> = cases()
         .into_iter()
         .flat_map(|case| case.steps)

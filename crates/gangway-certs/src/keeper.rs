@@ -263,7 +263,7 @@ impl Keeper {
 
             let mut plan = self.plan(&wanted.names, &acme_view.on_demand, now);
             publish_change(&mut self.scope, &plan.scope);
-            // Whoever sees a name must see its CA as well.
+            // The CAs are published first: a name that is seen must have its CA.
             let chosen = self.chosen(&wanted);
             publish_change(&mut self.chosen, &chosen);
             let to_order = self.to_order(&plan, &wanted);

@@ -126,7 +126,6 @@ async fn first_answer(start: impl AsyncFnOnce() -> Instance, https: SocketAddr, 
 }
 
 #[tokio::test]
-#[ignore = "a figure and no check"]
 async fn figure_of_a_cold_start_with_what_traefik_has() {
     let (app, _served) = app::spawn(App::new("shop")).await.unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -420,8 +420,7 @@ pub(crate) mod tests {
             let (request, response) = (fields(&[("x-a", "\u{1b}\"")]), fields(&[]));
             let mut record = named(&target, &request, &response);
             (record.authority, record.user, record.base.user_agent) = (&text, &text, &text);
-            let mut log = TraefikLog::default();
-            log.headers = fates(FieldFate::Keep, &[]);
+            let mut log = TraefikLog { headers: fates(FieldFate::Keep, &[]), ..TraefikLog::default() };
             for form in [TraefikLogForm::Common, TraefikLogForm::Json] {
                 log.form = form;
                 let line = record.line(&log, now(), 1);

@@ -24,7 +24,7 @@ enum Authentication {
     Optional,
     /// A certificate of one of the authorities.
     Verified,
-    /// A certificate, whoever has signed it; or what cannot be read.
+    /// A certificate of any signer, or something that cannot be read.
     Unknown,
 }
 
