@@ -90,7 +90,7 @@ pub use listener::{
     Arrival, AsListener, HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol, ListenerScope, Transport,
     https_listener, usual_listener,
 };
-pub use location::{PublicPorts, follows_redirects, https_redirect, slash_redirect};
+pub use location::{PublicPorts, RedirectPart, RedirectTarget, follows_redirects, https_redirect, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
 pub use oidc_auth::{BearerAudience, OIDC_PATH, OidcAuth, OidcUser};
 pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
@@ -103,8 +103,7 @@ pub use request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{
     Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, KeyOrigin, ListenerOptions, Middleware,
-    Policy, Readiness, RedirectPart, RedirectTarget, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode,
-    TlsVersion, Upstream,
+    Policy, Readiness, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
 };
 pub use router::{Router, RouterTls};
 pub use select::{NotASelector, Selector};

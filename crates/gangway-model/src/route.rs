@@ -17,6 +17,7 @@ use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
 use crate::internal_service::InternalService;
 use crate::listener::{ListenerScope, Transport};
+use crate::location::RedirectTarget;
 use crate::path_change::PathChange;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
@@ -418,24 +419,6 @@ impl Middleware {
             | Self::Cache(_) => false,
         }
     }
-}
-
-/// A redirection target, cut at its placeholders.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RedirectTarget(pub Vec<RedirectPart>);
-
-/// One piece of a [`RedirectTarget`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RedirectPart {
-    /// Copied as it is.
-    Text(Box<str>),
-    /// `{host}`: the request's host without a port.
-    Host,
-    /// `{path}`: the request's path as sent.
-    Path,
-    /// `{query}`: the request's query without the question mark, and nothing where there is none;
-    /// a question mark that would end the target then goes too.
-    Query,
 }
 
 /// `host-header`.

@@ -94,7 +94,7 @@ impl Client {
         Ok(Self { address, from: None, preface: Vec::new(), tls: Some(Arc::new(config)), speaks: Speaks::H1 })
     }
 
-    /// HTTP/1.1 over TLS with whoever answers, for tests of what is served and not of who serves it.
+    /// HTTP/1.1 over TLS, trusting every certificate.
     pub fn tls_unverified(address: SocketAddr) -> io::Result<Self> {
         let mut config = client_config("", aws_lc_rs::default_provider())?;
         config.dangerous().set_certificate_verifier(Arc::new(AnyCertificate));

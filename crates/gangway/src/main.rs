@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod client;
 mod exit_status;
+mod finding_log;
 mod hash;
 mod hosts;
 mod main_process;
@@ -16,6 +17,7 @@ mod sessions;
 mod settings;
 mod terminal;
 mod traefik;
+mod traefik_command;
 mod traefik_compare;
 mod volume;
 
@@ -39,8 +41,8 @@ fn main() -> ExitCode {
     // Before any other code could install another provider.
     gangway_tls::install_crypto_provider();
     let arguments: Vec<String> = std::env::args_os().skip(1).filter_map(|text| text.into_string().ok()).collect();
-    if let Some(arguments) = traefik::arguments(&arguments) {
-        return traefik::run(arguments);
+    if let Some(arguments) = traefik_command::arguments(&arguments) {
+        return traefik_command::run(arguments);
     }
     let Cli { command, serve } = Cli::parse();
     if command.is_none() && serve.0 == Layer::default() && !main_process::is_main_process() {

@@ -5,45 +5,34 @@ mod issuing;
 mod surroundings;
 
 use std::fs::DirBuilder;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::Path;
 use std::time::Duration;
 
 use gangway_acme::AcmeSettings;
 use gangway_diagnostic::{Diagnostic, Place, Severity, codes};
-use gangway_model::{KnownListener, ListenerName, ListenerProtocol, TraefikSettings};
+use gangway_model::{KnownListener, ListenerProtocol, TraefikSettings};
 use gangway_proxy::{ListenerSettings, TrustedProxies};
 use gangway_tls::{Bundle, Origin};
 use gangway_traefik::{
-    EntryPointConfig, OWN_ENTRY_POINT, Source, StaticConfig, StaticReading, TlsFilePair, is_command_line,
-    model_settings, read_static, serve_flags,
+    EntryPointConfig, Source, StaticConfig, StaticReading, TlsFilePair, model_settings, serve_flags,
 };
 use gangway_watcher::DockerEnvironment;
 
 use self::followed_files::FollowedFiles;
 use self::issuing::Issuing;
 use self::surroundings::surroundings;
-use crate::client;
-use crate::exit_status::ExitStatus;
-use crate::main_process;
-use crate::output::{print, print_error};
-use crate::serve;
 use crate::settings::schema::{
     ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, DATA, DOCKER, FLAGS,
 };
 use crate::settings::{Layer, ProcessLayer, ServeSettings, SettingOrigin, SettingValue, Surroundings, Times};
-use crate::traefik_compare::{self, Place as ComparedPlace};
 
 /// The name in the certificate for clients that send none. The internal CA signs it.
 const WITHOUT_NAME: &str = "gangway.internal";
 
 /// A longer limit is none.
 const TIME_MAX: Duration = Duration::from_hours(24);
-
-/// Where Traefik looks for its file, in this order.
-const FOLDERS: [&str; 2] = ["/etc/traefik", "."];
 
 /// What takes the place of our own settings.
 #[derive(Debug)]
@@ -75,6 +64,31 @@ pub(crate) struct Rest {
 }
 
 impl InTraefiksPlace {
+    /// What was read, with the files that it names.
+    pub(crate) fn of(reading: StaticReading) -> Self {
+        let StaticReading { config, source, in_force, without_effect, diagnostics } = reading;
+        let files = config.file.as_ref().map(FollowedFiles::read);
+        let dynamic = files.as_ref().map(FollowedFiles::keys).unwrap_or_default();
+        let settings = model_settings(&config, &host_name(), dynamic);
+        Self {
+            flags: flags(&config),
+            listeners: listeners(&config),
+            surroundings: surroundings(&config, &settings),
+            settings,
+            issuing: Issuing::of(&config, &issuing::variables),
+            times: times(&config),
+            files,
+            diagnostics: diagnostics.into_iter().collect(),
+            said: said(source.as_ref(), in_force, without_effect),
+        }
+    }
+
+    /// What a table is made of where nothing is served: flags of ours, the entry points, and settings for the dialect.
+    pub(crate) fn read_alone(self) -> (Layer, Vec<KnownListener>, TraefikSettings) {
+        let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
+        (self.flags, self.listeners.iter().map(known).collect(), self.settings)
+    }
+
     /// The settings that have a flag of ours below those of the `variables`, without what cannot be used: nothing that
     /// Traefik would have taken keeps Gangway from starting.
     pub(crate) fn usable_below(
@@ -153,8 +167,7 @@ impl InTraefiksPlace {
     }
 }
 
-/// A name of the certificate, by which it is known as the default one. What is wrong with the file is told where it is
-/// followed.
+/// A name of the certificate, by which it is known as the default one. Who follows the file tells of its faults.
 fn first_name(pair: &TlsFilePair) -> Option<Box<str>> {
     let read = |path: &str| std::fs::read(path).ok();
     let bundle =
@@ -168,93 +181,6 @@ fn made_writable(folder: &Path) -> std::io::Result<()> {
     let probe = folder.join(".writable");
     drop(std::fs::File::create(&probe)?);
     std::fs::remove_file(probe)
-}
-
-/// The arguments for Traefik, if this process was started in its place: by the subcommand, by a command line of Traefik, or
-/// without arguments beside a file of Traefik in a container.
-pub(crate) fn arguments(all: &[String]) -> Option<&[String]> {
-    match all {
-        [first, rest @ ..] if first == "traefik" => Some(rest),
-        [first, rest @ ..] if first == "serve" && is_command_line(rest.iter().map(String::as_str)) => Some(rest),
-        [] if main_process::is_main_process() && has_file() => Some(all),
-        // The image says `serve` where a compose file says nothing.
-        [first] if first == "serve" && main_process::is_main_process() && has_file() => Some(&[]),
-        all if is_command_line(all.iter().map(String::as_str)) => Some(all),
-        _ => None,
-    }
-}
-
-fn has_file() -> bool {
-    ["traefik.toml", "traefik.yaml", "traefik.yml"].iter().any(|name| PathBuf::from(FOLDERS[0]).join(name).is_file())
-}
-
-/// Does what a command line of Traefik says: it serves, or does what the command that stands first is for.
-pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    match arguments {
-        [first, ..] if first == "version" => {
-            print(format_args!("Version:      {}\nCodename:     Gangway\n", env!("CARGO_PKG_VERSION")));
-            ExitStatus::Success.into()
-        }
-        [first, rest @ ..] if first == "healthcheck" => healthcheck(rest),
-        arguments => serve_in_place(arguments),
-    }
-}
-
-/// Asks the instance that runs by these arguments for `/ping`, as Traefik's command does.
-fn healthcheck(arguments: &[String]) -> ExitCode {
-    let config = read_static(arguments, &variables(), &FOLDERS.map(PathBuf::from)).config;
-    let Some(ping) = &config.ping else {
-        print_error(format_args!("gangway: failed to check: `ping` is not switched on. Add `--ping`."));
-        return ExitStatus::Problem.into();
-    };
-    let own = ListenerName::parse(OWN_ENTRY_POINT);
-    let name = ping.entry_point.as_ref().or(own.as_ref());
-    let at = name.and_then(|name| config.http_entry_points().find(|(known, ..)| *known == name));
-    match at {
-        Some((_, entry, address)) if entry.tls.is_none() && !ping.manual_routing => {
-            let ip = address.ip.filter(|ip| !ip.is_unspecified()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-            client::ping(&SocketAddr::new(ip, address.port).to_string())
-        }
-        // Over TLS, or behind a router of the user's own, it is asked for in no way that is known here.
-        Some(_) | None => client::readiness(),
-    }
-}
-
-fn variables() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| name.starts_with("TRAEFIK_"))
-        .collect()
-}
-
-fn serve_in_place(arguments: &[String]) -> ExitCode {
-    let (arguments, compared_with) = traefik_compare::take_url(arguments);
-    let arguments = &arguments[..];
-    let variables = variables();
-    let StaticReading { config, source, in_force, without_effect, diagnostics } =
-        read_static(arguments, &variables, &FOLDERS.map(PathBuf::from));
-    let files = config.file.as_ref().map(FollowedFiles::read);
-    let dynamic = files.as_ref().map(FollowedFiles::keys).unwrap_or_default();
-    let settings = model_settings(&config, &host_name(), dynamic);
-    let place = InTraefiksPlace {
-        flags: flags(&config),
-        listeners: listeners(&config),
-        surroundings: surroundings(&config, &settings),
-        settings,
-        issuing: Issuing::of(&config, &issuing::variables),
-        times: times(&config),
-        files,
-        diagnostics: diagnostics.into_iter().collect(),
-        said: said(source.as_ref(), in_force, without_effect),
-    };
-    match compared_with {
-        Some(url) => {
-            let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
-            let listeners = place.listeners.iter().map(known).collect();
-            traefik_compare::run(&url, place.flags, &ComparedPlace { listeners, traefik: place.settings })
-        }
-        None => serve::run(Layer::default(), Some(place)),
-    }
 }
 
 /// The settings that have a flag of ours, with the option of Traefik that each comes from.

@@ -19,7 +19,7 @@ pub(super) struct Reached {
     pub findings: Vec<Diagnostic>,
 }
 
-/// What a destination without any target is told by. Whoever declared it has been told what is wrong with it.
+/// Why a destination without any target leads nowhere. A diagnostic has told the cause.
 fn unusable(targets: &[TargetSpec<'_>]) -> Option<Box<str>> {
     targets.is_empty().then(|| "its service is declared in a way that cannot be used, as a diagnostic says".into())
 }

@@ -3,6 +3,7 @@
 //! Only an answer that is whole, in time and in order opens the way. Everything else is a closed door: a service that
 //! cannot be reached, is silent, or answers what makes no sense.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use gangway_model::{Address, AuthProduct, ForwardAuth, ForwardRules, IdentityField, Middleware, Readiness};
@@ -10,7 +11,6 @@ use http::header::HOST;
 use http::{Method, StatusCode};
 use tokio::time::timeout;
 
-use crate::access::oidc::RenewedSession;
 use crate::access::oidc_cookies;
 use crate::downstream::connection::ClientConnection;
 use crate::message::cache_control::directives;
@@ -44,6 +44,12 @@ const BODY_MAX: usize = 256 * 1024;
 /// Bytes of the fields of an answer that go to the application, and of those that go to the client.
 const FIELDS_BYTES_MAX: usize = 32 * 1024;
 
+/// A session that was renewed for a request.
+pub(super) trait Renewed: Debug + Send + Sync {
+    /// Whether the client is still to have its cookie. The answer of an application may take long.
+    fn is_current(&self) -> bool;
+}
+
 /// What a service has said of a request that may pass.
 #[derive(Debug, Default)]
 pub(crate) struct Approval {
@@ -52,7 +58,7 @@ pub(crate) struct Approval {
     /// `Set-Cookie` for the client.
     cookies: Fields,
     /// The session that the cookies are for, where that is ours.
-    renewed: Option<RenewedSession>,
+    renewed: Option<Box<dyn Renewed>>,
     user: Option<Box<str>>,
 }
 
@@ -111,7 +117,7 @@ impl Approval {
     }
 
     /// The same, with these `Set-Cookie` for the client, by which it gets this session.
-    pub(super) fn with_cookies(self, cookies: Fields, renewed: RenewedSession) -> Self {
+    pub(super) fn with_cookies(self, cookies: Fields, renewed: Box<dyn Renewed>) -> Self {
         Self { cookies, renewed: Some(renewed), ..self }
     }
 
@@ -128,7 +134,7 @@ impl Approval {
     }
 
     pub(super) fn add_cookies(&self, rules: Option<&ForwardRules>, fields: &mut Fields) {
-        if self.cookies.len() > 0 && self.renewed.as_ref().is_none_or(RenewedSession::is_current) {
+        if self.cookies.len() > 0 && self.renewed.as_ref().is_none_or(|renewed| renewed.is_current()) {
             if let Some(rules) = rules {
                 fields.retain(|field| field.kind != FieldKind::SetCookie || !is_passed_on(field.value, rules));
             }

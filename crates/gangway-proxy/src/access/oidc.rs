@@ -17,7 +17,7 @@ use http::{Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::access::forward::{Approval, is_page_view, remove_claims};
+use crate::access::forward::{Approval, Renewed, is_page_view, remove_claims};
 use crate::access::oidc_cookies::{CookieSite, sessions, values};
 use crate::access::oidc_renewals::{Current, Renewals};
 use crate::access::used_ids::UsedIds;
@@ -129,16 +129,15 @@ impl Visit<'_> {
 
 /// A session that was renewed for a request, whose cookie its answer is to set.
 #[derive(Debug)]
-pub(super) struct RenewedSession {
+struct RenewedSession {
     logins: Arc<OidcLogins>,
     provider: Arc<Provider>,
     session: Session,
 }
 
-impl RenewedSession {
-    /// Whether the client is still to have its cookie. The answer of an application may take long: meanwhile its user may
-    /// have logged out or in again, or the session may have been renewed once more.
-    pub(super) fn is_current(&self) -> bool {
+impl Renewed for RenewedSession {
+    /// Meanwhile its user may have logged out or in again, or the session may have been renewed once more.
+    fn is_current(&self) -> bool {
         !self.logins.has_ended(&self.provider, &self.session) && !self.logins.renewals.has_newer(&self.session)
     }
 }
@@ -297,7 +296,8 @@ impl OidcLogins {
             Ok(approval) => {
                 let mut fields = Fields::default();
                 cookies.iter().for_each(|cookie| push_cookie(&mut fields, cookie));
-                let renewed = RenewedSession { logins: Arc::clone(self), provider: Arc::clone(provider), session };
+                let renewed =
+                    Box::new(RenewedSession { logins: Arc::clone(self), provider: Arc::clone(provider), session });
                 Ok(Some(approval.with_cookies(fields, renewed)))
             }
             // Its old cookie may be of no use any more, so the client needs the new one also where it is not let in.

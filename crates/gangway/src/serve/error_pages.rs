@@ -16,7 +16,7 @@ use gangway_model::{Compiled, ErrorPages, ErrorRule, Middleware, PAGES_FOLDER, P
 use gangway_proxy::PageLibrary;
 use gangway_publish::{Publisher, Reader};
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 

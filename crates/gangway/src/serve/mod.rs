@@ -10,7 +10,6 @@ mod crowdsec;
 mod data_folder;
 mod data_persistence;
 mod error_pages;
-mod finding_log;
 mod geoip;
 mod handover;
 mod handover_loop;
@@ -53,7 +52,6 @@ use tokio::sync::{Notify, watch};
 
 use self::admin_switch::AdminOwner;
 use self::channels::{Channel, Channels};
-pub(crate) use self::finding_log::FindingLog;
 use self::handover::{HandoverListener, HandoverSecret};
 use self::handover_loop::HandoverLoop;
 use self::instance::{Parts, Running};

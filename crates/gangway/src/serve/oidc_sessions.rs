@@ -16,7 +16,7 @@ use gangway_tls::UnixTime;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 
 /// How often other instances, and `gangway sessions revoke`, are heeded.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -19,7 +19,7 @@ use gangway_model::{BasicUser, Compiled, LoginMethod, Middleware};
 use gangway_proxy::UserLists;
 use gangway_publish::{Publisher, Reader};
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 use crate::settings::UserTable;
 
 /// The folder's name on the volume.

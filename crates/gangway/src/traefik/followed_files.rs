@@ -16,6 +16,8 @@ use gangway_publish::{Publisher, Reader};
 use gangway_traefik::{DynamicFiles, DynamicFolder, FileProvider, TlsFiles};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::finding_log::FindingLog;
+
 /// The interval between two looks. A user who saves a file looks at the result a second later.
 const PERIOD: Duration = Duration::from_millis(500);
 
@@ -113,7 +115,7 @@ pub(crate) async fn follow(
     mut settings: Reader<Settings>,
     mut outputs: FileOutputs,
 ) -> Infallible {
-    let mut log = crate::serve::FindingLog::default();
+    let mut log = FindingLog::default();
     let mut tell = |findings: Vec<Diagnostic>, output: &mut Publisher<Vec<Diagnostic>>| {
         if log.tell(&findings) {
             output.publish(findings);
