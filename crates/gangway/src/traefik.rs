@@ -86,7 +86,9 @@ impl InTraefiksPlace {
     /// What a table is made of where nothing is served: flags of ours, the entry points, and settings for the dialect.
     pub(crate) fn read_alone(self) -> (Layer, Vec<KnownListener>, TraefikSettings) {
         let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
-        (self.flags, self.listeners.iter().map(known).collect(), self.settings)
+        // Both sides tell applications of the machine, and neither is ours.
+        let settings = TraefikSettings { host_name: Box::default(), ..self.settings };
+        (self.flags, self.listeners.iter().map(known).collect(), settings)
     }
 
     /// The settings that have a flag of ours below those of the `variables`, without what cannot be used: nothing that

@@ -44,6 +44,8 @@ impl<'m> Migration<'m> {
                 Some(service) if !service.all_labels().keys().any(|key| is_label(key)) => {
                     unlabelled.insert(service.name.as_str(), &*route.rule);
                 }
+                // Labels of ours on the own container are not read.
+                Some(service) if stack.service.as_deref() == Some(service.name.as_str()) => {}
                 Some(service) => of_services.entry(service.name.as_str()).or_default().push(route),
                 None => of_files.push(route),
             }

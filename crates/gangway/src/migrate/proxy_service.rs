@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gangway_compose::{FileId, Service, SourceMap, SpannedText, VolumeMount};
-use gangway_traefik::serve_flags;
+use gangway_traefik::{Resolver, serve_flags};
 
 use super::lines::{FileEdits, flow_end, flow_head};
 use super::listeners::ListenerPlan;
@@ -98,8 +98,24 @@ fn flags(stack: &TraefikStack) -> Vec<String> {
         "log-format" => value != "text",
         _ => true,
     };
-    let flags = serve_flags(&stack.config);
+    let mut flags = serve_flags(&stack.config);
+    flags.extend(issuing(&stack.config.resolvers));
     flags.iter().filter(|flag| kept(flag)).map(|(name, value)| format!("--{name}={value}")).collect()
+}
+
+/// What the resolvers say, in flags. One set of them is for all authorities: that of the first resolver, and the DNS provider
+/// of the first that has one.
+fn issuing(resolvers: &[Resolver]) -> Vec<(&'static str, String)> {
+    let mut flags = Vec::new();
+    if let Some(Resolver { email, ca_server, ca_certificates, profile, .. }) = resolvers.first() {
+        flags.extend(email.as_deref().map(|email| ("acme-email", email.to_owned())));
+        flags.extend(ca_server.as_deref().map(|server| ("acme-ca", server.to_owned())));
+        flags.extend(ca_certificates.first().map(|file| ("acme-ca-root", file.display().to_string())));
+        flags.extend(profile.as_deref().map(|profile| ("acme-profile", profile.to_owned())));
+    }
+    let provider = resolvers.iter().find_map(|resolver| resolver.dns_provider.as_deref());
+    flags.extend(provider.map(|provider| ("acme-dns", provider.to_owned())));
+    flags
 }
 
 /// Traefik's own files are no longer mounted, and what keeps certificates becomes our volume.

@@ -97,7 +97,9 @@ pub(super) fn label_lines(
     if is_proxy && routes.is_empty() {
         lines.push(style.comment("the routers of this service have no equal: the page of Gangway is at its admin address, 127.0.0.1:8420 inside"));
     }
-    lines.extend(migration.findings(service).into_iter().map(|finding| style.comment(finding)));
+    if !is_proxy {
+        lines.extend(migration.findings(service).into_iter().map(|finding| style.comment(finding)));
+    }
     for route in routes {
         let NativeLabels { labels, differences } = of_route(migration, Some(service), route);
         let name = unique_name(router(migration, route), &mut taken);

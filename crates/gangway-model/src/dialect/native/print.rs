@@ -6,7 +6,7 @@
 use http::HeaderName;
 
 use super::rewrite::WHOLE_PATH;
-use crate::address_choice::AddressChoice;
+use crate::address_choice::{AddressChoice, AddressSource};
 use crate::authentication::{Authentication, BasicAuth, LoginMethod, REALM_DEFAULT};
 use crate::compression::{COMPRESSED_LEN_MIN, CompressedTypes, Compression};
 use crate::content_coding::ContentCoding;
@@ -42,6 +42,10 @@ impl NativeLabels {
             native.push("deny", "0.0.0.0/0, ::/0");
             native
                 .differs("it is closed, because something that protects it could not be read: replace `deny` by that");
+        }
+        if let Some(internal) = route.upstream.internal {
+            native.push("deny", "0.0.0.0/0, ::/0");
+            native.differs(format!("no label leads to `{internal}`: replace `deny` and name an application"));
         }
         // Browsers take no notice of `Strict-Transport-Security` in clear.
         let counts =
@@ -191,7 +195,7 @@ impl NativeLabels {
                 if !denied.is_empty() {
                     self.push("deny", denied);
                 }
-                if filter.by != AddressChoice::default() {
+                if !is_usual(&filter.by) {
                     self.differs(format!(
                         "lists are compared with the client's address, and not with that of {}",
                         filter.by.source
@@ -241,7 +245,9 @@ impl NativeLabels {
         match key {
             ClientKey::Address | ClientKey::Header(_) | ClientKey::User => key.clone(),
             ClientKey::AddressBy(choice) => {
-                self.differs(format!("limits count the client's address, and not that of {}", choice.source));
+                if !is_usual(choice) {
+                    self.differs(format!("limits count the client's address, and not that of {}", choice.source));
+                }
                 ClientKey::Address
             }
             ClientKey::Host => {
@@ -446,6 +452,11 @@ fn capitalised(name: &str) -> String {
         chars.next().map(|first| first.to_ascii_uppercase().to_string() + chars.as_str()).unwrap_or_default()
     };
     name.split('-').map(word).collect::<Vec<_>>().join("-")
+}
+
+/// Whether it is the client's address, which that of the connection is meant to be.
+fn is_usual(choice: &AddressChoice) -> bool {
+    matches!(choice, AddressChoice { source: AddressSource::Client | AddressSource::Connection, ipv6_len: None })
 }
 
 fn identity(field: &IdentityField) -> Option<String> {
