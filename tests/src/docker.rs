@@ -96,20 +96,26 @@ impl Docker {
 
     /// Starts a test application with labels that no command line could carry.
     pub fn start_with_labels(&self, name: &str, labels: &[(String, String)]) -> Container {
+        let labels: serde_json::Map<_, _> =
+            labels.iter().map(|(key, value)| (key.clone(), serde_json::Value::from(value.clone()))).collect();
+        let container = self.create(name, serde_json::json!({ "Image": APP, "Labels": labels }));
+        self.command(["start", &container.id]);
+        container
+    }
+
+    /// Makes a container as the API of the engine takes it, which takes what no command line does.
+    pub fn create(&self, name: &str, mut config: serde_json::Value) -> Container {
         let name = self.name(name);
-        let mut all = serde_json::Map::new();
-        all.insert("testkit.run".into(), self.run.clone().into());
-        all.extend(labels.iter().map(|(key, value)| (key.clone(), value.clone().into())));
+        config["Labels"]["testkit.run"] = self.run.clone().into();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let body = folder.path().join("body");
-        replace_file(&body, &serde_json::json!({ "Image": APP, "Labels": all }).to_string());
+        replace_file(&body, &config.to_string());
         let (socket, body) = (self.socket.display().to_string(), format!("@{}", body.display()));
         let url = format!("http://engine/containers/create?name={name}");
         let kind = "Content-Type: application/json";
         let said = output("curl", ["-sS", "--fail-with-body", "--unix-socket", &socket, "-H", kind, "-d", &body, &url]);
         let told: serde_json::Value = serde_json::from_str(&said).expect("the engine speaks JSON");
         let id = told["Id"].as_str().expect("a new container has an id").to_owned();
-        self.command(["start", &id]);
         Container { id, name }
     }
 

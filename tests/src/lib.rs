@@ -26,6 +26,7 @@ pub mod odd_requests;
 pub mod openid;
 pub mod peers;
 pub mod process;
+pub mod recorded;
 pub mod scene;
 pub mod side_by_side;
 pub mod soak;

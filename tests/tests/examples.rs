@@ -26,6 +26,7 @@ const STARTED: &[&str] = &[
     "quickstart",
     "several-hosts",
     "stash",
+    "traefik-stack",
     "websocket",
 ];
 
@@ -239,6 +240,30 @@ fn path_prefix() {
         );
         let start = scene.served("home.localhost", "/wikipedia").await.json();
         assert_eq!(start["hostname"].as_str(), Some(name("start").as_str()));
+    });
+}
+
+#[test]
+fn traefik_stack() {
+    run(async {
+        let docker = Docker::shared();
+        let _stand_in = docker.stand_in("actualbudget/actual-server:latest", &[5006]);
+        let example = start(&docker, "traefik-stack", None, &[]);
+        let command = ["exec", "-T", "traefik", "/gangway", "ca", "--data", "/letsencrypt/gangway"];
+        let root = eventually("the root is printed", STUCK, async || {
+            let said = example.attempt(command)?;
+            said.contains("BEGIN CERTIFICATE").then_some(said)
+        })
+        .await;
+        let client = Client::tls(example.address("traefik", 443), &root).expect("the root is a certificate");
+        served(&client, "budget.localhost", "/").await;
+        let plain = Client::plain(example.address("traefik", 80));
+        let moved = plain.get("budget.localhost", "/accounts").await.unwrap();
+        assert_eq!((moved.status.as_u16(), moved.header("location")), (301, "https://budget.localhost/accounts"));
+        assert_eq!(client.get("nobody.localhost", "/").await.map_or(404, |answer| answer.status.as_u16()), 404);
+        let log = example.command(["logs", "--no-color", "traefik"]);
+        assert!(log.contains("runs in Traefik's place, as `/etc/traefik/traefik.yaml` says"), "{log}");
+        assert!(log.contains("no certificate resolver `le`"), "{log}");
     });
 }
 

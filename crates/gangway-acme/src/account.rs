@@ -1,14 +1,17 @@
 //! Gangway's accounts with CAs: one for each CA, shared by all instances on a volume.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gangway_tls::UnixTime;
-use instant_acme::{Account, Error, Key};
+use instant_acme::{Account, Error, HttpClient, Key};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -18,9 +21,11 @@ use crate::directory::Directory;
 use crate::directory_url::DirectoryUrl;
 use crate::failure::{Failure, FailureKind};
 use crate::http::Http;
+use crate::jws::{damaged, is_rsa, pair, thumbprint};
 use crate::key_change::KeyChange;
 use crate::registration::Registration;
 use crate::repeat::repeat;
+use crate::resigned::Resigned;
 use crate::settings::{AcmeSettings, ExternalAccount};
 use crate::storage::{FolderStorage, Storage, StorageError, while_held};
 
@@ -50,6 +55,8 @@ pub(crate) struct Accounts<S> {
 pub(crate) struct OpenAccount {
     pub(crate) account: Account,
     pub(crate) directory: Directory,
+    /// The thumbprint of the account's key, which answers to challenges contain.
+    pub(crate) thumbprint: Arc<str>,
     /// The key in the same form as in the file.
     key: String,
     since: UnixTime,
@@ -119,7 +126,8 @@ impl<S: Storage> Accounts<S> {
             );
         }
         let (account, key) = self.restore_or_register(directory, &about).await?;
-        let open = OpenAccount { account, directory: about, key, since: now };
+        let thumbprint = thumbprint(&pair(&decode(&key)?)?).ok_or_else(damaged)?.into();
+        let open = OpenAccount { account, directory: about, thumbprint, key, since: now };
         *slot = Some(open.clone());
         Ok(open)
     }
@@ -183,9 +191,21 @@ impl<S: Storage> Accounts<S> {
     }
 
     async fn restore(&self, file: &AccountFile) -> Result<Account, Failure> {
-        let key = decode(&file.key)?;
-        let builder = Account::builder_with_http(Box::new(self.http.clone()));
+        let (http, key) = self.client_of(&decode(&file.key)?)?;
+        let builder = Account::builder_with_http(http);
         Ok(builder.from_parts(file.id.clone(), PrivatePkcs8KeyDer::from(key), file.directory.clone()).await?)
+    }
+
+    /// A client that signs with an account's key, and the key that the protocol crate is given: the same one, or another
+    /// one that no CA knows.
+    fn client_of(&self, key: &[u8]) -> Result<(Box<dyn HttpClient>, Vec<u8>), Failure> {
+        let signer = pair(key)?;
+        if !is_rsa(&signer) {
+            return Ok((Box::new(self.http.clone()), key.to_vec()));
+        }
+        let (_, stand_in) = Key::generate_pkcs8().map_err(Failure::from)?;
+        let client = Resigned { http: self.http.clone(), key: Arc::new(signer) };
+        Ok((Box::new(client), stand_in.secret_pkcs8_der().to_vec()))
     }
 
     async fn register(
@@ -375,11 +395,12 @@ impl<S: Storage> Accounts<S> {
 
     /// The account that the CA knows by this key.
     async fn account_of(&self, key: &[u8], directory: &DirectoryUrl) -> Result<Option<Account>, Failure> {
+        let (_, stand_in) = self.client_of(key)?;
         let found = repeat!(async {
-            let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(key))?;
-            let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
-            let builder = Account::builder_with_http(Box::new(self.http.clone()));
-            builder.from_key((pair, der), directory.to_string()).await
+            let (http, _) = self.client_of(key).map_err(|failure| Error::Other(failure.detail.into()))?;
+            let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(&*stand_in))?;
+            let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(stand_in.clone()));
+            Account::builder_with_http(http).from_key((pair, der), directory.to_string()).await
         });
         match found {
             Ok((account, _)) => Ok(Some(account)),
@@ -426,6 +447,73 @@ pub async fn want_new_account_keys(data: &Path) -> Result<Vec<String>, StorageEr
         directories.push(file.directory);
     }
     Ok(directories)
+}
+
+/// An account that other software has made.
+#[derive(Clone, Eq, PartialEq)]
+pub struct AdoptedAccount {
+    /// The directory of its CA.
+    pub directory: DirectoryUrl,
+    /// Its URL.
+    pub url: Box<str>,
+    /// Its private key, as DER in PKCS #1 or PKCS #8.
+    pub key: Vec<u8>,
+    /// The e-mail address that the CA has.
+    pub email: Box<str>,
+}
+
+/// The key stays out of logs.
+impl fmt::Debug for AdoptedAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdoptedAccount").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Puts an account on the volume `data`, unless there is one with its CA. Returns whether it was put there.
+///
+/// # Errors
+///
+/// The key is of no kind that can be used, the URL is not at the CA, the volume cannot be written, or another instance
+/// is making an account.
+pub async fn adopt_account(data: &Path, adopted: &AdoptedAccount) -> Result<bool, AdoptError> {
+    let AdoptedAccount { directory, url, key, email } = adopted;
+    let host = |url: &str| url.parse::<http::Uri>().ok()?.host().map(str::to_ascii_lowercase);
+    if host(url).is_none() || host(url) != host(directory.as_str()) {
+        return Err(AdoptError::OfAnotherCa);
+    }
+    let key = pkcs8(key).filter(|key| pair(key).is_ok()).ok_or(AdoptError::UnusableKey)?;
+    let storage = FolderStorage::new(data);
+    let busy = || StorageError::busy("adopt", &key_for(directory));
+    let lease = storage.lock(&lease_for(directory)).await?.ok_or_else(busy)?;
+    if storage.get(&key_for(directory)).await?.is_some() {
+        return Ok(false);
+    }
+    let mut file = AccountFile::of(directory, url, &key);
+    file.contact = Some(email.trim_start_matches("mailto:").to_owned());
+    storage.put(&key_for(directory), file.text(), &lease).await?;
+    Ok(true)
+}
+
+/// Why an account cannot be adopted. Reads well after "failed to adopt it:".
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// Its URL is not at the CA that is asked.
+    #[error("it is with another CA than the one that is asked")]
+    OfAnotherCa,
+    /// Its key is of no known kind.
+    #[error("its key is neither RSA nor ECDSA on P-256")]
+    UnusableKey,
+    /// The volume does not keep it.
+    #[error("failed to {0}")]
+    Storage(#[from] StorageError),
+}
+
+/// A private key in PKCS #8. Traefik keeps RSA keys in PKCS #1.
+fn pkcs8(key: &[u8]) -> Option<Vec<u8>> {
+    match rsa::KeyPair::from_der(key) {
+        Ok(key) => AsDer::<Pkcs8V1Der<'_>>::as_der(&key).ok().map(|der| der.as_ref().to_vec()),
+        Err(_) => Some(key.to_vec()),
+    }
 }
 
 impl AccountFile {

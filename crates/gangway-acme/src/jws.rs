@@ -1,12 +1,15 @@
 //! Requests that the protocol crate cannot make, signed as an ACME CA wants them (RFC 8555, section 6.2).
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use instant_acme::{BodyWrapper, Error, Problem};
-use rcgen::{KeyPair, SigningKey as _};
+use rcgen::{KeyPair, PKCS_RSA_SHA256, SigningKey as _};
 use serde_json::{Value, json};
+use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::RSAPublicKey;
 
 use crate::failure::{Failure, FailureKind};
 use crate::http::Http;
@@ -30,20 +33,52 @@ pub(crate) async fn nonce(http: &Http, url: &str) -> Result<String, Error> {
     nonce.ok_or(Error::Str("the CA gave no nonce"))
 }
 
-/// Signs a payload with one of our keys.
-pub(crate) fn signed(head: Value, payload: &Value, key: &KeyPair) -> Result<Value, rcgen::Error> {
-    let [head, payload] = [head, payload.clone()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
+/// Signs a payload with an account's key. The head must name the key's [algorithm].
+pub(crate) fn signed(head: &Value, payload: &Value, key: &KeyPair) -> Result<Value, rcgen::Error> {
+    signed_text(head, &BASE64_URL_SAFE_NO_PAD.encode(payload.to_string()), key)
+}
+
+/// Signs a payload that is in base64url.
+pub(crate) fn signed_text(head: &Value, payload: &str, key: &KeyPair) -> Result<Value, rcgen::Error> {
+    let head = BASE64_URL_SAFE_NO_PAD.encode(head.to_string());
     let signature = key.sign(format!("{head}.{payload}").as_bytes())?;
-    let signature = BASE64_URL_SAFE_NO_PAD.encode(fixed(&signature).ok_or(rcgen::Error::RemoteKeyError)?);
+    let signature = match is_rsa(key) {
+        true => BASE64_URL_SAFE_NO_PAD.encode(signature),
+        false => BASE64_URL_SAFE_NO_PAD.encode(fixed(&signature).ok_or(rcgen::Error::RemoteKeyError)?),
+    };
     Ok(json!({"protected": head, "payload": payload, "signature": signature}))
 }
 
-/// The public half of a key as a JWK.
-pub(crate) fn jwk(key: &KeyPair) -> Value {
+/// The name of the algorithm by which a key signs.
+pub(crate) fn algorithm(key: &KeyPair) -> &'static str {
+    if is_rsa(key) { "RS256" } else { "ES256" }
+}
+
+/// Whether a key is for RSA and not for P-256.
+pub(crate) fn is_rsa(key: &KeyPair) -> bool {
+    key.is_compatible(&PKCS_RSA_SHA256)
+}
+
+/// The public half of a key as a JWK. Members are in the order of their names, as its thumbprint needs them.
+pub(crate) fn jwk(key: &KeyPair) -> Option<Value> {
+    if is_rsa(key) {
+        let (_, public) = RSAPublicKey::from_der(key.public_key_raw()).ok()?;
+        let number = |bytes: &[u8]| {
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            BASE64_URL_SAFE_NO_PAD.encode(&bytes[zeros..])
+        };
+        return Some(json!({"e": number(public.exponent), "kty": "RSA", "n": number(public.modulus)}));
+    }
     // The public key is a point: the byte 4, then both coordinates.
-    let (x, y) = key.public_key_raw()[1..].split_at(32);
+    let (x, y) = key.public_key_raw().get(1..)?.split_at_checked(32)?;
     let [x, y] = [x, y].map(|coordinate| BASE64_URL_SAFE_NO_PAD.encode(coordinate));
-    json!({"crv": "P-256", "kty": "EC", "x": x, "y": y})
+    Some(json!({"crv": "P-256", "kty": "EC", "x": x, "y": y}))
+}
+
+/// The thumbprint of a key (RFC 7638), by which answers to challenges name the account.
+pub(crate) fn thumbprint(key: &KeyPair) -> Option<String> {
+    let hash = digest(&SHA256, jwk(key)?.to_string().as_bytes());
+    Some(BASE64_URL_SAFE_NO_PAD.encode(hash))
 }
 
 /// Turns a signature from DER, whose numbers lack leading zeros or have one too many, into two numbers of 32 bytes.
@@ -60,10 +95,15 @@ fn fixed(der: &[u8]) -> Option<[u8; 64]> {
     Some(fixed)
 }
 
-/// Reads an account key. All account keys are for P-256: the protocol crate supports no others.
+/// Reads an account key: one for P-256, which the protocol crate can use, or one for RSA that other software has made.
 pub(crate) fn pair(key: &[u8]) -> Result<KeyPair, Failure> {
-    let pair = KeyPair::try_from(key).ok().filter(|pair| pair.public_key_raw().len() == 65);
-    pair.ok_or_else(|| Failure::new(FailureKind::Account, "the account's key is damaged"))
+    let pair = KeyPair::try_from(key).ok().filter(|pair| is_rsa(pair) || pair.public_key_raw().len() == 65);
+    pair.ok_or_else(damaged)
+}
+
+/// The failure of a key that cannot be read.
+pub(crate) fn damaged() -> Failure {
+    Failure::new(FailureKind::Account, "the account's key is damaged")
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@
 
 use instant_acme::Error;
 use rcgen::KeyPair;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::directory::Directory;
 use crate::failure::{Failure, FailureKind};
 use crate::http::Http;
-use crate::jws::{jwk, nonce, pair, post, signed};
+use crate::jws::{algorithm, damaged, jwk, nonce, pair, post, signed};
 use crate::repeat::repeat;
 
 /// A request to change an account's key; both keys are PKCS #8.
@@ -29,9 +29,11 @@ impl KeyChange<'_> {
         let urls = directory.key_change.as_deref().zip(directory.new_nonce.as_deref());
         let (url, new_nonce) = urls.ok_or_else(|| Failure::new(FailureKind::Rejected, "the CA changes no keys"))?;
         let (old, new) = (pair(self.old)?, pair(self.new)?);
+        let jwks = jwk(&old).zip(jwk(&new)).ok_or_else(damaged)?;
         let asked = repeat!(async {
             let nonce = nonce(http, new_nonce).await?;
-            let body = body(self.account, url, &nonce, &old, &new).map_err(|error| Error::Other(Box::new(error)))?;
+            let body = body(self.account, (url, &nonce), &old, &new, jwks.clone());
+            let body = body.map_err(|error| Error::Other(Box::new(error)))?;
             post(http, url, body).await.map(drop)
         });
         asked.map_err(|error| match &error {
@@ -42,9 +44,15 @@ impl KeyChange<'_> {
 }
 
 /// The new key names its account in the inner signature; the account's old key confirms that in the outer one.
-fn body(account: &str, url: &str, nonce: &str, old: &KeyPair, new: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
-    let wish = json!({"account": account, "oldKey": jwk(old)});
-    let inner = signed(json!({"alg": "ES256", "jwk": jwk(new), "url": url}), &wish, new)?;
-    let outer = signed(json!({"alg": "ES256", "kid": account, "nonce": nonce, "url": url}), &inner, old)?;
-    Ok(outer.to_string().into_bytes())
+fn body(
+    account: &str,
+    (url, nonce): (&str, &str),
+    old: &KeyPair,
+    new: &KeyPair,
+    (old_jwk, new_jwk): (Value, Value),
+) -> Result<Vec<u8>, rcgen::Error> {
+    let wish = json!({"account": account, "oldKey": old_jwk});
+    let inner = signed(&json!({"alg": algorithm(new), "jwk": new_jwk, "url": url}), &wish, new)?;
+    let head = json!({"alg": algorithm(old), "kid": account, "nonce": nonce, "url": url});
+    Ok(signed(&head, &inner, old)?.to_string().into_bytes())
 }

@@ -24,6 +24,7 @@ mod order;
 mod order_history;
 mod registration;
 mod repeat;
+mod resigned;
 mod schedule;
 mod settings;
 pub mod storage;
@@ -31,7 +32,7 @@ pub mod stored_certificate;
 mod volume_scan;
 mod worker;
 
-pub use account::want_new_account_keys;
+pub use account::{AdoptError, AdoptedAccount, adopt_account, want_new_account_keys};
 pub use acme::{Acme, AcmeOutputs};
 pub use clock::{Clock, date};
 pub use directory_url::{DirectoryUrl, UnknownIssuer};

@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gangway_tls::UnixTime;
 use instant_acme::{
     AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order as AcmeOrder,
@@ -170,7 +173,9 @@ impl<S: Storage> OrderAttempt<'_, S> {
             Some(resumed) => resumed,
             None => self.begun(&open).await?,
         };
-        let decided = self.prove(&mut order).await?;
+        // The account may have been made anew just now.
+        let open = self.services.accounts.get(directory).await?;
+        let decided = self.prove(&mut order, &open.thumbprint).await?;
         if decided == OrderStatus::Ready {
             let csr = request(&self.order.names, &key)?;
             repeat!(order.finalize_csr(&csr))?;
@@ -253,13 +258,13 @@ impl<S: Storage> OrderAttempt<'_, S> {
     }
 
     /// Answers every challenge and waits until the CA has decided.
-    async fn prove(&mut self, order: &mut AcmeOrder) -> Result<OrderStatus, Failure> {
+    async fn prove(&mut self, order: &mut AcmeOrder, thumbprint: &str) -> Result<OrderStatus, Failure> {
         if order.state().status != OrderStatus::Pending {
             return Ok(order.state().status);
         }
         fetch_authorizations(order).await?;
         let mut presented = Vec::new();
-        while self.present_some(order, &mut presented).await? == Remaining::Later {
+        while self.present_some(order, (thumbprint, &mut presented)).await? == Remaining::Later {
             self.remove_records().await;
         }
         let policy = RetryPolicy::new().initial_delay(FIRST_POLL).backoff(1.5).timeout(DECISION_MAX);
@@ -280,7 +285,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
     async fn present_some(
         &mut self,
         order: &mut AcmeOrder,
-        presented: &mut Vec<Presented>,
+        (thumbprint, presented): (&str, &mut Vec<Presented>),
     ) -> Result<Remaining, Failure> {
         let is_single = self.services.dns.as_ref().is_some_and(Dns::is_single);
         let mut chosen: HashMap<String, ChallengeKind> = HashMap::new();
@@ -299,7 +304,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
             }
             chosen.insert(authorization.url().to_owned(), kind);
             let challenge = authorization.challenge(wire(kind)).expect("it was chosen from what there is");
-            self.present(kind, &challenge, presented).await?;
+            self.present(kind, &challenge, (thumbprint, presented)).await?;
         }
         if let Some(dns) = &self.services.dns {
             dns.wait(&self.records).await;
@@ -350,21 +355,23 @@ impl<S: Storage> OrderAttempt<'_, S> {
         &mut self,
         kind: ChallengeKind,
         challenge: &instant_acme::ChallengeHandle<'_>,
-        presented: &mut Vec<Presented>,
+        (thumbprint, presented): (&str, &mut Vec<Presented>),
     ) -> Result<(), Failure> {
-        let answer = challenge.key_authorization();
+        // The protocol crate knows the thumbprint of its own keys alone.
+        let answer = format!("{}.{thumbprint}", challenge.token);
+        let digest = digest(&SHA256, answer.as_bytes());
         let name = challenge.identifier().to_string();
         match (kind, &self.services.dns) {
             (ChallengeKind::Http01, _) => {
-                presented.push(self.services.solver.present_http(&name, &challenge.token, answer.as_str())?);
+                presented.push(self.services.solver.present_http(&name, &challenge.token, &answer)?);
             }
             (ChallengeKind::TlsAlpn01, _) => {
-                presented.push(self.services.solver.present_tls(&name, answer.digest().as_ref())?);
+                presented.push(self.services.solver.present_tls(&name, digest.as_ref())?);
             }
             (ChallengeKind::Dns01, Some(dns)) => {
                 // The wildcard and its base name use the same record.
                 let name = gangway_tls::without_star(&name);
-                self.records.push(dns.present(name, &answer.dns_value()).await?);
+                self.records.push(dns.present(name, &BASE64_URL_SAFE_NO_PAD.encode(digest)).await?);
             }
             (ChallengeKind::Dns01, None) => {
                 return Err(Failure::new(FailureKind::NoChallenge, "no DNS provider is given"));

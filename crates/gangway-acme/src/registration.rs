@@ -9,13 +9,12 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::header;
 use instant_acme::Error;
-use rcgen::KeyPair;
 use serde_json::{Value, json};
 
 use crate::directory::Directory;
 use crate::failure::{Failure, FailureKind};
 use crate::http::Http;
-use crate::jws::{jwk, nonce, pair, post, signed};
+use crate::jws::{algorithm, damaged, jwk, nonce, pair, post, signed};
 use crate::repeat::repeat;
 
 /// A request for an account with an external binding.
@@ -33,14 +32,16 @@ impl Registration<'_> {
         let urls = directory.new_account.as_deref().zip(directory.new_nonce.as_deref());
         let (url, new_nonce) = urls.ok_or_else(|| Failure::new(FailureKind::Confused, "the CA makes no accounts"))?;
         let key = pair(self.key)?;
+        let public = jwk(&key).ok_or_else(damaged)?;
         let payload = json!({
             "termsOfServiceAgreed": true,
             "contact": self.contact,
-            "externalAccountBinding": binding(&key, url, self.external),
+            "externalAccountBinding": binding(&public, url, self.external),
         });
         let answer = repeat!(async {
             let nonce = nonce(http, new_nonce).await?;
-            let body = signed(json!({"alg": "ES256", "jwk": jwk(&key), "nonce": nonce, "url": url}), &payload, &key);
+            let head = json!({"alg": algorithm(&key), "jwk": public, "nonce": nonce, "url": url});
+            let body = signed(&head, &payload, &key);
             let body = body.map_err(|error| Error::Other(Box::new(error)))?;
             post(http, url, body.to_string().into_bytes()).await
         });
@@ -53,9 +54,9 @@ impl Registration<'_> {
 }
 
 /// The person's account confirms with its secret that the new account belongs to it.
-fn binding(key: &KeyPair, url: &str, (id, secret): (&str, &[u8])) -> Value {
+fn binding(public: &Value, url: &str, (id, secret): (&str, &[u8])) -> Value {
     let head = json!({"alg": "HS256", "kid": id, "url": url});
-    let [head, payload] = [head, jwk(key)].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
+    let [head, payload] = [head, public.clone()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
     let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let signature = hmac::sign(&secret, format!("{head}.{payload}").as_bytes());
     json!({"protected": head, "payload": payload, "signature": BASE64_URL_SAFE_NO_PAD.encode(signature)})

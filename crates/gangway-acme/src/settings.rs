@@ -1,6 +1,7 @@
 //! Settings for public CAs.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::directory_url::{DirectoryUrl, UnknownIssuer};
@@ -11,6 +12,10 @@ use crate::dns::DnsSettings;
 pub struct AcmeSettings {
     /// The CAs in the order in which they are asked; no public certificates are ordered if it is empty.
     pub issuers: Vec<Issuer>,
+    /// Those of the CAs that are asked only for names for which they are chosen.
+    pub only_chosen: BTreeSet<DirectoryUrl>,
+    /// Names under which CAs can be chosen.
+    pub named: BTreeMap<Box<str>, DirectoryUrl>,
     /// The e-mail address that CAs get as contact.
     pub email: Option<Box<str>>,
     /// Roots to verify the CA's own API with, in addition to the usual ones, as PEM.

@@ -73,6 +73,7 @@ pub struct AcmeView {
 pub(crate) struct WorkerSettings<S> {
     pub(crate) storage: S,
     pub(crate) settings: Arc<AcmeSettings>,
+    pub(crate) chosen: Reader<BTreeMap<Box<str>, DirectoryUrl>>,
     pub(crate) clock: Clock,
     pub(crate) solver: Solver,
     pub(crate) on_demand: Option<OnDemand>,
@@ -172,6 +173,7 @@ struct Worker<S: Storage> {
     services: OrderServices<S>,
     on_demand: Option<OnDemand>,
     policy: SchedulePolicy,
+    chosen: Reader<BTreeMap<Box<str>, DirectoryUrl>>,
     volume: VolumeScan<S>,
     states: BTreeMap<Box<str>, NameState>,
     cas: HashMap<DirectoryUrl, CaState>,
@@ -193,11 +195,12 @@ struct Worker<S: Storage> {
 
 impl<S: Storage> Worker<S> {
     fn new(given: WorkerSettings<S>, http: Http, views: Publisher<AcmeView>) -> Self {
-        let WorkerSettings { storage, settings, clock, solver, on_demand } = given;
+        let WorkerSettings { storage, settings, chosen, clock, solver, on_demand } = given;
         let started = clock.now();
         let accounts = Accounts::new(storage.clone(), http, Arc::clone(&settings), clock.clone());
         let policy = SchedulePolicy {
             directories: settings.issuers.iter().map(|issuer| issuer.directory.clone()).collect(),
+            only_chosen: settings.only_chosen.clone(),
             wildcards: settings.wildcards.clone(),
             has_dns: settings.dns.is_some(),
         };
@@ -207,6 +210,7 @@ impl<S: Storage> Worker<S> {
             services: OrderServices { storage: storage.clone(), accounts, solver, dns, settings, clock },
             on_demand,
             policy,
+            chosen,
             volume: VolumeScan::new(storage),
             states: BTreeMap::new(),
             cas: HashMap::new(),
@@ -295,8 +299,10 @@ impl<S: Storage> Worker<S> {
     /// Starts the actions that are due now.
     fn begin(&mut self, names: &WantedNames<'_>) -> Schedule {
         let now = self.services.clock.now();
+        let chosen = self.chosen.load_full();
         let moment = ScheduleInput {
             policy: &self.policy,
+            chosen: &chosen,
             wanted: names.listed,
             on_demand: &names.on_demand,
             states: &self.states,

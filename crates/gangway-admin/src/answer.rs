@@ -19,7 +19,8 @@ use crate::instance::{Instance, InstancePhase};
 use crate::metrics::{self, MetricsInput};
 use crate::views;
 
-/// The sources of all answers.
+/// The sources of all answers. Cheap to clone.
+#[derive(Clone)]
 pub struct Sources {
     /// The table in force, and the findings of compiling it.
     pub compiled: Reader<Compiled>,
@@ -33,6 +34,8 @@ pub struct Sources {
     pub started: UnixTime,
     /// The version of the program.
     pub version: &'static str,
+    /// Whether the metrics have the state under Traefik's names too.
+    pub has_traefiks_names: bool,
 }
 
 /// All answers, for one listener.
@@ -46,7 +49,7 @@ pub(crate) struct Answers {
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The content type names the version of the format.
-const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+pub(crate) const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 const FORWARDED_HOST: &str = "x-forwarded-host";
 
@@ -93,7 +96,7 @@ impl Answers {
             "/" => response(StatusCode::OK, TEXT, INDEX.to_owned()),
             "/healthz" => response(StatusCode::OK, TEXT, self.health()),
             "/readyz" => self.ready(),
-            "/metrics" => response(StatusCode::OK, PROMETHEUS, self.metrics(&compiled)),
+            "/metrics" => response(StatusCode::OK, PROMETHEUS, metrics_text(&self.sources)),
             "/api/v1/status" => json(&self.status(&compiled)),
             "/api/v1/routes" => json(&self.routes(&compiled)),
             "/api/v1/containers" => json(&containers(&compiled)),
@@ -127,17 +130,6 @@ impl Answers {
             }
             InstancePhase::Stopping => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n".to_owned()),
         }
-    }
-
-    fn metrics(&self, compiled: &Published<Compiled>) -> String {
-        metrics::text(&MetricsInput {
-            registry: &self.sources.registry,
-            instance: &*self.sources.instance,
-            compiled,
-            generation: compiled.generation(),
-            diagnostics: &self.diagnostics(compiled),
-            version: self.sources.version,
-        })
     }
 
     fn status(&self, compiled: &Published<Compiled>) -> api::StatusResponse {
@@ -193,7 +185,7 @@ impl Answers {
 
     /// The findings about labels, then those about global settings and certificates.
     fn diagnostics(&self, compiled: &Published<Compiled>) -> Vec<Diagnostic> {
-        compiled.diagnostics.iter().cloned().chain(self.sources.instance.diagnostics()).collect()
+        diagnostics(&self.sources, compiled)
     }
 
     fn explain(&self, compiled: &Published<Compiled>, query: &str) -> Response<String> {
@@ -224,6 +216,24 @@ impl Answers {
     }
 }
 
+fn diagnostics(sources: &Sources, compiled: &Compiled) -> Vec<Diagnostic> {
+    compiled.diagnostics.iter().cloned().chain(sources.instance.diagnostics()).collect()
+}
+
+/// The metrics in the text format of Prometheus.
+pub(crate) fn metrics_text(sources: &Sources) -> String {
+    let compiled = sources.compiled.load_full();
+    metrics::text(&MetricsInput {
+        registry: &sources.registry,
+        instance: &*sources.instance,
+        compiled: &compiled,
+        generation: compiled.generation(),
+        diagnostics: &diagnostics(sources, &compiled),
+        version: sources.version,
+        has_traefiks_names: sources.has_traefiks_names,
+    })
+}
+
 fn containers(compiled: &Published<Compiled>) -> api::ContainersResponse {
     let containers = compiled.containers.iter().map(views::container).collect();
     api::ContainersResponse { generation: compiled.generation().count(), containers }
@@ -245,7 +255,7 @@ fn failure(status: StatusCode, error: &str, help: &str) -> Response<String> {
     response
 }
 
-fn response(status: StatusCode, kind: HeaderValue, body: String) -> Response<String> {
+pub(crate) fn response(status: StatusCode, kind: HeaderValue, body: String) -> Response<String> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -4,6 +4,7 @@
 //! The fields are promises, documented in `docs/reference/api.md`. New ones may be added, and a reader must skip fields
 //! that it does not know. The client commands deserialise the same types.
 
+use gangway_model::{AsListener, ListenerProtocol};
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/status`.
@@ -65,17 +66,44 @@ pub struct ListeningView {
 }
 
 /// A listener for the clients of routes.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ListenerView {
     /// The name.
     pub name: String,
     /// What its connections begin with: `plain`, `tls`, or `auto` where the first byte tells.
-    pub protocol: String,
+    #[serde(with = "protocol_word")]
+    pub protocol: ListenerProtocol,
     /// Where it listens.
     pub addresses: Vec<String>,
     /// The port that clients connect to, as far as that is known.
     pub port: Option<u16>,
+}
+
+impl AsListener for ListenerView {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn protocol(&self) -> ListenerProtocol {
+        self.protocol
+    }
+}
+
+/// A protocol as its word.
+mod protocol_word {
+    use gangway_model::ListenerProtocol;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(super) fn serialize<S: Serializer>(protocol: &ListenerProtocol, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(protocol.word())
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<ListenerProtocol, D::Error> {
+        let word = String::deserialize(from)?;
+        ListenerProtocol::parse(&word).ok_or_else(|| D::Error::custom(format_args!("unknown protocol `{word}`")))
+    }
 }
 
 /// An engine that is followed.

@@ -8,7 +8,8 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::mention::{self, MentionedBy};
 use gangway_model::{
     ClientPlace, Compiled, Considered, Endpoint, Explanation, Geography, HTTP, HTTPS, Middleware, Nearest, PublicPorts,
-    Readiness, Reputation, RequestView, Route, TlsMode, UpgradeFate, follows_redirects, slash_redirect,
+    Readiness, Reputation, RequestView, RequestedUrl, Route, TlsMode, UpgradeFate, follows_redirects, https_listener,
+    slash_redirect, target_change,
 };
 use gangway_tls::{CertificateResolver, Origin, UnixTime};
 use http::header::UPGRADE;
@@ -68,14 +69,7 @@ impl<'a> ExplainContext<'a> {
 
     /// The ports for the URL that a request in clear is redirected to.
     fn redirect_ports(&self, route: &Route, query: &ExplainQuery) -> PublicPorts {
-        let came_to = self.listener(query.listener());
-        let target = came_to.filter(|one| one.protocol == "auto").or_else(|| {
-            let scope = &route.listener.scope;
-            let mut fit =
-                self.listeners.iter().filter(|one| one.protocol != "plain" && scope.takes_listener(&one.name));
-            fit.clone().find(|one| one.name == HTTPS).or_else(|| fit.next())
-        });
-        self.ports_at(target)
+        self.ports_at(https_listener(self.listeners, &route.listener.scope, query.listener()))
     }
 
     fn client_of(&self, query: &ExplainQuery) -> KnownClient<'a> {
@@ -270,24 +264,35 @@ fn upgrade_outcome(route: &Route, query: &ExplainQuery) -> String {
 /// The first answer that one of the route's middlewares gives before a log-in or an endpoint is asked.
 fn answer_by_middleware(route: &Route, query: &ExplainQuery, client: &KnownClient<'_>, prefix: &str) -> Option<String> {
     steps::ban(query, client).or_else(|| {
-        route.middlewares.iter().find_map(|middleware| {
-            let redirected = || redirect_by_middleware(middleware, query, prefix);
+        route.middlewares.iter().enumerate().find_map(|(place, middleware)| {
+            let redirected = || redirect_by_middleware(&route.middlewares[..place], middleware, query, prefix);
             let location = || redirected().map(|(status, location)| format!("{status}: redirected to {location}"));
             steps::refusal(middleware, query, client).or_else(location)
         })
     })
 }
 
-/// The redirect that a middleware answers with: status and location.
-fn redirect_by_middleware(middleware: &Middleware, query: &ExplainQuery, prefix: &str) -> Option<(u16, String)> {
+/// The redirect that a middleware answers with, after those `before` it: status and location.
+fn redirect_by_middleware(
+    before: &[Middleware],
+    middleware: &Middleware,
+    query: &ExplainQuery,
+    prefix: &str,
+) -> Option<(u16, String)> {
     let target = &*query.target;
     let is_followed = follows_redirects(&query.method) && !query.headers.contains_key(UPGRADE);
     match middleware {
         Middleware::StripPrefix(_) if !is_followed => None,
         Middleware::StripPrefix(_) => slash_redirect(target, prefix).map(|location| (308, location)),
         Middleware::Redirect { status, target: to } => Some((*status, to.location(&query.host, target))),
+        Middleware::UrlRedirect(redirect) => {
+            let target = changed_target(before, target, prefix)?;
+            let asked = RequestedUrl { is_secure: query.secure, host: &query.host, port: query.port, target: &target };
+            redirect.answer(&query.method, &asked)
+        }
         Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
@@ -301,12 +306,55 @@ fn redirect_by_middleware(middleware: &Middleware, query: &ExplainQuery, prefix:
         | Middleware::Authentication(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
+        | Middleware::Cors(_)
+        | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Cache(_) => None,
     }
 }
 
+/// The target after these middlewares. None where one of them refuses it.
+fn changed_target(middlewares: &[Middleware], target: &str, prefix: &str) -> Option<String> {
+    let mut target = target.to_owned();
+    for middleware in middlewares {
+        let changed = match middleware {
+            Middleware::StripPrefix(_) if matches!(prefix, "" | "/") => None,
+            Middleware::StripPrefix(_) => Some(target_change::without_prefix(prefix, &target)?),
+            Middleware::AddPrefix(added) => Some(target_change::with_prefix(added, &target).ok()?),
+            Middleware::Rewrite { pattern, replacement } => {
+                target_change::rewritten(pattern, replacement, &target).ok()?
+            }
+            Middleware::PathChange(change) => change.apply(&target).ok()?.map(|changed| changed.target),
+            Middleware::Redirect { .. }
+            | Middleware::UrlRedirect(_)
+            | Middleware::RequestHeader(..)
+            | Middleware::ResponseHeader(..)
+            | Middleware::BodyLimit(_)
+            | Middleware::Hsts(_)
+            | Middleware::SecureHeaders { .. }
+            | Middleware::AddressFilter(_)
+            | Middleware::Crowdsec(_)
+            | Middleware::Appsec(_)
+            | Middleware::RateLimit(_)
+            | Middleware::ConcurrencyLimit(_)
+            | Middleware::Authentication(_)
+            | Middleware::Compression(_)
+            | Middleware::ErrorPages(_)
+            | Middleware::Cors(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
+            | Middleware::Cache(_) => None,
+        };
+        target = changed.unwrap_or(target);
+    }
+    Some(target)
+}
+
 /// The outcome by the state of the route's endpoints.
 fn endpoint_outcome(route: &Route, context: &ExplainContext<'_>) -> String {
+    if let Some(service) = route.upstream.internal {
+        return format!("answered by Gangway itself, as `{service}`");
+    }
     let all = &route.upstream.endpoints;
     let now = |endpoint: &Endpoint| context.endpoints.get(&endpoint.key);
     let ready = all.iter().filter(|endpoint| endpoint.readiness == Readiness::Ready);

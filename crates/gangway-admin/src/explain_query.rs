@@ -3,16 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gangway_model::path::normalise;
-use gangway_model::{Arrival, HOST_LEN_MAX, HTTP, HTTPS, Hostname, ListenerName, RequestView, canonical_host};
+use gangway_model::{
+    Arrival, HOST_LEN_MAX, HTTP, HTTPS, Hostname, ListenerName, ListenerScope, RequestView, canonical_host,
+    usual_listener,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::api::ListenerView;
 
-/// What listeners that take requests of a scheme begin with.
-const fn begins_with(secure: bool) -> &'static str {
-    if secure { "tls" } else { "plain" }
-}
+/// What is wrong with a query, in one clause, and what to do.
+type Mistake = (String, &'static str);
 
 /// The number of header fields that a query may have.
 const HEADERS_MAX: usize = 100;
@@ -25,6 +26,8 @@ pub(crate) struct ExplainQuery {
     has_scheme: bool,
     /// In the canonical form in which hosts are compared.
     pub(crate) host: String,
+    /// The port that the URL names.
+    pub(crate) port: Option<u16>,
     /// In the normalised form in which paths are compared.
     pub(crate) path: String,
     pub(crate) query: String,
@@ -39,7 +42,7 @@ pub(crate) struct ExplainQuery {
 
 impl ExplainQuery {
     /// Parses the query of `/api/v1/explain`. An error is one clause, and something to do.
-    pub(crate) fn parse(query: &str) -> Result<Self, (String, &'static str)> {
+    pub(crate) fn parse(query: &str) -> Result<Self, Mistake> {
         let (mut url, mut method, mut from, mut headers) =
             (None, Method::GET, Ipv4Addr::LOCALHOST.into(), HeaderMap::new());
         let mut listener = None;
@@ -60,33 +63,31 @@ impl ExplainQuery {
             }
         }
         let url = url.ok_or(("no `url` was given".to_owned(), "add one, such as `url=https://shop.example.org/`"))?;
-        let (secure, host, target) = parts(&url)?;
+        let (secure, host, port, target) = parts(&url)?;
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let (path, query) = (normalise(path).into_owned(), query.to_owned());
-        Ok(Self { secure, has_scheme: url.contains("://"), host, path, query, target, method, headers, from, listener })
+        let has_scheme = url.contains("://");
+        Ok(Self { secure, has_scheme, host, port, path, query, target, method, headers, from, listener })
     }
 
     /// Says on which of these listeners the request comes: the one that was asked about, or `http` or `https`, or the
     /// first one for the scheme. An error is one clause, and something to do.
-    pub(crate) fn arrive(&mut self, listeners: &[ListenerView]) -> Result<(), (String, &'static str)> {
-        let fits = |one: &&ListenerView| one.protocol == "auto" || one.protocol == begins_with(self.secure);
+    pub(crate) fn arrive(&mut self, listeners: &[ListenerView]) -> Result<(), Mistake> {
         match &self.listener {
             Some(name) => match listeners.iter().find(|one| *one.name == **name) {
                 None => Err((format!("there is no listener `{name}`"), "`gangway status` lists them")),
-                Some(one) if !self.has_scheme && one.protocol == "plain" => {
+                Some(one) if !self.has_scheme && !one.protocol.may_be_tls() => {
                     self.secure = false;
                     Ok(())
                 }
-                Some(one) if !fits(&one) => {
+                Some(one) if !one.protocol.may_be(self.secure) => {
                     let help = "write the other scheme in front of the URL, or name another listener";
                     Err((format!("no such request comes to listener `{name}`"), help))
                 }
                 Some(_) => Ok(()),
             },
             None => {
-                let usual = if self.secure { HTTPS } else { HTTP };
-                let fitting = || listeners.iter().filter(fits);
-                let found = fitting().find(|one| one.name == usual).or_else(|| fitting().next());
+                let found = usual_listener(listeners, &ListenerScope::default(), self.secure);
                 self.listener = found.and_then(|one| ListenerName::parse(&one.name));
                 Ok(())
             }
@@ -106,8 +107,10 @@ impl ExplainQuery {
     }
 }
 
-/// Splits a URL: whether it is https, the host, and the path with the query as a client sends them.
-fn parts(url: &str) -> Result<(bool, String, String), (String, &'static str)> {
+/// Whether a URL is https, its host, the port that it names, and its path with the query as a client sends them.
+type UrlParts = (bool, String, Option<u16>, String);
+
+fn parts(url: &str) -> Result<UrlParts, Mistake> {
     let wrong = |what: &str| (format!("`{url}` {what}"), "write a URL such as `https://shop.example.org/cart`");
     let (secure, rest) = match url.split_once("://") {
         Some(("https" | "wss", rest)) => (true, rest),
@@ -120,7 +123,9 @@ fn parts(url: &str) -> Result<(bool, String, String), (String, &'static str)> {
     let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let host = host_of(authority).ok_or_else(|| wrong("has no usable host"))?;
     let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-    Ok((secure, host, encoded(&target)))
+    // The colons of an IPv6 address stand in brackets.
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    Ok((secure, host, port, encoded(&target)))
 }
 
 fn host_of(authority: &str) -> Option<String> {
@@ -139,21 +144,21 @@ fn encoded(target: &str) -> String {
     utf8_percent_encode(target, ENCODED).to_string()
 }
 
-fn method_of(text: &str) -> Result<Method, (String, &'static str)> {
+fn method_of(text: &str) -> Result<Method, Mistake> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes())
         .map_err(|_| (format!("`{text}` is no method"), "write one such as `POST`"))
 }
 
-fn address(text: &str) -> Result<IpAddr, (String, &'static str)> {
+fn address(text: &str) -> Result<IpAddr, Mistake> {
     text.parse().map_err(|_| (format!("`{text}` is no address"), "write one such as `192.0.2.7`"))
 }
 
-fn listener_name(text: &str) -> Result<ListenerName, (String, &'static str)> {
+fn listener_name(text: &str) -> Result<ListenerName, Mistake> {
     let wrong = || (format!("`{text}` is no name of a listener"), "write one such as `https`");
     ListenerName::parse(text).ok_or_else(wrong)
 }
 
-fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), (String, &'static str)> {
+fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), Mistake> {
     let wrong = || (format!("`{text}` is no header field"), "write one such as `X-Beta: yes`");
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
     let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wrong())?;
@@ -164,6 +169,8 @@ fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), (String, &'stat
 
 #[cfg(test)]
 mod tests {
+    use gangway_model::ListenerProtocol;
+
     use super::*;
 
     fn parsed(query: &str) -> ExplainQuery {
@@ -199,12 +206,10 @@ mod tests {
 
     #[test]
     fn a_listener_has_to_be_there_and_to_fit_the_scheme() {
-        let view = |name: &str, protocol: &str| ListenerView {
-            name: name.to_owned(),
-            protocol: protocol.to_owned(),
-            ..ListenerView::default()
-        };
-        let listeners = [view("web", "plain"), view("mixed", "auto"), view("https", "tls")];
+        let view =
+            |name: &str, protocol| ListenerView { name: name.to_owned(), protocol, addresses: Vec::new(), port: None };
+        let (plain, tls) = (ListenerProtocol::Plain, ListenerProtocol::Tls);
+        let listeners = [view("web", plain), view("mixed", ListenerProtocol::Detected), view("https", tls)];
         let arrived = |query: &str| {
             let mut asked = parsed(query);
             asked.arrive(&listeners).map(|()| asked.listener().to_owned()).map_err(|(error, _)| error)

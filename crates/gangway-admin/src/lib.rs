@@ -18,10 +18,12 @@ mod process_metrics;
 mod redact;
 mod server;
 mod steps;
+mod traefik;
 mod views;
 
 pub use answer::Sources;
 pub use instance::{CertificatesState, EndpointActivity, Instance, InstancePhase};
 pub use redact::redacted;
 pub use server::{Admin, AdminSettings, BindError};
+pub use traefik::{EntryPointView, TraefikAnswers, TraefikPages};
 pub use views::rfc3339;

@@ -1,9 +1,9 @@
 //! `GET /metrics`: the counters of the registry, and the state at the moment of asking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gangway_diagnostic::Diagnostic;
-use gangway_model::Compiled;
+use gangway_model::{Compiled, Readiness};
 use gangway_publish::Generation;
 use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
@@ -21,18 +21,56 @@ pub(crate) struct MetricsInput<'a> {
     pub(crate) generation: Generation,
     pub(crate) diagnostics: &'a [Diagnostic],
     pub(crate) version: &'a str,
+    /// Whether the state stands under Traefik's names too.
+    pub(crate) has_traefiks_names: bool,
 }
 
 /// The whole answer in the text format of Prometheus.
 pub(crate) fn text(input: &MetricsInput<'_>) -> String {
     let mut families = input.registry.gather();
     families.extend(state(input));
+    if input.has_traefiks_names {
+        families.extend(state_under_traefiks_names(input));
+    }
     // The encoder refuses a family without samples.
     families.retain(|family| !family.get_metric().is_empty());
     TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
         tracing::error!(%error, "failed to encode the metrics");
         String::new()
     })
+}
+
+/// What Traefik's metrics tell of the state, for the families that are asked for under its names.
+fn state_under_traefiks_names(input: &MetricsInput<'_>) -> Vec<MetricFamily> {
+    let mut up = gauge("traefik_service_server_up", "Whether a server of a service may get requests.");
+    let endpoints = input.instance.endpoints();
+    // Traefik knows it of those alone that it asks.
+    for shared in input.compiled.shared.upstreams.iter().filter(|shared| shared.has_health_check) {
+        for endpoint in &shared.endpoints {
+            let is_ejected = endpoints.get(&endpoint.key).is_some_and(|now| now.is_ejected);
+            let is_up = endpoint.readiness == Readiness::Ready && !is_ejected;
+            let url = views::server_url(endpoint);
+            up = up.with(&[("service", &shared.name), ("url", &url)], flag(is_up));
+        }
+    }
+    let mut ends = gauge("traefik_tls_certs_not_after", "When a certificate ends, in seconds since the epoch.");
+    let mut told = BTreeSet::new();
+    for certificate in &input.instance.certificates().list {
+        let not_after = certificate.not_after.as_deref().and_then(views::seconds_since_epoch);
+        let Some(not_after) = not_after.filter(|_| told.insert((&certificate.name, &certificate.serial))) else {
+            continue;
+        };
+        let labels = [("cn", &*certificate.name), ("sans", &*certificate.name), ("serial", &*certificate.serial)];
+        ends = ends.with(&labels, not_after as f64);
+    }
+    let reloads = counter("traefik_config_reloads_total", "How often the table was replaced.");
+    let help = "When what the table in force is made of was read, in seconds since the epoch.";
+    vec![
+        reloads.with(&[], number(input.generation.count())).finish(),
+        single("traefik_config_last_reload_success", help, input.compiled.now as f64),
+        up.finish(),
+        ends.finish(),
+    ]
 }
 
 /// The metrics that nothing counts: they are read from the published values for each answer.

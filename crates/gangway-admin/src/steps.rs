@@ -6,12 +6,14 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    AddressFilter, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, ForwardAuth, Judgement,
-    KeyOrigin, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route, SkipRule, choose_coding,
-    overrides_method,
+    AddressFilter, AddressSource, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, Cors, ForwardAuth,
+    Judgement, KeyOrigin, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route, SkipRule,
+    choose_coding, overrides_method,
 };
 use http::Method;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, RANGE, UPGRADE};
+use http::header::{
+    ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_LENGTH, ORIGIN, RANGE, UPGRADE,
+};
 
 use crate::api;
 use crate::explain_query::ExplainQuery;
@@ -72,6 +74,8 @@ fn doubt(query: &ExplainQuery, client: &KnownClient<'_>) -> Option<String> {
 pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &KnownClient<'_>) -> Option<String> {
     let place = &client.place;
     match middleware {
+        // Only the data plane knows who has sent a request, and what its lists are worth.
+        Middleware::AddressFilter(filter) if filter.by.source != AddressSource::Client => None,
         Middleware::AddressFilter(_) if client.is_of_gateway() => {
             Some(format!("503 route-closed: {} is the address of a gateway, so it is not a client's", query.from))
         }
@@ -91,6 +95,11 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &Kn
             OnDoubt::Close => doubt(query, client).map(|doubt| format!("503 route-closed: {doubt}")),
             OnDoubt::Admit => None,
         }),
+        Middleware::AllowedHosts(hosts) => {
+            let port = query.port.map(|port| format!("{}:{port}", query.host));
+            let is_allowed = hosts.iter().any(|host| **host == query.host || Some(&**host) == port.as_deref());
+            (!is_allowed).then(|| format!("500 host-not-allowed: `{}` is not among the hosts", query.host))
+        }
         Middleware::BodyLimit(max) => {
             (body_len(query)? > *max).then(|| format!("413: the body is larger than {max} bytes"))
         }
@@ -98,6 +107,8 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &Kn
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::Hsts(_)
@@ -108,6 +119,8 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &Kn
         | Middleware::Authentication(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
+        | Middleware::ResponseLimit(_)
+        | Middleware::Cors(_)
         | Middleware::Cache(_) => None,
     }
 }
@@ -184,6 +197,10 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
         return Some(refusal);
     }
     Some(match middleware {
+        Middleware::AddressFilter(filter) if filter.by.source != AddressSource::Client => {
+            let status = filter.refusal.map_or(403, |status| status.as_u16());
+            format!("the address of {} is compared; who is not let in gets {status}", filter.by.source)
+        }
         Middleware::AddressFilter(filter) => {
             let allowed = filter.allow.as_ref().and_then(|allow| allow.entry_with(&client.place));
             let why = match allowed {
@@ -199,9 +216,12 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
         Middleware::RateLimit(limit) => {
             format!("counts for {}; what is beyond gets 429", limited_client(&limit.key, query))
         }
-        Middleware::ConcurrencyLimit(max) => {
-            format!("counts for {}; more than {max} under way get 429", client_of(query.from))
+        Middleware::ConcurrencyLimit(limit) => {
+            let client = limited_client(&limit.key, query);
+            format!("counts for {client}; more than {} under way get 429", limit.requests)
         }
+        Middleware::Cors(cors) => cross_origin(cors, query),
+        Middleware::AllowedHosts(_) => format!("`{}` is among the hosts", query.host),
         Middleware::Appsec(on_doubt) => {
             let otherwise = match on_doubt {
                 OnDoubt::Close => "503 appsec-unavailable if that cannot be asked",
@@ -214,7 +234,7 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
         Middleware::ErrorPages(_) => "errors get the page of the first rule with their status".to_owned(),
         Middleware::Compression(offered) => {
             let accepted = query.headers.get_all(ACCEPT_ENCODING).iter().map(http::HeaderValue::as_bytes);
-            match choose_coding(accepted, offered) {
+            match choose_coding(accepted, &offered.codings) {
                 Some(coding) => format!("by {coding}, where the answer is worth it"),
                 None if query.headers.contains_key(ACCEPT_ENCODING) => {
                     "not compressed: `Accept-Encoding` takes none of these".to_owned()
@@ -226,6 +246,7 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
             Some(len) => format!("{len} bytes are few enough"),
             None => "a larger body gets 413".to_owned(),
         },
+        Middleware::ResponseLimit(_) => "a larger answer becomes 500".to_owned(),
         Middleware::Hsts(_) if query.secure => "sent".to_owned(),
         Middleware::Hsts(_) => "not sent by plain HTTP".to_owned(),
         Middleware::SecureHeaders { .. } => "those are added that the answer does not have".to_owned(),
@@ -233,6 +254,8 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..) => return None,
     })
@@ -264,6 +287,20 @@ fn cache(route: &Route, query: &ExplainQuery) -> String {
         () => "kept where `Cache-Control` or `Expires` of the answer allows it",
     };
     format!("answered from memory if it is kept and fresh; else by the application, and {condition}")
+}
+
+/// What is said to pages of other origins.
+fn cross_origin(cors: &Cors, query: &ExplainQuery) -> String {
+    let header = |name| query.headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = header(ORIGIN) else { return "the request has no `Origin`".to_owned() };
+    let allowed = match cors.allowed(origin) {
+        Some(_) => format!("pages of `{origin}` may read the answer"),
+        None => format!("pages of `{origin}` may not read the answer, unless the application says so"),
+    };
+    match query.method == Method::OPTIONS && header(ACCESS_CONTROL_REQUEST_METHOD).is_some() {
+        true => format!("200: answers in place of the application; {allowed}"),
+        false => allowed,
+    }
 }
 
 /// What is known of the place of a client, as far as the lists ask for it. A part of a sentence, or nothing.
@@ -337,6 +374,8 @@ fn limited_client(key: &ClientKey, query: &ExplainQuery) -> String {
     match key {
         ClientKey::Address => client_of(query.from),
         ClientKey::User => "the user who has logged in".to_owned(),
+        ClientKey::Host => format!("all clients of `{}`", query.host),
+        ClientKey::AddressBy(choice) => format!("the address of {}", choice.source),
         // Several values would be several clients.
         ClientKey::Header(name) => match query.headers.get_all(name).iter().collect::<Vec<_>>()[..] {
             [value] if !value.is_empty() => format!("the value of `{name}`"),
@@ -377,12 +416,16 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
         Middleware::BodyLimit(_) => key == "body-limit",
         Middleware::Hsts(_) => key == "hsts",
         Middleware::SecureHeaders { .. } => key == "headers",
+        // No label of ours makes them.
+        Middleware::Cors(_) | Middleware::AllowedHosts(_) | Middleware::ResponseLimit(_) => false,
         Middleware::RequestHeader(name, _) => of_header(key, "request.header.", name),
         Middleware::ResponseHeader(name, _) => of_header(key, "response.header.", name),
         Middleware::StripPrefix(_)
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
-        | Middleware::Redirect { .. } => false,
+        | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_) => false,
     };
     let mut names: Vec<String> = Vec::new();
     for origin in origins.iter().filter(|origin| is_of(&origin.key)) {
@@ -590,6 +633,24 @@ mod tests {
             let (decisions, refusal) = decided(keys, &format!("url=https://a.test/x/y&{query}"));
             assert_eq!((&decisions[..], refusal), (&[Some(decision.to_owned())][..], None), "{keys:?}");
             assert!(!decision.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn what_pages_of_other_origins_may_do_is_said() {
+        let cors = Cors { origins: ["https://a.test".into()].into(), ..Cors::default() };
+        let origin = |host: &str| format!("header=Origin:https%3A%2F%2F{host}");
+        for (query, said) in [
+            (String::new(), "the request has no `Origin`"),
+            (origin("a.test"), "pages of `https://a.test` may read the answer"),
+            (origin("b.test"), "pages of `https://b.test` may not read the answer, unless the application says so"),
+            (
+                format!("method=OPTIONS&header=Access-Control-Request-Method:PUT&{}", origin("a.test")),
+                "200: answers in place of the application; pages of `https://a.test` may read the answer",
+            ),
+        ] {
+            let query = ExplainQuery::parse(&format!("url=https://a.test/&{query}")).expect("a query");
+            assert_eq!(cross_origin(&cors, &query), said);
         }
     }
 

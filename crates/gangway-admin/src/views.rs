@@ -7,8 +7,8 @@ use std::time::Duration;
 use gangway_diagnostic::Diagnostic;
 use gangway_model::secret::{MASK, is_secret_name, masked_target, without_password};
 use gangway_model::{
-    Address, AddressFilter, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey, ForwardAuth,
-    Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Timeouts, TlsMode,
+    Address, AddressFilter, AddressSource, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey,
+    ForwardAuth, Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Timeouts, TlsMode,
 };
 use gangway_tls::{Origin, UnixTime};
 use http::HeaderValue;
@@ -45,6 +45,16 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
         timeouts: timeouts(&route.timeouts),
         endpoints: route.upstream.endpoints.iter().map(|one| endpoint(one, endpoints.get(&one.key))).collect(),
     }
+}
+
+/// Where an endpoint is, as Traefik writes it.
+pub(crate) fn server_url(endpoint: &Endpoint) -> String {
+    let scheme = match endpoint.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+        Scheme::H2c => "h2c",
+    };
+    format!("{scheme}://{}", endpoint.key.address)
 }
 
 /// The shared definitions of a route, in the order in which it uses them, each with the keys that it gives.
@@ -91,18 +101,23 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::AddPrefix(prefix) => format!("add-prefix {prefix}"),
         Middleware::Rewrite { pattern, replacement } => format!("rewrite ~{} -> {replacement}", pattern.regex()),
         Middleware::Redirect { status, target } => format!("redirect {status} {target}"),
+        Middleware::UrlRedirect(redirect) => format!("redirect {redirect}"),
+        Middleware::PathChange(change) => format!("path: {change}"),
         Middleware::RequestHeader(name, value) => format!("request.header.{name} = {}", header(name.as_str(), value)),
         Middleware::ResponseHeader(name, value) => format!("response.header.{name} = {}", header(name.as_str(), value)),
         Middleware::BodyLimit(bytes) => format!("body-limit {bytes}"),
+        Middleware::ResponseLimit(bytes) => format!("response-limit {bytes}"),
         Middleware::Hsts(seconds) => format!("hsts {seconds}"),
         Middleware::SecureHeaders { hsts } => match hsts {
             Some(seconds) => format!("headers secure; hsts {seconds}"),
             None => "headers secure".to_owned(),
         },
-        Middleware::AddressFilter(AddressFilter { allow, deny }) => {
+        Middleware::AddressFilter(AddressFilter { allow, deny, by, refusal }) => {
             let allow = allow.as_ref().map(|list| format!("allow {list}"));
             let deny = (!deny.is_empty()).then(|| format!("deny {deny}"));
-            allow.into_iter().chain(deny).collect::<Vec<_>>().join("; ")
+            let by = (by.source != AddressSource::Client).then(|| format!("by address of {}", by.source));
+            let refusal = refusal.map(|status| format!("others get {}", status.as_u16()));
+            allow.into_iter().chain(deny).chain(by).chain(refusal).collect::<Vec<_>>().join("; ")
         }
         Middleware::Crowdsec(on_doubt) => format!("crowdsec {}", on_doubt.word()),
         Middleware::Appsec(on_doubt) => format!("appsec {}", on_doubt.word()),
@@ -115,9 +130,9 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
                 Authentication { method, skip: authentication.skip.clone() }.to_string()
             }
         },
-        Middleware::Compression(codings) => {
-            format!("compress {}", codings.iter().map(|coding| coding.token()).collect::<Vec<_>>().join(", "))
-        }
+        Middleware::Compression(compression) => format!("compress {compression}"),
+        Middleware::Cors(cors) => format!("cross-origin: {cors}"),
+        Middleware::AllowedHosts(hosts) => format!("hosts {}", hosts.join(", ")),
         Middleware::ErrorPages(pages) => format!("errors {pages}"),
         Middleware::Cache(bytes) => format!("cache {bytes}"),
     }

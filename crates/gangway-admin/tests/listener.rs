@@ -12,7 +12,7 @@ use gangway_admin::{Admin, AdminSettings, CertificatesState, EndpointActivity, I
 use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span, codes};
 use gangway_model::{
     Attachment, ClientPlace, Compiled, Container, ContainerState, CountryCode, Ended, EndpointKey, ExposedPort,
-    FileRoute, Geography, Judgement, Located, PublicPorts, Reputation, Settings, Snapshot, compile,
+    FileRoute, Geography, Judgement, ListenerProtocol, Located, PublicPorts, Reputation, Settings, Snapshot, compile,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
@@ -54,13 +54,14 @@ impl Instance for Fake {
     }
 
     fn listening(&self) -> Vec<api::ListenerView> {
-        let view = |name: &str, protocol: &str, port: u16| api::ListenerView {
+        let view = |name: &str, protocol, port: u16| api::ListenerView {
             name: name.to_owned(),
-            protocol: protocol.to_owned(),
+            protocol,
             addresses: vec![format!("[::]:{port}")],
             port: Some(port),
         };
-        vec![view("http", "plain", 80), view("https", "tls", 443), view("internal", "plain", 8080)]
+        let (plain, tls) = (ListenerProtocol::Plain, ListenerProtocol::Tls);
+        vec![view("http", plain, 80), view("https", tls, 443), view("internal", plain, 8080)]
     }
 
     fn public_ports(&self) -> PublicPorts {
@@ -149,6 +150,7 @@ async fn start() -> Running {
     registry.register(Box::new(IntCounter::new("gangway_test_total", "For the test.").unwrap())).unwrap();
     let fake = Arc::new(Fake::default());
     let sources = Sources {
+        has_traefiks_names: false,
         compiled,
         certificates,
         registry,

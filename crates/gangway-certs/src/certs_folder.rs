@@ -15,11 +15,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gangway_diagnostic::{Diagnostic, Place, codes};
-use gangway_publish::Publisher;
+use gangway_publish::{Publisher, Reader};
 use gangway_tls::{Bundle, BundleError, ClientCas, Origin};
 
 use crate::access::{Denied, denied};
 use crate::client_ca::ClientCaFolder;
+use crate::named_files::{NamedFiles, NamedPair};
 use gangway_acme::date;
 use gangway_acme::storage::restrict;
 
@@ -51,12 +52,18 @@ pub(crate) struct CertsFolderView {
     pub(crate) findings: Vec<Diagnostic>,
 }
 
-/// Follows the folder, for ever.
-pub(crate) async fn follow(data: PathBuf, mut views: Publisher<CertsFolderView>) -> Infallible {
+/// Follows the folder and the files that are named, for ever.
+pub(crate) async fn follow(
+    data: PathBuf,
+    named: Option<Reader<NamedFiles>>,
+    mut views: Publisher<CertsFolderView>,
+) -> Infallible {
     let mut folder = CertsFolder::new(data);
     loop {
+        let now_named = named.as_ref().map(Reader::load_full);
         let looked = tokio::task::spawn_blocking(move || {
-            let view = folder.look();
+            let none = NamedFiles::default();
+            let view = folder.look(now_named.as_deref().map_or(&none, |named| named));
             (folder, view)
         });
         match looked.await {
@@ -89,10 +96,10 @@ fn tell_taken_up(bundles: &[Arc<Bundle>]) {
     for bundle in bundles.iter().take(TOLD_MAX) {
         let Origin::Folder(file) = &bundle.origin else { continue };
         let until = date(bundle.not_after);
-        tracing::info!(%file, names = %bundle.names.join(" "), %until, "took up a certificate of `certs/`");
+        tracing::info!(%file, names = %bundle.names.join(" "), %until, "took up a certificate");
     }
     if bundles.len() > TOLD_MAX {
-        tracing::info!(more = bundles.len() - TOLD_MAX, "took up further certificates of `certs/`");
+        tracing::info!(more = bundles.len() - TOLD_MAX, "took up further certificates");
     }
 }
 
@@ -158,10 +165,12 @@ impl CertsFolder {
     }
 
     /// Looks at every file and reads those that changed. Returns the view if it has changed.
-    pub(crate) fn look(&mut self) -> Option<CertsFolderView> {
+    pub(crate) fn look(&mut self, named: &NamedFiles) -> Option<CertsFolderView> {
         let FolderListing { files, unreadable } = self.list();
         let is_complete = unreadable.is_empty();
-        let (sources, strays) = sources(&files);
+        let (of_folder, strays) = sources(&files);
+        // Their paths are absolute, and sort before those of the volume.
+        let sources: Vec<CertificateFile> = of_names(&named.pairs).into_iter().chain(of_folder).collect();
         let mut taken_up = Vec::new();
         for source in &sources {
             let held = self.held.entry(source.certificate.clone()).or_default();
@@ -180,7 +189,7 @@ impl CertsFolder {
         let told = odd.iter().filter(|finding| self.odd.contains(finding)).cloned();
         let unusable = self.held.iter().filter_map(|(path, held)| held.unusable(path));
         let open = self.held.values().filter_map(|held| held.open.as_deref().map(open_to_all));
-        let damaged = self.clients.look(&self.data.join(FOLDER).join(CLIENTS));
+        let damaged = self.clients.look(&self.data.join(FOLDER).join(CLIENTS), &named.client_cas);
         let view = CertsFolderView {
             findings: unusable.chain(open).chain(told).chain(damaged).collect(),
             client_cas: self.clients.usable(),
@@ -260,7 +269,7 @@ impl FileState {
         let before = looks(data, source);
         match read(data, source) {
             Ok((bundle, key)) => {
-                self.open = is_open_to_all(data, key).then(|| key.into());
+                self.open = (!is_named(key) && is_open_to_all(data, key)).then(|| key.into());
                 (self.trouble, self.failures) = (None, 0);
                 if !self.bundle.as_ref().is_some_and(|held| held.is_same_as(&bundle)) {
                     self.bundle = Some(Arc::new(bundle));
@@ -313,6 +322,20 @@ impl FileStamp {
 
 fn looks(data: &Path, source: &CertificateFile) -> FileStamps {
     std::iter::once(&source.certificate).chain(&source.keys).map(|path| FileStamp::of(&data.join(&**path))).collect()
+}
+
+/// Whether a file lies outside of the volume and belongs to someone else.
+fn is_named(path: &str) -> bool {
+    path.starts_with('/')
+}
+
+/// The files that are named, by their paths, each certificate once.
+fn of_names(pairs: &[NamedPair]) -> Vec<CertificateFile> {
+    let keys: BTreeMap<&str, &str> = pairs.iter().rev().map(|pair| (&*pair.certificate, &*pair.key)).collect();
+    let named = keys.into_iter().filter(|(certificate, key)| is_named(certificate) && is_named(key));
+    named
+        .map(|(certificate, key)| CertificateFile { certificate: certificate.into(), keys: vec![key.into()] })
+        .collect()
 }
 
 /// Finds the certificate files with the candidates for their keys, and findings about files that cannot be used.
@@ -521,7 +544,7 @@ mod tests {
         /// The view after as many looks as a settled state may need.
         fn view(&mut self) -> CertsFolderView {
             for _ in 0..3 {
-                self.folder.look();
+                self.folder.look(&NamedFiles::default());
             }
             self.folder.view.clone().expect("something was published")
         }
@@ -604,7 +627,7 @@ mod tests {
         let after = volume.view();
         assert!(!Arc::ptr_eq(&before.bundles[0], &after.bundles[0]));
         assert!(Arc::ptr_eq(&before.bundles[1], &after.bundles[1]));
-        assert!(volume.folder.look().is_none(), "nothing changed since");
+        assert!(volume.folder.look(&NamedFiles::default()).is_none(), "nothing changed since");
     }
 
     #[test]
@@ -614,14 +637,14 @@ mod tests {
         volume.put_pair("a", &old);
         let before = volume.view();
         volume.put("a.crt", &new.certificate);
-        assert!(volume.folder.look().is_none(), "the key may come at any moment");
+        assert!(volume.folder.look(&NamedFiles::default()).is_none(), "the key may come at any moment");
         volume.put("a.key", &new.key[..40]);
         volume.put("a.key", &new.key);
-        let after = volume.folder.look().expect("the new pair");
+        let after = volume.folder.look(&NamedFiles::default()).expect("the new pair");
         assert!(!Arc::ptr_eq(&before.bundles[0], &after.bundles[0]) && after.findings.is_empty());
         volume.put("a.crt", "half");
-        assert!(volume.folder.look().is_none());
-        let told = volume.folder.look().expect("it stays broken");
+        assert!(volume.folder.look(&NamedFiles::default()).is_none());
+        let told = volume.folder.look(&NamedFiles::default()).expect("it stays broken");
         assert_eq!(told.findings.len(), 1);
         assert!(Arc::ptr_eq(&after.bundles[0], &told.bundles[0]), "the last good one stays");
     }
@@ -635,7 +658,7 @@ mod tests {
         fs::remove_file(volume.path("a.key")).expect("is there");
         assert_eq!(volume.names(), ["a.test", "b.test"], "its certificate is still there");
         fs::remove_file(volume.path("a.crt")).expect("is there");
-        volume.folder.look();
+        volume.folder.look(&NamedFiles::default());
         assert_eq!(volume.folder.held.len(), 2, "it may be back at once");
         assert_eq!(volume.names(), ["b.test"]);
     }
@@ -736,5 +759,35 @@ mod tests {
         volume.put_pair("a", &pair("a.test"));
         symlink(".", volume.path("loop")).expect("is ours");
         assert!(volume.names().iter().all(|name| name == "a.test"));
+    }
+
+    #[test]
+    fn files_that_are_named_are_used_and_left_as_they_are() {
+        let mut volume = Volume::new();
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| elsewhere.path().join(name);
+        let put = |name: &str, text: &str| {
+            let mut file = fs::File::create(path(name)).expect("is ours");
+            file.write_all(text.as_bytes()).expect("has room");
+            file.set_permissions(fs::Permissions::from_mode(0o644)).expect("is ours");
+        };
+        let Pair { certificate, key } = pair("named.example.org");
+        put("c.pem", &certificate);
+        put("k.pem", &key);
+        let text = |name: &str| path(name).display().to_string().into_boxed_str();
+        let pairs = vec![NamedPair { certificate: text("c.pem"), key: text("k.pem") }];
+        let named = NamedFiles { pairs, ..NamedFiles::default() };
+        let view = volume.folder.look(&named).expect("a certificate");
+        assert_eq!(view.bundles[0].names, ["named.example.org".into()]);
+        assert!(view.findings.is_empty(), "{:?}", view.findings);
+        assert_eq!(fs::metadata(path("k.pem")).expect("is ours").permissions().mode() & 0o777, 0o644);
+        put("c.pem", "half");
+        let look = |volume: &mut Volume, named: &NamedFiles| volume.folder.look(named);
+        look(&mut volume, &named);
+        let told = look(&mut volume, &named).expect("it is broken");
+        assert!(told.bundles.len() == 1 && told.findings[0].effect.contains("stays in use"), "{told:?}");
+        look(&mut volume, &NamedFiles::default());
+        let gone = look(&mut volume, &NamedFiles::default()).expect("it is no longer named");
+        assert!(gone.bundles.is_empty());
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gangway_diagnostic::{Diagnostic, Place, codes};
@@ -26,8 +26,11 @@ pub(crate) struct ClientCaFolder {
 
 impl ClientCaFolder {
     /// Reads every file, and returns findings about those that were also unusable at the last look.
-    pub(crate) fn look(&mut self, folder: &Path) -> Vec<Diagnostic> {
-        let read = read(folder);
+    ///
+    /// `named` are files outside of the folder; such a name takes precedence over a file of the folder.
+    pub(crate) fn look(&mut self, folder: &Path, named: &BTreeMap<Box<str>, Vec<PathBuf>>) -> Vec<Diagnostic> {
+        let mut read = read(folder);
+        read.extend(named.iter().map(|(name, files)| (name.clone(), read_named(files))));
         let mut usable = ClientCas::new();
         let mut troubled = BTreeMap::new();
         let mut findings = Vec::new();
@@ -126,6 +129,17 @@ fn read(folder: &Path) -> BTreeMap<Box<str>, Result<ClientCa, String>> {
     texts.into_iter().map(|(name, text)| (name, client_ca(text))).collect()
 }
 
+/// Reads the authorities of all files together: one that cannot be read would refuse clients that are to be let in.
+fn read_named(files: &[PathBuf]) -> Result<ClientCa, String> {
+    let mut text = Vec::new();
+    for file in files {
+        let read = read_file(file).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
+        text.extend(read);
+        text.push(b'\n');
+    }
+    ClientCa::from_pem(&text).map_err(|error| error.to_string())
+}
+
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
@@ -157,26 +171,26 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("family.pem");
         let mut clients = ClientCaFolder::default();
-        assert!(clients.look(folder.path()).is_empty() && clients.usable().is_empty());
+        assert!(clients.look(folder.path(), &BTreeMap::new()).is_empty() && clients.usable().is_empty());
         put(&path, &authority());
-        assert!(clients.look(folder.path()).is_empty());
+        assert!(clients.look(folder.path(), &BTreeMap::new()).is_empty());
         let first = Arc::clone(&clients.usable()["family"]);
-        clients.look(folder.path());
+        clients.look(folder.path(), &BTreeMap::new());
         assert!(Arc::ptr_eq(&first, &clients.usable()["family"]), "nothing changed");
         put(&path, "half");
         assert!(
-            clients.look(folder.path()).is_empty() && clients.usable().contains_key("family"),
+            clients.look(folder.path(), &BTreeMap::new()).is_empty() && clients.usable().contains_key("family"),
             "it may be whole in a moment"
         );
-        let findings = clients.look(folder.path());
+        let findings = clients.look(folder.path(), &BTreeMap::new());
         assert_eq!((findings.len(), findings[0].code), (1, codes::CLIENT_CA_UNUSABLE));
         assert!(clients.usable().is_empty(), "what protects does not outlast its file");
         put(&path, &authority());
-        assert!(clients.look(folder.path()).is_empty());
+        assert!(clients.look(folder.path(), &BTreeMap::new()).is_empty());
         assert!(!clients.usable()["family"].is_same_as(&first));
         fs::remove_file(&path).expect("is ours");
-        clients.look(folder.path());
-        clients.look(folder.path());
+        clients.look(folder.path(), &BTreeMap::new());
+        clients.look(folder.path(), &BTreeMap::new());
         assert!(clients.usable().is_empty());
         let missing = missing("family", &clients.usable(), &[]).expect("is told");
         assert!(missing.help.contains("certs/clients/family.pem") && missing.effect.contains("closed"));
@@ -190,9 +204,9 @@ mod tests {
         put(&folder.path().join("family.key"), "secret");
         put(&folder.path().join(".hidden.pem"), &authority());
         let mut clients = ClientCaFolder::default();
-        clients.look(folder.path());
+        clients.look(folder.path(), &BTreeMap::new());
         assert_eq!(clients.usable().keys().map(|name| &**name).collect::<Vec<_>>(), ["family"]);
-        let one = ClientCaFolder::default().look(folder.path());
+        let one = ClientCaFolder::default().look(folder.path(), &BTreeMap::new());
         assert!(one.is_empty());
     }
 }

@@ -86,11 +86,52 @@ pub async fn import(data: &Path, sources: &[PathBuf], now: UnixTime) -> Vec<Impo
         let judged = pair.and_then(|(chain, key)| judge(&chain, &key, now).map(|bundle| (bundle, chain, key)));
         imported.push(match judged {
             Ok((bundle, chain, key)) => {
-                let outcome = take(&storage, &bundle, &chain, &key).await;
+                let outcome = take(&storage, &bundle, (&chain, &key), None).await;
                 Imported { from, names: bundle.names, outcome }
             }
             Err(UnusablePair { names, why }) => Imported { from, names, outcome: ImportOutcome::Skipped(why) },
         });
+    }
+    imported
+}
+
+/// A certificate of other software, to be imported at the start.
+#[derive(Clone, Eq, PartialEq)]
+pub struct AdoptedCertificate {
+    /// The file that holds it.
+    pub from: PathBuf,
+    /// The chain, as PEM.
+    pub chain: Box<str>,
+    /// The key, as PEM.
+    pub key: Box<str>,
+    /// The directory of its CA, if that is known.
+    pub directory: Option<DirectoryUrl>,
+}
+
+/// The key stays out of logs.
+impl fmt::Debug for AdoptedCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, directory, .. } = self;
+        f.debug_struct("AdoptedCertificate").field("from", from).field("directory", directory).finish_non_exhaustive()
+    }
+}
+
+/// Imports certificates that are valid at `now` into the volume `data`. One of a CA for tests is taken where such a CA
+/// is the one that is asked.
+pub(crate) async fn adopt(data: &Path, adopted: &[AdoptedCertificate], now: UnixTime) -> Vec<Imported> {
+    let storage = FolderStorage::new(data);
+    let mut imported = Vec::new();
+    for AdoptedCertificate { from, chain, key, directory } in adopted {
+        let is_public = directory.as_ref().is_none_or(|directory| directory.as_str() == LETS_ENCRYPT.1);
+        let judged = if is_public { judge(chain, key, now) } else { judge_any(chain, key, now) };
+        let (names, outcome) = match judged {
+            Ok(bundle) => {
+                let outcome = take(&storage, &bundle, (chain, key), directory.as_ref()).await;
+                (bundle.names, outcome)
+            }
+            Err(UnusablePair { names, why }) => (names, ImportOutcome::Skipped(why)),
+        };
+        imported.push(Imported { from: from.clone(), names, outcome });
     }
     imported
 }
@@ -114,16 +155,24 @@ fn useless(why: impl Into<String>) -> UnusablePair {
     UnusablePair { names: Vec::new(), why: why.into() }
 }
 
-/// Checks that the pair is valid for the names that it carries.
+/// Checks that the pair is valid for the names that it carries, and of no CA for tests.
 fn judge(chain: &str, key: &str, now: UnixTime) -> Result<Bundle, UnusablePair> {
+    let bundle = judge_any(chain, key, now)?;
+    if bundle.issuer.contains("STAGING") || bundle.issuer.contains("Pebble") {
+        let why = format!("`{}` is a CA for tests", bundle.issuer);
+        return Err(UnusablePair { names: bundle.names, why });
+    }
+    Ok(bundle)
+}
+
+/// Checks that the pair is valid for the names that it carries, whichever CA it is of.
+fn judge_any(chain: &str, key: &str, now: UnixTime) -> Result<Bundle, UnusablePair> {
     let bundle = Bundle::from_pem(chain.as_bytes(), key.as_bytes(), Origin::Acme);
     let bundle = bundle.map_err(|error| useless(error.to_string()))?;
     let is_of_itself = x509_parser::parse_x509_certificate(&bundle.key.cert[0])
         .is_ok_and(|(_, certificate)| certificate.subject() == certificate.issuer());
     let why = if is_of_itself {
         Some("it is signed by itself".to_owned())
-    } else if bundle.issuer.contains("STAGING") || bundle.issuer.contains("Pebble") {
-        Some(format!("`{}` is a CA for tests", bundle.issuer))
     } else if now >= bundle.not_after {
         Some(format!("it has expired on {}", date(bundle.not_after)))
     } else if now < bundle.not_before {
@@ -138,9 +187,15 @@ fn judge(chain: &str, key: &str, now: UnixTime) -> Result<Bundle, UnusablePair> 
 }
 
 /// Stores a bundle under each of its names, since each name is renewed separately.
-async fn take(storage: &FolderStorage, bundle: &Bundle, chain: &str, key: &str) -> ImportOutcome {
-    let directory = if bundle.issuer.contains(LETS_ENCRYPT.0) { LETS_ENCRYPT.1 } else { "" };
-    let text = stored_certificate::write(chain, key, &DirectoryUrl::from_volume(directory), "");
+async fn take(
+    storage: &FolderStorage,
+    bundle: &Bundle,
+    (chain, key): (&str, &str),
+    directory: Option<&DirectoryUrl>,
+) -> ImportOutcome {
+    let guessed = || if bundle.issuer.contains(LETS_ENCRYPT.0) { LETS_ENCRYPT.1 } else { "" };
+    let directory = directory.cloned().unwrap_or_else(|| DirectoryUrl::from_volume(guessed()));
+    let text = stored_certificate::write(chain, key, &directory, "");
     let mut outcome = ImportOutcome::Known;
     for name in &bundle.names {
         match put(storage, name, bundle, &text).await {
@@ -402,6 +457,41 @@ mod tests {
         assert_eq!(imported(&data, &source).await[0], "known    a.example.org b.example.org");
         put(&source, &file.to_string()[..200]);
         assert!(imported(&data, &source).await[0].contains("it is damaged"));
+    }
+
+    #[tokio::test]
+    async fn what_is_adopted_keeps_its_authority_and_one_for_tests_is_taken_where_it_is_asked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        let (public, pebble) = (Authority::new("Let's Encrypt"), Authority::new("Pebble Root"));
+        let adopted = |(chain, key): Pair, directory: Option<&str>| AdoptedCertificate {
+            from: "acme.json".into(),
+            chain: chain.into(),
+            key: key.into(),
+            directory: directory.map(DirectoryUrl::from_volume),
+        };
+        let own = "https://ca.home.arpa/directory";
+        let all = [
+            adopted(public.pair(&["a.example.org", "*.a.example.org"], NOW - DAY, NOW + 60 * DAY), None),
+            adopted(pebble.good("own.example.org"), Some(own)),
+            adopted(pebble.good("test.example.org"), Some(LETS_ENCRYPT.1)),
+        ];
+        assert!(!format!("{all:?}").contains("PRIVATE"));
+        let outcomes: Vec<String> =
+            adopt(&data, &all, NOW).await.iter().map(|one| one.to_string().chars().take(8).collect()).collect();
+        assert_eq!(outcomes, ["imported", "imported", "skipped "]);
+        assert_eq!(
+            kept(&data),
+            ["own.example.org.pem", "wildcard_.a.example.org.pem", "a.example.org.pem"]
+                .map(String::from)
+                .into_iter()
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>()
+        );
+        let text = fs::read_to_string(data.join("acme/certificates/own.example.org.pem")).expect("is there");
+        assert_eq!(StoredCertificate::read(&text).expect("reads it").directory.as_str(), own);
+        assert!(adopt(&data, &all[..2], NOW).await.iter().all(|one| one.outcome == ImportOutcome::Known));
     }
 
     #[tokio::test]

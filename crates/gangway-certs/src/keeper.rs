@@ -10,7 +10,7 @@
 //! | session tickets | the volume | ticket keys |
 //! | ACME client | names for public CAs | bundles, findings, answers to challenges |
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use gangway_tls::{
 };
 
 use gangway_acme::storage::FolderStorage;
-use gangway_acme::{Acme, AcmeOutputs, AcmeView, Clock};
+use gangway_acme::{Acme, AcmeOutputs, AcmeView, AdoptedAccount, Clock, DirectoryUrl};
 
 use crate::certs_folder::{self, CertsFolderView, follow};
 use crate::client_ca;
 use crate::export::Exports;
-use crate::import::{self, ImportOutcome};
+use crate::import::{self, AdoptedCertificate, ImportOutcome};
 use crate::internal_ca::{InternalCaView, keep_ca};
 use crate::missing::{self, Missing};
 use crate::plan::{Plan, Situation, out_of_date, plan};
@@ -74,12 +74,15 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
     let (scope_tx, scopes) = channel(Scope::default());
     let (ca_tx, ca) = channel(InternalCaView::default());
     let (public_tx, public) = channel(BTreeSet::new());
+    let (chosen_tx, chosen) = channel(BTreeMap::new());
     let (acme_tx, acme) = channel(AcmeView::default());
     let (tickets_tx, tickets_view) = channel(Arc::default());
     let (challenges_tx, challenges) = channel(Arc::default());
     let mut acme_settings = settings.acme.unwrap_or_default();
     acme_settings.without_certificate = missing::effect(settings.plain_http).into();
     let has_acme = !acme_settings.issuers.is_empty();
+    // Certificates on the volume are served by the client, which orders none where there is no CA.
+    let has_client = has_acme || !settings.adopted.is_empty();
     let has_dns = acme_settings.dns.is_some();
     let on_demand = settings.on_demand.filter(|_| has_acme).zip(demand);
     let keeper = Keeper {
@@ -98,9 +101,12 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
         given: GivenBundles { next: UnixTime::NEVER, ..GivenBundles::default() },
         scope: scope_tx,
         public: public_tx,
+        chosen: chosen_tx,
+        named_issuers: acme_settings.named.clone(),
         base: Store::default(),
         exports: Exports::new(&settings.data),
         has_acme,
+        has_client,
         plain_http: settings.plain_http,
         missing: Missing::default(),
         stars_are_on_demand: on_demand.is_some() && !has_dns,
@@ -113,24 +119,38 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
     // All run in one task: while one waits, the others go on; slow work runs on threads of its own.
     tokio::select! {
         never = session_tickets::share(storage.clone(), clock.clone(), tickets_tx) => never,
-        never = follow(data.clone(), folder_tx) => never,
+        never = follow(data.clone(), settings.named_files, folder_tx) => never,
         never = keeper.run(wanted, KeeperInputs { folder, ca, acme, challenges, tickets: tickets_view }) => never,
         Ok(never) = keep_ca(storage.clone(), scopes, clock.clone(), ca_tx) => never,
         never = async {
-            import_at_start(&data, clock.now()).await;
-            let client = Acme { settings: acme_settings, on_demand, storage, clock: clock.clone() };
+            adopt_accounts(&data, &settings.adopted_accounts).await;
+            import_at_start(&data, &settings.adopted, clock.now()).await;
+            let client = Acme { settings: acme_settings, chosen, on_demand, storage, clock: clock.clone() };
             client.run(public, AcmeOutputs { views: acme_tx, challenges: challenges_tx }).await
-        }, if has_acme => never,
+        }, if has_client => never,
+    }
+}
+
+/// Takes over accounts of other software. Without them another account is made, which costs nothing.
+async fn adopt_accounts(data: &Path, accounts: &[AdoptedAccount]) {
+    for account in accounts {
+        let (ca, url) = (account.directory.as_str(), &*account.url);
+        match gangway_acme::adopt_account(data, account).await {
+            Ok(true) => tracing::info!(ca, account = url, "adopted an account with a CA"),
+            Ok(false) => tracing::debug!(ca, account = url, "there is an account with the CA already"),
+            Err(error) => tracing::warn!(ca, account = url, %error, "another account with the CA is made"),
+        }
     }
 }
 
 /// Imports certificates of other software before the first order, which they may make unnecessary.
-async fn import_at_start(data: &Path, now: UnixTime) {
+async fn import_at_start(data: &Path, adopted: &[AdoptedCertificate], now: UnixTime) {
+    let mut imported = import::adopt(data, adopted, now).await;
     let folder = data.join(import::FOLDER);
-    if !tokio::fs::try_exists(&folder).await.unwrap_or_default() {
-        return;
+    if tokio::fs::try_exists(&folder).await.unwrap_or_default() {
+        imported.extend(import::import(data, &[folder], now).await);
     }
-    for one in import::import(data, &[folder], now).await {
+    for one in imported {
         let (from, names) = (one.from.display(), &one.names);
         match &one.outcome {
             ImportOutcome::Taken(_) => tracing::info!(%from, ?names, "imported a certificate"),
@@ -181,10 +201,14 @@ struct Keeper {
     given: GivenBundles,
     scope: Publisher<Scope>,
     public: Publisher<BTreeSet<Box<str>>>,
+    /// The CAs that are chosen for names, by their directories.
+    chosen: Publisher<BTreeMap<Box<str>, DirectoryUrl>>,
+    named_issuers: BTreeMap<Box<str>, DirectoryUrl>,
     /// The store as last published, without challenges.
     base: Store,
     exports: Exports,
     has_acme: bool,
+    has_client: bool,
     /// Used only for findings.
     plain_http: PlainHttp,
     missing: Missing,
@@ -222,7 +246,7 @@ impl Keeper {
             let _ = views.folder.changed().await;
             // Wait for the certificates from before a restart: they must not be ordered again, or be served as
             // placeholders.
-            if self.has_acme {
+            if self.has_client {
                 let _ = views.acme.changed().await;
             }
         })
@@ -239,6 +263,9 @@ impl Keeper {
 
             let mut plan = self.plan(&wanted.names, &acme_view.on_demand, now);
             publish_change(&mut self.scope, &plan.scope);
+            // The CAs are published first: a name that is seen must have its CA.
+            let chosen = self.chosen(&wanted);
+            publish_change(&mut self.chosen, &chosen);
             let to_order = self.to_order(&plan, &wanted);
             publish_change(&mut self.public, &to_order);
             if is_given || is_first {
@@ -287,6 +314,11 @@ impl Keeper {
                 break;
             }
         }
+    }
+
+    fn chosen(&self, wanted: &WantedCertificates) -> BTreeMap<Box<str>, DirectoryUrl> {
+        let directory = |issuer: &str| self.named_issuers.get(issuer).cloned();
+        wanted.issuers.iter().filter_map(|(name, issuer)| Some((name.clone(), directory(issuer)?))).collect()
     }
 
     /// Names that a public CA must sign for. A name whose containers cannot be reached is not worth an order; its

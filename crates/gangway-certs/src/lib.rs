@@ -24,6 +24,7 @@ mod keeper;
 mod login_keys;
 mod login_sessions;
 mod missing;
+mod named_files;
 mod plan;
 mod rotating_keys;
 mod secret;
@@ -32,16 +33,18 @@ mod status;
 #[cfg(test)]
 mod stopping;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use gangway_acme::{AcmeSettings, Clock, OnDemandSettings};
+use gangway_acme::{AcmeSettings, AdoptedAccount, Clock, OnDemandSettings};
+use gangway_publish::Reader;
 
 pub use access::{Denied, denied};
-pub use import::{ImportOutcome, Imported, import};
+pub use import::{AdoptedCertificate, ImportOutcome, Imported, import};
 pub use keeper::{KeeperOutputs, keep};
 pub use login_keys::{LOGIN_KEPT_MAX, LOGIN_KEYS_LOOK_EVERY, LoginKey, login_keys};
-pub use login_sessions::{RegisteredSession, change_login_sessions, login_sessions};
+pub use login_sessions::{RegisteredSession, bound_login_sessions, change_login_sessions, login_sessions};
+pub use named_files::{NamedFiles, NamedPair};
 pub use secret::{SecretError, make_secret, secrets};
 pub use status::{CertificateReport, CertificateStatus};
 
@@ -50,6 +53,8 @@ pub use status::{CertificateReport, CertificateStatus};
 pub struct WantedCertificates {
     /// Names that need a certificate.
     pub names: Vec<WantedName>,
+    /// The issuers that are chosen for some of the names, by the names that [`AcmeSettings::named`] has for them.
+    pub issuers: BTreeMap<Box<str>, Box<str>>,
     /// Client CAs that routes ask for, by name.
     pub client_cas: BTreeSet<Box<str>>,
     /// Certificates to export for other software.
@@ -113,6 +118,12 @@ pub struct KeepSettings {
     pub on_demand: Option<OnDemandSettings>,
     /// The treatment of plain HTTP for a name without a certificate.
     pub plain_http: PlainHttp,
+    /// Certificates that other software has obtained, to be imported before the first order.
+    pub adopted: Vec<AdoptedCertificate>,
+    /// Accounts that other software has made, to be used where there is none with their CA.
+    pub adopted_accounts: Vec<AdoptedAccount>,
+    /// Further files with certificates and client CAs. If `None`, those on the volume are all.
+    pub named_files: Option<Reader<NamedFiles>>,
     /// The time of day.
     pub clock: Clock,
 }

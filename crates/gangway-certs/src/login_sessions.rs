@@ -3,6 +3,8 @@
 //! A session is in the cookie of its user. What stands here is for people, and for ends that a cookie cannot know of. Without
 //! the register nobody is logged out.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,8 +16,11 @@ const FILE: &str = "oidc/sessions.json";
 const LEASE: &str = "oidc-sessions";
 const VERSION: u32 = 1;
 
-/// Sessions that are remembered. The oldest that still count are forgotten first, and count on until they end.
+/// Sessions that are remembered. Beyond them, the sessions of those who have the most of them end, the oldest first.
 const SESSIONS_MAX: usize = 20_000;
+
+/// Sessions of one user that are remembered, those that were ended among them: nobody fills the register alone.
+const USER_SESSIONS_MAX: usize = 100;
 
 /// Another holder of the lease only changes the file, so it is waited for.
 const LEASE_TRIES: u32 = 50;
@@ -44,6 +49,10 @@ pub struct RegisteredSession {
     /// It has been ended: its cookie does not count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_ended: bool,
+    /// It stands for all sessions of its user that began no later, which have ended too. Without a provider it stands for
+    /// those of everybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub and_older: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -82,19 +91,66 @@ pub async fn change_login_sessions(
     let before = sessions.clone();
     change(&mut sessions);
     sessions.retain(|session| session.ends > now.seconds());
-    let surplus = sessions.len().saturating_sub(SESSIONS_MAX);
-    let mut forgotten = 0;
-    // An ended one that is forgotten would count again.
-    sessions.retain(|session| {
-        let is_forgotten = forgotten < surplus && !session.is_ended;
-        forgotten += usize::from(is_forgotten);
-        !is_forgotten
-    });
+    bound_login_sessions(&mut sessions);
     if sessions != before {
         let text = serde_json::to_vec(&RegisterFile { version: VERSION, sessions: sessions.clone() });
         storage.put(FILE, text.expect("text and numbers can always be written"), &lease).await?;
     }
     Ok(sessions)
+}
+
+/// Holds sessions to their bounds, and puts the oldest first. No end is lost: what is left out has ended, and one that is left
+/// in says so.
+pub fn bound_login_sessions(sessions: &mut Vec<RegisteredSession>) {
+    let of_user = |session: &RegisteredSession| (session.provider.clone(), session.subject.clone());
+    let mut user_max = USER_SESSIONS_MAX;
+    fold(sessions, user_max, of_user, |session| session.and_older);
+    while sessions.len() > SESSIONS_MAX && user_max > 1 {
+        user_max /= 2;
+        fold(sessions, user_max, of_user, |session| session.and_older);
+    }
+    if sessions.len() > SESSIONS_MAX {
+        fold(sessions, SESSIONS_MAX - 1, |_| (), is_of_everybody);
+        // The oldest one stands for all before, whosever they are.
+        if let Some(mark) = sessions.first_mut() {
+            [&mut mark.provider, &mut mark.subject, &mut mark.user, &mut mark.scope]
+                .into_iter()
+                .for_each(String::clear);
+        }
+    }
+}
+
+fn is_of_everybody(session: &RegisteredSession) -> bool {
+    session.and_older && session.provider.is_empty()
+}
+
+/// Leaves each owner so many of the newest sessions, and one that stands for all before, unless one stands for them already.
+fn fold<O: Clone + Eq + Hash>(
+    sessions: &mut Vec<RegisteredSession>,
+    max: usize,
+    owner: impl Fn(&RegisteredSession) -> O,
+    is_mark: impl Fn(&RegisteredSession) -> bool,
+) {
+    sessions.sort_by(|one, other| (one.begun, &one.id).cmp(&(other.begun, &other.id)));
+    let (mut counts, mut marks) = (HashMap::<O, usize>::new(), HashMap::<O, RegisteredSession>::new());
+    for session in sessions.iter().rev() {
+        let owner = owner(session);
+        let count = counts.entry(owner.clone()).or_default();
+        *count += 1;
+        if *count > max || is_mark(session) {
+            let mark = RegisteredSession { is_ended: true, and_older: true, ..session.clone() };
+            marks.entry(owner).or_insert(mark);
+        }
+    }
+    sessions.retain(|session| match marks.get_mut(&owner(session)) {
+        Some(mark) if session.begun <= mark.begun => {
+            mark.ends = mark.ends.max(session.ends);
+            false
+        }
+        Some(_) | None => true,
+    });
+    sessions.extend(marks.into_values());
+    sessions.sort_by(|one, other| (one.begun, &one.id).cmp(&(other.begun, &other.id)));
 }
 
 async fn lease<S: Storage>(storage: &S) -> Result<S::Lease, StorageError> {
@@ -129,6 +185,7 @@ mod tests {
             ends: NOW.seconds() + ends,
             provider_session: None,
             is_ended: false,
+            and_older: false,
         }
     }
 
@@ -159,14 +216,62 @@ mod tests {
         assert!(files >= 2, "{files}");
     }
 
+    fn of(subject: usize, number: i64) -> RegisteredSession {
+        let begun = NOW.seconds() + number;
+        RegisteredSession { subject: format!("s-{subject}"), begun, ..session(&format!("{subject}-{number}"), number) }
+    }
+
+    /// Whether the register says that a session has ended, or knows it as one that counts.
+    fn has_ended(all: &[RegisteredSession], asked: &RegisteredSession) -> bool {
+        let is_its = |mark: &RegisteredSession| {
+            let is_owner = mark.provider.is_empty() || mark.subject == asked.subject;
+            mark.id == asked.id || mark.and_older && is_owner && asked.begun <= mark.begun
+        };
+        let known: Vec<_> = all.iter().filter(|mark| is_its(mark)).collect();
+        assert!(!known.is_empty(), "it is forgotten: {asked:?}");
+        known.iter().any(|mark| mark.is_ended)
+    }
+
+    #[tokio::test]
+    async fn nobody_pushes_the_sessions_of_others_out_of_the_register_or_makes_it_grow() {
+        let victim = RegisteredSession { subject: "victim".into(), ..session("victim", 10) };
+        for is_ended in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let fill = |all: &mut Vec<RegisteredSession>| {
+                all.push(victim.clone());
+                all.extend((1..=25_000).map(|number| RegisteredSession { is_ended, ..of(1, number) }));
+            };
+            let all = change_login_sessions(folder.path(), NOW, fill).await.expect("the volume");
+            assert!(all.len() <= USER_SESSIONS_MAX + 2, "{}", all.len());
+            assert!(!has_ended(&all, &victim));
+            assert!(has_ended(&all, &of(1, 1)), "it counts no more, since nobody could end it");
+            assert_eq!(has_ended(&all, &of(1, 25_000)), is_ended, "the newest is as it was");
+            let mark = all.iter().find(|session| session.and_older).expect("one stands for the others");
+            assert!((24_900..25_000).contains(&(mark.ends - NOW.seconds())), "{mark:?}");
+        }
+    }
+
     #[tokio::test]
     async fn the_register_is_bounded_and_forgets_no_end() {
         let folder = tempfile::tempdir().expect("a folder");
-        let fill = |all: &mut Vec<RegisteredSession>| {
-            all.push(RegisteredSession { is_ended: true, ..session("ended", 10) });
-            all.extend((0..SESSIONS_MAX).map(|id| session(&id.to_string(), 10)));
+        // There is room for all users, but not for all that they have.
+        let victim = RegisteredSession { subject: "victim".into(), ..session("victim", 10) };
+        let few = |all: &mut Vec<RegisteredSession>| {
+            all.push(victim.clone());
+            all.extend((1..=3000).flat_map(|user| (1..=10).map(move |number| of(user, number))));
         };
-        let sessions = change_login_sessions(folder.path(), NOW, fill).await.expect("the volume");
-        assert_eq!((sessions.len(), &*sessions[0].id, &*sessions[1].id), (SESSIONS_MAX, "ended", "1"));
+        let all = change_login_sessions(folder.path(), NOW, few).await.expect("the volume");
+        assert!(all.len() <= SESSIONS_MAX && !has_ended(&all, &victim), "{}", all.len());
+        assert!(has_ended(&all, &of(7, 1)) && !has_ended(&all, &of(7, 10)));
+        // More users than there is room for: the oldest sessions end, whosever they are.
+        let many = |all: &mut Vec<RegisteredSession>| {
+            all.extend((1..=25_000).zip(5001..).map(|(user, number)| of(user, number)));
+        };
+        let all = change_login_sessions(folder.path(), NOW, many).await.expect("the volume");
+        assert_eq!(all.len(), SESSIONS_MAX);
+        assert!([victim, of(7, 10), of(7, 5007)].iter().all(|old| has_ended(&all, old)));
+        assert!(!has_ended(&all, &of(25_000, 30_000)));
+        let again = change_login_sessions(folder.path(), NOW, |_| ()).await.expect("the volume");
+        assert_eq!(again, all, "what is within its bounds stays as it is");
     }
 }

@@ -29,7 +29,7 @@ mod source_diagnostic;
 mod source_map;
 mod spanned_text;
 mod variable_diagnostic;
-mod yaml;
+pub mod yaml;
 
 pub use environment::Environment;
 pub use file_access::{FileAccess, FileError, Input};

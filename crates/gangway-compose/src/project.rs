@@ -25,6 +25,12 @@ impl Project {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
+    /// The service that is Gangway, or else the one that is Traefik, whose place Gangway can take.
+    pub fn proxy(&self) -> Option<&Service> {
+        let gangway = self.services.values().find(|service| service.is_gangway());
+        gangway.or_else(|| self.services.values().find(|service| service.is_traefik()))
+    }
+
     /// Adds a service, or merges it into the one of the same name.
     pub(crate) fn merge_service(&mut self, name: String, service: Service) {
         match self.services.entry(name) {

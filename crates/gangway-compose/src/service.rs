@@ -111,16 +111,24 @@ impl Service {
     /// Whether the service is Gangway: by the name of its image, by its variables, or by its own name where the image
     /// is built.
     pub fn is_gangway(&self) -> bool {
-        let image = self.image.as_ref().map(SpannedText::as_str);
-        let repository = image.map(|image| image.rsplit('/').next().unwrap_or_default());
-        let repository = repository.map(|last| last.split([':', '@']).next().unwrap_or_default());
-        match repository {
+        match self.repository() {
             Some("gangway") => return true,
             None if self.name.as_str() == "gangway" => return true,
             _ => {}
         }
         let mut variables = self.environment.keys().chain(self.env_files.keys());
         variables.any(|name| name.starts_with("GANGWAY_"))
+    }
+
+    /// Whether the service is Traefik, by the name of its image.
+    pub fn is_traefik(&self) -> bool {
+        self.repository() == Some("traefik")
+    }
+
+    /// The last name in the image, without a tag or a digest.
+    fn repository(&self) -> Option<&str> {
+        let last = self.image.as_ref()?.as_str().rsplit('/').next()?;
+        last.split([':', '@']).next()
     }
 
     /// Removes the values at `path` below the service, as if they had never been set.

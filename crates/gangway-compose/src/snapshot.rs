@@ -36,7 +36,7 @@ struct LabelledService<'p> {
 }
 
 impl<'p> ComposeSnapshot<'p> {
-    /// The snapshot of all services. Gangway's own service, where there is one, decides which networks are shared.
+    /// The snapshot of all services. The proxy's own service, where there is one, decides which networks are shared.
     pub fn new(project: &'p Project) -> Self {
         Self::filtered(project, |_| true)
     }
@@ -47,7 +47,7 @@ impl<'p> ComposeSnapshot<'p> {
     }
 
     fn filtered(project: &'p Project, is_included: impl Fn(&str) -> bool) -> Self {
-        let own = project.services.values().find(|service| service.is_gangway());
+        let own = project.proxy();
         let own_networks = own.map(|service| network_names(project, service, &[])).unwrap_or_default();
         let mut snapshot = Snapshot::default();
         let mut services = BTreeMap::new();
@@ -64,6 +64,11 @@ impl<'p> ComposeSnapshot<'p> {
         let place = own.map_or(OwnPlace::Host, |service| own_place(project, service));
         snapshot.own.insert(EngineName::default(), place);
         Self { snapshot, services }
+    }
+
+    /// The service behind a container, by the container's name.
+    pub fn service(&self, container: &str) -> Option<&'p Service> {
+        self.services.get(container).map(|labelled| labelled.service)
     }
 
     /// A diagnostic of the model, moved to its place in the files, or to `start` where it is about no service.

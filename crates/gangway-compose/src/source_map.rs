@@ -57,6 +57,11 @@ impl SourceMap {
         FileId(self.0.len() - 1)
     }
 
+    /// All files, in the order in which they were read.
+    pub fn ids(&self) -> impl Iterator<Item = FileId> {
+        (0..self.0.len()).map(FileId)
+    }
+
     /// The number of files.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

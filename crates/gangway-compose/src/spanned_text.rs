@@ -180,6 +180,12 @@ impl SpannedText {
         Self { value: self.value[part].to_owned(), file: self.file, whole, pieces }
     }
 
+    /// The values that came from variables, each with the reference in the file.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, FileSpan)> {
+        let of_variables = self.pieces.iter().filter(|piece| piece.origin == PieceOrigin::Variable);
+        of_variables.map(|piece| (&self.value[piece.value.clone()], FileSpan::new(self.file, piece.source.clone())))
+    }
+
     /// The index of the first piece that ends behind `byte` of the value.
     fn first_piece(&self, byte: usize) -> usize {
         self.pieces.partition_point(|piece| piece.value.end <= byte)

@@ -1,6 +1,6 @@
 //! YAML as a tree that knows where everything was written.
 //!
-//! The parser resolves anchors, aliases and merge keys, so the rest of the crate does not know them. A value that
+//! The parser resolves anchors, aliases and merge keys, so nobody else knows them. A value that
 //! came by an alias points to where its anchor stands. Size and depth are bounded, because nine lines of aliases
 //! can name more nodes than there is memory.
 //!
@@ -11,8 +11,8 @@ mod number;
 mod parse;
 mod scalar;
 
-pub(crate) use node::{MergeTag, Node, NodeKind};
-pub(crate) use parse::parse;
+pub use node::{MergeTag, Node, NodeKind, YamlError};
+pub use parse::parse;
 
 #[cfg(test)]
 mod tests {

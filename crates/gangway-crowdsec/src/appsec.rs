@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use gangway_publish::{Generation, Reader};
 use http::HeaderValue;
@@ -30,8 +31,19 @@ struct Shared {
     challenged: IntCounter,
     failed: IntCounter,
     up: IntGauge,
-    /// Why the last question failed that did; none after that was told.
+    /// Questions that failed since one was answered.
+    failed_in_row: AtomicU32,
+    /// Why the last question failed that did; none after that was taken.
     failure: watch::Sender<Option<EngineError>>,
+}
+
+/// Questions about requests that failed.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    /// Why the last one did, if any did since this was taken last.
+    pub(crate) last: Option<EngineError>,
+    /// How many did since one was answered.
+    pub(crate) in_row: u32,
 }
 
 /// The key for the component, as it was read last. Nothing is published before it was read.
@@ -64,6 +76,7 @@ impl Appsec {
             failed: requests.with_label_values(&["failed"]),
             requests,
             up: IntGauge::new("gangway_crowdsec_appsec_up", "Whether AppSec answered the last question.")?,
+            failed_in_row: AtomicU32::new(0),
             failure: watch::Sender::new(None),
         })))
     }
@@ -93,6 +106,10 @@ impl Appsec {
 
     /// Counts what became of a question about a request of a client.
     pub fn note(&self, client: IpAddr, outcome: &Result<Verdict, EngineError>) {
+        // Seldom written: all threads share it.
+        if outcome.is_ok() && self.0.failed_in_row.load(Ordering::Relaxed) > 0 {
+            self.0.failed_in_row.store(0, Ordering::Relaxed);
+        }
         match outcome {
             Ok(Verdict::Allowed) => self.0.allowed.inc(),
             Ok(Verdict::Blocked { .. }) => {
@@ -102,6 +119,7 @@ impl Appsec {
             Ok(Verdict::Challenged(_)) => self.0.challenged.inc(),
             Err(error) => {
                 self.0.failed.inc();
+                self.0.failed_in_row.fetch_add(1, Ordering::Relaxed);
                 self.0.failure.send_replace(Some(error.clone()));
             }
         }
@@ -111,25 +129,75 @@ impl Appsec {
         self.0.up.set(i64::from(trouble.is_none()));
     }
 
-    /// Waits until a question has failed, and says why. Cancel-safe.
-    pub(crate) async fn failure(&self) -> EngineError {
-        let mut failures = self.0.failure.subscribe();
-        let failure = failures.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone());
-        match failure {
-            Some(failure) => failure,
-            // The sender is ours, so it is not gone.
-            None => std::future::pending().await,
-        }
+    /// Waits until a question has failed since failures were taken. Cancel-safe.
+    pub(crate) async fn failure(&self) {
+        // The sender is ours, so it is not gone.
+        let _ = self.0.failure.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// The failures of questions so far.
+    pub(crate) fn take_failures(&self) -> Failures {
+        Failures { last: self.0.failure.send_replace(None), in_row: self.0.failed_in_row.load(Ordering::Relaxed) }
     }
 
     /// Forgets failures of questions so far.
     pub(crate) fn forget_failures(&self) {
         self.0.failure.send_replace(None);
+        self.0.failed_in_row.store(0, Ordering::Relaxed);
     }
 }
 
 impl fmt::Debug for Appsec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Appsec").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gangway_publish::channel;
+
+    use super::*;
+    use crate::decisions::Decisions;
+    use crate::verdict::Challenge;
+
+    #[tokio::test]
+    async fn the_key_is_waited_for_until_it_was_read() {
+        let bouncer = Bouncer::new(channel(Decisions::default()).1).expect("fresh names");
+        let (mut keys, key) = channel(AppsecKey::default());
+        let appsec = Appsec::new(key, bouncer).expect("fresh names");
+        let publish = async { keys.publish(Ok(HeaderValue::from_static("k")).into()) };
+        let (read, _) = tokio::join!(appsec.key(), publish);
+        assert_eq!(read, Ok(HeaderValue::from_static("k")));
+    }
+
+    #[tokio::test]
+    async fn failures_count_until_a_question_is_answered_and_are_told_once() {
+        let bouncer = Bouncer::new(channel(Decisions::default()).1).expect("fresh names");
+        let appsec = Appsec::new(channel(AppsecKey::default()).1, bouncer).expect("fresh names");
+        let failed = EngineError::Invalid("x".to_owned());
+        let note = |outcome| appsec.note([192, 0, 2, 7].into(), &outcome);
+        let taken = || {
+            let Failures { last, in_row } = appsec.take_failures();
+            (last, in_row)
+        };
+        assert_eq!(taken(), (None, 0));
+        note(Err(failed.clone()));
+        note(Err(failed.clone()));
+        appsec.failure().await;
+        assert_eq!((taken(), taken()), ((Some(failed.clone()), 2), (None, 2)));
+        note(Ok(Verdict::Allowed));
+        assert_eq!(taken(), (None, 0));
+        note(Err(failed.clone()));
+        note(Ok(Verdict::BLOCKED));
+        assert_eq!(taken(), (Some(failed.clone()), 0), "a refusal is an answer too");
+        let (status, fields) = (http::StatusCode::OK, Vec::new());
+        note(Ok(Verdict::Challenged(Box::new(Challenge { status, fields, body: "prove".to_owned() }))));
+        note(Err(failed));
+        appsec.forget_failures();
+        assert_eq!(taken(), (None, 0));
+        let counted =
+            [&appsec.0.allowed, &appsec.0.blocked, &appsec.0.challenged, &appsec.0.failed].map(IntCounter::get);
+        assert_eq!(counted, [1, 1, 1, 4]);
     }
 }

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use gangway_publish::Publisher;
 use http::header::{HeaderValue, USER_AGENT};
 use http::{Method, Request};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use crate::appsec::{Appsec, AppsecKey};
+use crate::appsec::{Appsec, AppsecKey, Failures};
 use crate::engine_client::{AnswerBounds, EngineClient, OWN_NAME, read_key};
 use crate::engine_error::EngineError;
 use crate::follow::POLL_EVERY;
@@ -18,6 +18,14 @@ use crate::verdict::{APPSEC_ANSWER_BYTES_MAX, Verdict};
 
 /// How long a question of our own may take. At its first question the component asks the local API about the key.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// So many questions about requests that fail one after the other are a state of the component. A single one may be the fault of
+/// its request.
+const FAILURES_TOLD: u32 = 3;
+
+/// A component that answers us, but failed at requests, counts as well after so much time without a failure: otherwise the
+/// state would change with each of them.
+const CALM: Duration = Duration::from_secs(60);
 
 /// Where the AppSec component is, and what it knows us by.
 #[derive(Clone, Debug)]
@@ -32,7 +40,7 @@ pub struct AppsecSettings {
 /// How the AppSec component is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AppsecStatus {
-    /// Why the last question failed; none while it answers.
+    /// Why it does not answer, or not about requests; none while it does.
     pub trouble: Option<EngineError>,
 }
 
@@ -44,43 +52,92 @@ pub struct AppsecOutputs {
     pub status: Publisher<AppsecStatus>,
 }
 
+/// What the questions of late say of the component.
+#[derive(Debug, Eq, PartialEq)]
+enum Health {
+    Well,
+    /// It does not answer a question of our own.
+    Away(EngineError),
+    /// It answers us, but not about requests: the last failure, and when that was seen.
+    Failing(EngineError, Instant),
+}
+
+impl Health {
+    /// After a question of our own and those about requests since the last time. `before` is none at the beginning.
+    fn after(before: Option<Self>, own: Result<(), EngineError>, failures: Failures, now: Instant) -> Self {
+        match (own, before) {
+            (Err(error), _) => Self::Away(error),
+            // What failed while it was away is explained by that.
+            (Ok(()), None | Some(Self::Away(_))) => Self::Well,
+            (Ok(()), Some(Self::Well)) => match failures {
+                Failures { last: Some(error), in_row: FAILURES_TOLD.. } => Self::Failing(error, now),
+                Failures { .. } => Self::Well,
+            },
+            (Ok(()), Some(Self::Failing(error, since))) => match failures.last {
+                Some(error) => Self::Failing(error, now),
+                None if now.duration_since(since) < CALM => Self::Failing(error, since),
+                None => Self::Well,
+            },
+        }
+    }
+
+    fn trouble(&self) -> Option<&EngineError> {
+        match self {
+            Self::Well => None,
+            Self::Away(error) | Self::Failing(error, _) => Some(error),
+        }
+    }
+}
+
 /// Follows the key file and the state of the component, for ever.
 ///
 /// The component is asked at the start, so that it is known before the first request whether it is there, and then only after
 /// a question about a request has failed, until it is well again.
 pub async fn follow_appsec(settings: AppsecSettings, appsec: Appsec, outputs: AppsecOutputs) -> Infallible {
     let AppsecOutputs { key: mut keys, status: mut statuses } = outputs;
-    let (client, mut known, mut in_force, mut told) = (EngineClient::new(), None, None, None);
+    let (client, mut known, mut told) = (EngineClient::new(), None, None);
+    let (mut health, mut published, mut has_failed) = (None, None, false);
     loop {
         let read = read_key(&settings.key_file).await;
         if is_news(&read, known.as_ref()) {
             keys.publish(read.clone().into());
             known = Some(read.clone());
             // The old one says nothing about the new one.
-            in_force = None;
+            health = None;
         } else if let (Err(error), Some(Ok(_))) = (&read, &known)
             && told.as_ref() != Some(error)
         {
             tracing::warn!(%error, "kept the last key for CrowdSec AppSec");
         }
         told = read.as_ref().err().cloned();
-        let is_well = matches!(in_force, Some(AppsecStatus { trouble: None }));
-        if !is_well {
-            let trouble = match known.clone().unwrap_or(read) {
-                Ok(key) => ask(&client, &settings.url, key).await.err(),
-                Err(error) => Some(error),
+        if has_failed || health != Some(Health::Well) {
+            let own = match known.clone().unwrap_or(read) {
+                Ok(key) => ask(&client, &settings.url, key).await,
+                Err(error) => Err(error),
             };
-            appsec.forget_failures();
-            tell(AppsecStatus { trouble }, &mut in_force, &appsec, &mut statuses);
-        }
-        tokio::select! {
-            () = sleep(POLL_EVERY) => {}
-            error = appsec.failure(), if matches!(in_force, Some(AppsecStatus { trouble: None })) => {
-                tell(AppsecStatus { trouble: Some(error) }, &mut in_force, &appsec, &mut statuses);
-                // However often single questions fail, the state changes no more often than this.
+            let was_well = health == Some(Health::Well);
+            let after = Health::after(health.take(), own, appsec.take_failures(), Instant::now());
+            if after == Health::Well && !was_well {
+                appsec.forget_failures();
+            }
+            let trouble = after.trouble().cloned();
+            health = Some(after);
+            appsec.note_state(trouble.as_ref());
+            if published.as_ref() != Some(&trouble) {
+                published = Some(trouble.clone());
+                statuses.publish(AppsecStatus { trouble });
+            }
+            // However often questions fail, it is asked no more often than this.
+            if has_failed {
+                has_failed = false;
                 sleep(POLL_EVERY).await;
+                continue;
             }
         }
+        has_failed = tokio::select! {
+            () = sleep(POLL_EVERY) => false,
+            () = appsec.failure(), if health == Some(Health::Well) => true,
+        };
     }
 }
 
@@ -90,19 +147,6 @@ fn is_news(read: &Result<HeaderValue, EngineError>, known: Option<&Result<Header
     match (read, known) {
         (Err(_), Some(Ok(_))) => false,
         (read, known) => known != Some(read),
-    }
-}
-
-fn tell(
-    status: AppsecStatus,
-    in_force: &mut Option<AppsecStatus>,
-    appsec: &Appsec,
-    statuses: &mut Publisher<AppsecStatus>,
-) {
-    appsec.note_state(status.trouble.as_ref());
-    if in_force.as_ref() != Some(&status) {
-        *in_force = Some(status.clone());
-        statuses.publish(status);
     }
 }
 
@@ -161,6 +205,15 @@ mod tests {
             Self { folder, appsec, status, _task: task }
         }
 
+        /// What `gangway_crowdsec_appsec_up` says.
+        fn up(&self) -> f64 {
+            let registry = prometheus::Registry::new();
+            self.appsec.register(&registry).expect("a fresh registry");
+            let families = registry.gather();
+            let up = families.iter().find(|family| family.name() == "gangway_crowdsec_appsec_up").expect("it is there");
+            up.get_metric()[0].get_gauge().get_value()
+        }
+
         async fn becomes(&self, what: &str, is_it: impl Fn(Option<&EngineError>) -> bool) {
             eventually(what, STUCK, async || {
                 let is_told = self.status.first().await.is_ok();
@@ -175,13 +228,46 @@ mod tests {
         let component = AppsecComponent::start().await.expect("a free port");
         let following = Following::of(&component.url, &format!("{BOUNCER_KEY}\n"));
         following.becomes("it is well", |trouble| trouble.is_none()).await;
-        assert_eq!(component.asked().len(), 1);
+        assert_eq!((component.asked().len(), following.up()), (1, 1.0));
         assert_eq!(following.appsec.key().await.expect("a key").as_bytes(), BOUNCER_KEY.as_bytes());
+        let seen = following.status.generation();
         let failure = EngineError::Unreachable("connection refused".to_owned());
-        following.appsec.note([192, 0, 2, 7].into(), &Err(failure.clone()));
-        following.becomes("the failure is told", |trouble| trouble == Some(&failure)).await;
-        following.becomes("it is well again", |trouble| trouble.is_none()).await;
-        assert_eq!(component.asked().len(), 2);
+        let note = |outcome| following.appsec.note([192, 0, 2, 7].into(), &outcome);
+        note(Err(failure.clone()));
+        eventually("it is asked whether it is there", STUCK, async || (component.asked().len() == 2).then_some(()))
+            .await;
+        assert_eq!(following.status.generation(), seen, "a single failure changes nothing");
+        for _ in 1..FAILURES_TOLD {
+            note(Err(failure.clone()));
+        }
+        following.becomes("failures in a row are told", |trouble| trouble == Some(&failure)).await;
+        assert_eq!(following.up(), 0.0);
+    }
+
+    #[test]
+    fn a_state_is_told_of_what_lasts() {
+        let error = |text: &str| EngineError::Unreachable(text.to_owned());
+        let failures = |last: Option<&str>, in_row| Failures { last: last.map(error), in_row };
+        let begun = Instant::now();
+        let failing = |text: &str, after: u64| Health::Failing(error(text), begun + Duration::from_secs(after));
+        let away = || Health::Away(error("own"));
+        for (before, own, failed, becomes) in [
+            (None, Ok(()), failures(Some("x"), 9), Health::Well),
+            (None, Err(error("own")), failures(None, 0), away()),
+            (Some(Health::Well), Err(error("own")), failures(Some("x"), 1), away()),
+            (Some(Health::Well), Ok(()), failures(Some("x"), 2), Health::Well),
+            (Some(Health::Well), Ok(()), failures(Some("x"), 3), failing("x", 100)),
+            (Some(Health::Well), Ok(()), failures(None, 3), Health::Well),
+            (Some(away()), Ok(()), failures(Some("x"), 9), Health::Well),
+            (Some(failing("x", 41)), Ok(()), failures(None, 3), failing("x", 41)),
+            (Some(failing("x", 40)), Ok(()), failures(None, 3), Health::Well),
+            (Some(failing("x", 10)), Ok(()), failures(Some("y"), 1), failing("y", 100)),
+            (Some(failing("x", 99)), Err(error("own")), failures(None, 0), away()),
+        ] {
+            let told = format!("{before:?} {own:?} {failed:?}");
+            let after = Health::after(before, own, failed, begun + Duration::from_secs(100));
+            assert_eq!(after, becomes, "{told}");
+        }
     }
 
     #[test]

@@ -154,6 +154,8 @@ mod tests {
             (r#"{"action":"ban","http_status":403}"#, 403),
             (r#"{"action":"captcha","http_status":403}"#, 403),
             (r#"{"action":"ban","http_status":451}"#, 451),
+            (r#"{"action":"ban","http_status":503}"#, 503),
+            (r#"{"action":"ban","http_status":302}"#, 403),
             (r#"{"action":"ban","http_status":200}"#, 403),
             (r#"{"action":"ban","http_status":999}"#, 403),
             (r#"{"action":"ban","http_status":70000}"#, 403),
@@ -168,7 +170,19 @@ mod tests {
         }
         // The status of a refusal is a setting of the component.
         for status in [200, 406, 429, 500] {
-            assert_eq!(verdict(status, r#"{"action":"ban","http_status":403}"#), Ok(blocked(403)), "{status}");
+            for action in ["ban", "captcha", "challenge"] {
+                let body = format!(r#"{{"action":"{action}","http_status":403}}"#);
+                assert_eq!(verdict(status, &body), Ok(blocked(403)), "{status} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_a_whole_answer_and_a_page_where_it_has_no_status() {
+        for (said, status) in [(0, 200), (100, 200), (199, 200), (200, 200), (404, 404), (1000, 200)] {
+            let body = format!(r#"{{"action":"challenge","http_status":{said},"user_body_content":"x"}}"#);
+            let Ok(Verdict::Challenged(challenge)) = verdict(200, &body) else { panic!("no challenge: {body}") };
+            assert_eq!(challenge.status.as_u16(), status, "{said}");
         }
     }
 
@@ -176,6 +190,7 @@ mod tests {
     fn a_challenge_is_handed_on_without_what_frames_it() {
         let body = r#"{"action":"challenge","http_status":307,"user_body_content":"<script>","user_headers":{
             "Content-Type":["text/html"],"Location":["/"],"Content-Length":["9"],"Transfer-Encoding":["chunked"],
+            "Connection":["close"],"Date":["x"],"Keep-Alive":["x"],"Trailer":["x"],"Upgrade":["x"],"X-Request-Id":["x"],
             "Bad Name":["x"],"X-Bad":["a\r\nb"]},"user_cookies":["a=b; Path=/","c=d"]}"#;
         let Ok(Verdict::Challenged(challenge)) = verdict(403, body) else { panic!("no challenge") };
         let shown: Vec<_> = challenge.fields.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();

@@ -10,6 +10,8 @@ mod network;
 mod reference;
 mod rule;
 mod tls;
+mod traefik;
+mod traefik_static;
 
 pub use self::configuration::*;
 pub use self::conflict::*;
@@ -18,6 +20,8 @@ pub use self::network::*;
 pub use self::reference::*;
 pub use self::rule::*;
 pub use self::tls::*;
+pub use self::traefik::*;
+pub use self::traefik_static::*;
 use crate::code::{Code, CodeDescription};
 
 /// The codes of one hundred, ascending.
@@ -39,6 +43,12 @@ pub const GROUPS: &[CodeGroup] = &[
     CodeGroup { hundred: 3, subject: "conflicts between routes", codes: CONFLICT_CODES },
     CodeGroup { hundred: 4, subject: "networks, addresses, ports and health", codes: NETWORK_CODES },
     CodeGroup { hundred: 5, subject: "TLS and certificates", codes: TLS_CODES },
+    CodeGroup {
+        hundred: 6,
+        subject: "Traefik's static configuration and the files of its file provider",
+        codes: TRAEFIK_STATIC_CODES,
+    },
+    CodeGroup { hundred: 7, subject: "Traefik's labels and files", codes: TRAEFIK_CODES },
     CodeGroup {
         hundred: 9,
         subject: "global settings, the configuration file and compose files",

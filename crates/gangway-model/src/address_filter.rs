@@ -3,8 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 
+use http::StatusCode;
 use ipnet::IpNet;
 
+use crate::address_choice::AddressChoice;
 use crate::geography::{ClientPlace, CountryCode, Located, PlaceKind};
 
 /// Which clients are let in.
@@ -14,6 +16,10 @@ pub struct AddressFilter {
     pub allow: Option<ClientList>,
     /// These are kept out, also where they are allowed.
     pub deny: ClientList,
+    /// Which address is compared.
+    pub by: AddressChoice,
+    /// The status of refusals in place of 403.
+    pub refusal: Option<StatusCode>,
 }
 
 /// What a filter makes of a client.
@@ -503,6 +509,7 @@ mod tests {
         let by_addresses = |allow: Option<&[&str]>, deny: &[&str]| AddressFilter {
             allow: allow.map(|allow| list(allow).into()),
             deny: list(deny).into(),
+            ..AddressFilter::default()
         };
         let is_let_in = |filter: &AddressFilter, address: &str| {
             // Nobody is asked where addresses are.
@@ -521,7 +528,7 @@ mod tests {
     #[test]
     fn places_decide_where_they_are_known_and_leave_open_what_nobody_can_tell() {
         use AddressVerdict::{Admitted, Refused, Undecided};
-        let filter = |allow: Option<ClientList>, deny| AddressFilter { allow, deny };
+        let filter = |allow: Option<ClientList>, deny| AddressFilter { allow, deny, ..AddressFilter::default() };
         let (nobody, german) = (ClientList::default, || clients(&["lan"], &["DE"], &[]));
         let country = Undecided(PlaceKind::Country);
         let system = Undecided(PlaceKind::AutonomousSystem);

@@ -58,12 +58,14 @@ pub enum LoginMethod {
 pub struct BasicAuth {
     /// Each name stands once.
     pub users: Vec<BasicUser>,
-    /// Names of lists of users on the volume.
+    /// Names of lists of users on the volume, or whole paths of files.
     pub lists: Vec<Box<str>>,
-    /// The realm in the challenge to clients, without quotes and control characters.
+    /// The realm in the challenge to clients, without control characters.
     pub realm: Box<str>,
     /// Whether the application gets `Authorization` too.
     pub keep: bool,
+    /// The request field that tells the application the name of the user. A client may not send it.
+    pub user_field: Option<HeaderName>,
 }
 
 /// One user.
@@ -191,6 +193,9 @@ impl Display for Authentication {
                 let users = basic.users.iter().map(|user| user.name.to_string());
                 let lists = basic.lists.iter().map(|list| format!("@{list}"));
                 write!(f, "auth.basic {}", users.chain(lists).collect::<Vec<_>>().join(", "))?;
+                if let Some(name) = &basic.user_field {
+                    write!(f, "; the user in {name}")?;
+                }
             }
             LoginMethod::Forward(forward) => forward.fmt(f)?,
             LoginMethod::Oidc(oidc) => oidc.fmt(f)?,
@@ -226,7 +231,7 @@ mod tests {
     }
 
     fn skipping(rules: &[SkipRule]) -> Authentication {
-        let basic = BasicAuth { users: vec![], lists: vec![], realm: "".into(), keep: false };
+        let basic = BasicAuth { users: vec![], lists: vec![], realm: "".into(), keep: false, user_field: None };
         Authentication { method: LoginMethod::Basic(basic), skip: rules.to_vec() }
     }
 

@@ -56,12 +56,13 @@ use crate::container_report::ContainerReport;
 use crate::dialect::{self, ContainerRead, ReadCache};
 use crate::engine_name::EngineName;
 use crate::mention;
-use crate::ownership::{Holdings, Observation, seconds};
+use crate::ownership::{Holdings, Observation, Tenant, seconds};
 use crate::route::{Middleware, Route, Upstream};
 use crate::select::is_selected;
 use crate::settings::Settings;
+use crate::shared_objects::SharedObjects;
 use crate::snapshot::{Container, Snapshot};
-use crate::spec::Declared;
+use crate::spec::{Declared, Delivery};
 use crate::table::{Entry, RoutingTable};
 use gangway_diagnostic::quoted;
 use gangway_diagnostic::{Diagnostic, Diagnostics, Place};
@@ -86,6 +87,10 @@ pub struct Compiled {
     pub moves: Vec<Move>,
     /// The number of the last publication of released hosts that is in force. The publisher counts; compiling leaves it 0.
     pub releases: u64,
+    /// What Traefik's labels and files declare by name.
+    pub shared: SharedObjects,
+    /// When the snapshot was taken that it is made of, in seconds since the epoch.
+    pub now: i64,
 }
 
 impl Default for Compiled {
@@ -100,6 +105,8 @@ impl Default for Compiled {
             holdings: Holdings::default(),
             moves: Vec::new(),
             releases: 0,
+            shared: SharedObjects::default(),
+            now: 0,
         }
     }
 }
@@ -142,10 +149,15 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let mut unserved = UnservedClaims::new(&snapshot.holdings);
     let services = NamedServices::new(snapshot, &surroundings);
     dialect::check_definitions(settings, &mut found);
-    let mut intake = Intake::new(candidates::of_file(settings, &services, &mut found));
+    let mut of_files = candidates::of_file(settings, &services, &mut found);
+    of_files.extend(candidates::of_provider(settings, &services, &mut names, &mut found));
+    let mut intake = Intake::new(of_files);
     let mut reports = Vec::with_capacity(containers.len());
     let mut known_of_services = HashSet::new();
-    let is_read = |container: &&Container| !surroundings.is_own(container) && why_not_up(container).is_none();
+    // Traefik's own container has the labels of its page, and often those that all share.
+    let is_read_of_own = settings.traefik.is_some();
+    let is_read =
+        |container: &&Container| (is_read_of_own || !surroundings.is_own(container)) && why_not_up(container).is_none();
     let up = containers.iter().copied().filter(is_read);
     let mut reads = dialect::read_all(up, settings, cache).peekable();
     for container in &containers {
@@ -153,8 +165,12 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
         let read = reads.next_if(|read| std::ptr::eq(read.container, *container));
         let made = if let Some(read) = read {
             findings = read.findings;
+            let declared = match surroundings.is_own(container) {
+                true => dialect::of_own(container, read.declared, &mut findings.found),
+                false => read.declared,
+            };
             let around = Around { owners: &owners, surroundings: &surroundings, services: &services };
-            candidates::of_container(container, read.declared, around, &mut names, &mut findings.found)
+            candidates::of_container(container, declared, around, &mut names, &mut findings.found)
         } else if surroundings.is_own(container) {
             dialect::report_own(container, &mut findings.found);
             OfContainer::not_routed("it is Gangway itself")
@@ -164,7 +180,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
         // Replicas have the same labels, so the same is found at each of them.
         found.extend(hidden.show(findings).into_iter().filter(|one| match owners.of(container) {
             owner @ Owner::Service { .. } => known_of_services.insert((owner, without_container(one))),
-            Owner::Alone { .. } => true,
+            Owner::Alone { .. } | Owner::Files => true,
         }));
         reports.push(report(container, made.ways, &surroundings, settings));
         intake.add(made.candidates, &mut unserved, &mut found);
@@ -175,6 +191,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let around = Around { owners: &owners, surroundings: &surroundings, services: &services };
     let mut held = held_routes::read(snapshot, around, settings, cache, &mut names);
     names.settle(&mut found);
+    let shared = names.objects();
     let mut resolver = NameResolver::new(&names);
     resolver.resolve(candidates.iter_mut(), &mut found);
     // Nothing is said about routes that are held: it was said while their containers ran.
@@ -203,7 +220,18 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let (table, diagnostics) =
         (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), hidden.bounded(found));
     let own = reports.iter().find(|report| report.is_own).map(|report| report.name.clone());
-    Compiled { table, diagnostics, containers: reports, own, holds, holdings, moves, releases: 0 }
+    Compiled {
+        table,
+        diagnostics,
+        containers: reports,
+        own,
+        holds,
+        holdings,
+        moves,
+        releases: 0,
+        shared,
+        now: snapshot.now,
+    }
 }
 
 /// Adds what containers that are not up ask for: only of tenants that hold something, as all others cannot lose
@@ -218,7 +246,9 @@ fn add_stopped<'s>(
 ) {
     let tenants = holdings.tenants();
     let is_of_holder = |container: &&Container| {
-        why_not_up(container).is_some() && !is_one_off(container) && tenants.contains(&owners.of(container).tenant())
+        why_not_up(container).is_some()
+            && !is_one_off(container)
+            && (tenants.contains(&owners.of(container).tenant()) || tenants.contains(&Tenant::Traefik))
     };
     let stopped = containers.iter().copied().filter(is_of_holder);
     for ContainerRead { container, declared, .. } in dialect::read_all(stopped, settings, cache) {
@@ -238,6 +268,7 @@ fn add_stopped<'s>(
 fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
     let RouteGroup { id, party, age, spec, origin, mut endpoints, held, unreachable, .. } = group;
     let spec = *spec;
+    let Delivery { timeouts, host_header, upgrades, policy, internal } = spec.upstream;
     let scope = spec.listener.scope.clone();
     endpoints.sort_by(|a, b| a.key.cmp(&b.key));
     endpoints.dedup_by(|a, b| a.key == b.key);
@@ -250,14 +281,15 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         hosts: spec.matcher.hosts(),
         listener: spec.listener,
         middlewares: spec.middlewares,
-        timeouts: spec.upstream.timeouts,
-        host_header: spec.upstream.host_header,
-        upgrades: spec.upstream.upgrades,
-        upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy: spec.upstream.policy, held, unreachable }),
+        timeouts,
+        host_header,
+        upgrades,
+        upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy, held, unreachable, internal }),
         auth_service: spec.auth_endpoints,
         page_services: spec.page_services.into_iter().map(|service| (service.rule, service.endpoints)).collect(),
         closed: spec.closed,
         origins: spec.origins,
+        router: spec.router,
     };
     (Entry { matcher: spec.matcher, scope, priority: spec.priority, age, id, payload: Arc::new(route) }, origin)
 }
@@ -306,8 +338,9 @@ impl Compiled {
         }
         let (mut near, mut far) = (BTreeSet::new(), BTreeSet::new());
         for route in self.table.routes() {
-            // A redirection is answered here, wherever its container is.
-            let is_answered_here = route.middlewares.iter().any(Middleware::answers_all);
+            // A redirection and a service of ours are answered here, wherever its container is.
+            let is_answered_here =
+                route.upstream.internal.is_some() || route.middlewares.iter().any(Middleware::answers_all);
             let is_far = reachable.get(&*route.id) == Some(&false) && !is_answered_here;
             let names = if is_far { &mut far } else { &mut near };
             names.extend(route.hosts.iter().map(|host| Box::<str>::from(host.to_string())));

@@ -42,6 +42,24 @@ pub enum PageSource {
         /// What is asked for.
         target: StatusText,
     },
+    /// A service whose answer every client gets, whatever it is: as Traefik does.
+    Answer {
+        /// As written.
+        name: Box<str>,
+        /// What is asked for.
+        target: StatusText,
+        /// The first one of a status says which one clients get.
+        rewrites: Box<[StatusRewrite]>,
+    },
+}
+
+/// Another status in place of some.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StatusRewrite {
+    /// The range of statuses, with both of its ends.
+    pub from: (u16, u16),
+    /// The one in their place.
+    pub to: u16,
 }
 
 /// What a file on the volume is as a page.
@@ -80,6 +98,14 @@ impl ErrorPages {
     }
 }
 
+impl StatusRewrite {
+    /// The status that clients get in place of this one.
+    pub fn apply(rewrites: &[Self], status: u16) -> u16 {
+        let rewrite = rewrites.iter().find(|rewrite| (rewrite.from.0..=rewrite.from.1).contains(&status));
+        rewrite.map_or(status, |rewrite| rewrite.to)
+    }
+}
+
 impl ErrorRule {
     fn is_for(&self, status: u16) -> bool {
         self.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status))
@@ -95,6 +121,12 @@ impl StatusText {
     /// The text for a status.
     pub fn of(&self, status: u16) -> String {
         self.0.replace(STATUS, &status.to_string())
+    }
+
+    /// The text for a status that clients get in place of another one, with `{url}` as the escaped URL of the request.
+    pub fn of_answer(&self, status: u16, original: u16, url: &str) -> String {
+        // The URL comes last: what a client writes is no placeholder.
+        self.of(status).replace("{originalStatus}", &original.to_string()).replace("{url}", url)
     }
 }
 
@@ -120,6 +152,12 @@ impl Display for ErrorRule {
             PageSource::Folder(path) if path.0.is_empty() => write!(f, "{PAGES_FOLDER}/"),
             PageSource::Folder(path) => write!(f, "{PAGES_FOLDER}/{path}/"),
             PageSource::Service { name, target } => write!(f, "{name}{target}"),
+            PageSource::Answer { name, target, rewrites } => {
+                write!(f, "{name}{target}")?;
+                rewrites.iter().try_for_each(|StatusRewrite { from: (first, last), to }| {
+                    write!(f, ", {first}-{last} becomes {to}")
+                })
+            }
         }
     }
 }
@@ -148,6 +186,10 @@ mod tests {
             assert_eq!(pages.rule(status).map(|(position, _)| position), position, "{status}");
         }
         assert_eq!(pages.to_string(), "404,500-502 -> errors/a; 400-599 -> errors/b");
+        let target = StatusText::new("/{status}/{originalStatus}?u={url}");
+        assert_eq!(target.of_answer(200, 503, "http%3A%2F%2Fa%2F{status}"), "/200/503?u=http%3A%2F%2Fa%2F{status}");
+        let rewrites = [((500, 501), 200), ((500, 599), 404)].map(|(from, to)| StatusRewrite { from, to });
+        assert_eq!([500, 502, 404].map(|status| StatusRewrite::apply(&rewrites, status)), [200, 404, 404]);
         assert_eq!(StatusText::new("/{status}/x?{status}").of(404), "/404/x?404");
     }
 }

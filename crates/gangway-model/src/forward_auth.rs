@@ -2,6 +2,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use http::HeaderName;
+
+use crate::regex_pattern::RegexPattern;
+
 /// How a service is asked whether a request may pass, and what of its answer goes to the application.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ForwardAuth {
@@ -13,7 +17,33 @@ pub struct ForwardAuth {
     pub target: Box<str>,
     /// The fields of its answers that tell the application who the user is. A client may not send them.
     pub identity: Box<[IdentityField]>,
+    /// How it is asked as Traefik would; none for our own way.
+    pub rules: Option<Box<ForwardRules>>,
 }
+
+/// How Traefik asks a service, and what it makes of the answer.
+///
+/// The service is asked under its own host. Each answer but success is the client's.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ForwardRules {
+    /// Only these fields of the request go to the service, in lower case; all where there is no list.
+    pub request_fields: Option<Box<[Box<str>]>>,
+    /// The cookies of the service that go to the client of a request that passes, in place of the application's.
+    pub cookies: Box<[Box<str>]>,
+    /// The service gets bodies of as many bytes. Requests with larger ones are refused; none where it gets no body.
+    pub body_max: Option<usize>,
+    /// Whether the service is asked by the method of the request.
+    pub keeps_method: bool,
+    /// Answers of the service with larger bodies are refusals.
+    pub answer_max: Option<usize>,
+    /// Whether a relative `Location` of the service stays as it is, and so is one at the host of the application.
+    pub keeps_location: bool,
+    /// The field of its answers that names the user, for the access log.
+    pub user_field: Option<HeaderName>,
+}
+
+/// Bytes of request bodies that a service gets at most, whatever is written: they are held in memory.
+pub const FORWARDED_BODY_MAX: usize = 1 << 20;
 
 /// Fields that tell an application who the user is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +52,8 @@ pub enum IdentityField {
     Named(Box<str>),
     /// All whose names begin like this, in lower case.
     Begins(Box<str>),
+    /// All in whose names, written like `X-User-Name`, this matches somewhere.
+    Matches(RegexPattern),
 }
 
 /// Fields that applications believe whatever service is asked.
@@ -151,6 +183,7 @@ impl IdentityField {
         match self {
             Self::Named(known) => known.len() == name.len() && begins(known),
             Self::Begins(known) => begins(known),
+            Self::Matches(pattern) => pattern.is_match(&canonical_name(name)),
         }
     }
 
@@ -161,8 +194,22 @@ impl IdentityField {
             Self::Begins(known) => {
                 name.get(..known.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(known.as_bytes()))
             }
+            // One that is not in this form would be read by the expression, but hardly by an application.
+            Self::Matches(pattern) => pattern.is_match(&canonical_name(name)),
         }
     }
+}
+
+/// The name as `X-User-Name`, with a hyphen for each mark: as expressions for names are written.
+fn canonical_name(name: &[u8]) -> String {
+    let mut begins = true;
+    let canonical = |byte: &u8| {
+        let byte = if byte.is_ascii_alphanumeric() { *byte } else { b'-' };
+        let written = if begins { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+        begins = byte == b'-';
+        char::from(written)
+    };
+    name.iter().map(canonical).collect()
 }
 
 impl Display for IdentityField {
@@ -170,6 +217,7 @@ impl Display for IdentityField {
         match self {
             Self::Named(name) => f.write_str(name),
             Self::Begins(begin) => write!(f, "{begin}*"),
+            Self::Matches(pattern) => write!(f, "~{}", pattern.as_str()),
         }
     }
 }
@@ -195,7 +243,30 @@ impl Display for ForwardAuth {
             None => write!(f, " (asked at {})", self.target)?,
         }
         let identity: Vec<String> = self.identity.iter().map(ToString::to_string).collect();
-        write!(f, "; auth.headers {}", identity.join(", "))
+        write!(f, "; auth.headers {}", identity.join(", "))?;
+        self.rules.as_ref().map_or(Ok(()), |rules| rules.fmt(f))
+    }
+}
+
+/// As it stands behind the service.
+impl Display for ForwardRules {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("; as Traefik asks")?;
+        if let Some(fields) = &self.request_fields {
+            write!(f, ", by no fields but {}", fields.join(" "))?;
+        }
+        if !self.cookies.is_empty() {
+            write!(f, ", passes on cookies {}", self.cookies.join(" "))?;
+        }
+        if let Some(max) = self.body_max {
+            write!(f, ", with bodies up to {max} bytes")?;
+        }
+        f.write_str(if self.keeps_method { ", by the method of the request" } else { "" })?;
+        if let Some(max) = self.answer_max {
+            write!(f, ", answers up to {max} bytes")?;
+        }
+        f.write_str(if self.keeps_location { ", Location as it is" } else { "" })?;
+        self.user_field.as_ref().map_or(Ok(()), |name| write!(f, ", the user in {name}"))
     }
 }
 
@@ -227,6 +298,12 @@ mod tests {
             assert!(begins.may_be_read_in(name.as_bytes()), "{name}");
         }
         assert!(!begins.may_be_read_in(b"X-Authentik") && !begins.may_be_read_in(b"x-authenticate-x"));
+        let pattern = RegexPattern::parse("^X-Auth-", &mut Vec::new()).expect("valid");
+        let matches = IdentityField::Matches(pattern);
+        for name in ["X-Auth-User", "x-auth-user", "x_auth_user", "X.AUTH.x"] {
+            assert!(matches.may_be_read_in(name.as_bytes()), "{name}");
+        }
+        assert!(!matches.may_be_read_in(b"Y-X-Auth-User") && matches.is(b"x-auth-id") && !matches.is(b"x-aut"));
         assert!(named.is(b"x-USER") && !named.is(b"x_user") && begins.is(b"X-Authentik-Jwt") && !begins.is(b"x-a"));
     }
 }

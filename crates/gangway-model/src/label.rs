@@ -20,6 +20,8 @@ pub(crate) enum Source<'a> {
     File(&'a FileRoute),
     /// In a shared definition of the configuration file.
     Definition(&'a MiddlewareTable),
+    /// In files of Traefik's file provider; each key has a place of its own, and this is that of the first.
+    Provider(&'a Place),
 }
 
 /// A place in what the user wrote that a later step may have to point at.
@@ -38,7 +40,7 @@ impl Source<'_> {
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Container(_) => "label",
-            Self::File(_) | Self::Definition(_) => "key",
+            Self::File(_) | Self::Definition(_) | Self::Provider(_) => "key",
         }
     }
 
@@ -74,6 +76,7 @@ impl Source<'_> {
             },
             Self::File(route) => mark.place.unwrap_or(&route.place).clone(),
             Self::Definition(table) => mark.place.unwrap_or(&table.place).clone(),
+            Self::Provider(place) => mark.place.unwrap_or(place).clone(),
         }
     }
 }

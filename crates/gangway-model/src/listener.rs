@@ -97,6 +97,28 @@ impl Arrival<'static> {
 }
 
 impl ListenerProtocol {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Tls, Self::Detected];
+
+    /// The word for it in settings and in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Tls => "tls",
+            Self::Detected => "auto",
+        }
+    }
+
+    /// Reads such a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.word() == word)
+    }
+
+    /// Whether requests may come over TLS, or in clear.
+    pub fn may_be(self, is_tls: bool) -> bool {
+        if is_tls { self.may_be_tls() } else { self.may_be_plain() }
+    }
+
     /// Whether requests may come over TLS.
     pub fn may_be_tls(self) -> bool {
         match self {
@@ -172,6 +194,38 @@ impl ListenerScope {
     }
 }
 
+/// What is known of listeners, in a list of anything.
+pub trait AsListener {
+    /// Its name.
+    fn name(&self) -> &str;
+    /// What its connections begin with.
+    fn protocol(&self) -> ListenerProtocol;
+}
+
+impl AsListener for KnownListener {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn protocol(&self) -> ListenerProtocol {
+        self.protocol
+    }
+}
+
+/// The listener of a scope by which requests come over TLS, or in clear: the usual one, or the first other one.
+pub fn usual_listener<'l, L: AsListener>(listeners: &'l [L], scope: &ListenerScope, is_tls: bool) -> Option<&'l L> {
+    let usual = if is_tls { HTTPS } else { HTTP };
+    let is_fit = |listener: &&L| listener.protocol().may_be(is_tls) && scope.takes_listener(listener.name());
+    let fit = || listeners.iter().filter(is_fit);
+    fit().find(|listener| listener.name() == usual).or_else(|| fit().next())
+}
+
+/// The listener that a request in clear is redirected to: the one that it came to, if that takes TLS as well.
+pub fn https_listener<'l, L: AsListener>(listeners: &'l [L], scope: &ListenerScope, came_to: &str) -> Option<&'l L> {
+    let is_same = |listener: &&L| listener.name() == came_to && listener.protocol() == ListenerProtocol::Detected;
+    listeners.iter().find(is_same).or_else(|| usual_listener(listeners, scope, true))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +273,45 @@ mod tests {
             let is_met = scope.takes(Arrival { listener: "b", is_tls: true });
             assert_eq!(scope.has_tls(&listeners), is_met, "{scope:?}");
         }
+    }
+
+    #[test]
+    fn the_usual_listeners_go_first_and_others_take_their_place() {
+        let known = |name, protocol| KnownListener { name: ListenerName::parse(name).expect("a name"), protocol };
+        let own = [known("mixed", ListenerProtocol::Detected), known("web", ListenerProtocol::Plain)];
+        let usual = [known(HTTP, ListenerProtocol::Plain), known(HTTPS, ListenerProtocol::Tls)];
+        let all = [&own[..], &usual].concat();
+        let scope = |names: &[&str]| ListenerScope {
+            names: Some(names.iter().filter_map(|name| ListenerName::parse(name)).collect()),
+            ..ListenerScope::default()
+        };
+        let name = |listener: Option<&KnownListener>| listener.map(|listener| listener.name.to_string());
+        for (listeners, scope, plain, tls) in [
+            (&own[..], ListenerScope::default(), Some("mixed"), Some("mixed")),
+            (&own[1..], ListenerScope::default(), Some("web"), None),
+            (&all, ListenerScope::default(), Some(HTTP), Some(HTTPS)),
+            (&all, scope(&["web", "mixed"]), Some("mixed"), Some("mixed")),
+            (&all, scope(&["web", HTTPS]), Some("web"), Some(HTTPS)),
+            (&all, scope(&["web"]), Some("web"), None),
+            (&[], ListenerScope::default(), None, None),
+        ] {
+            let of = |is_tls| name(usual_listener(listeners, &scope, is_tls));
+            assert_eq!((of(false).as_deref(), of(true).as_deref()), (plain, tls), "{listeners:?} {scope:?}");
+            let redirected = |came_to| name(https_listener(listeners, &scope, came_to));
+            assert_eq!(redirected("web").as_deref(), tls, "it has no TLS");
+            let is_there = listeners.iter().any(|listener| *listener.name == *"mixed");
+            assert_eq!(redirected("mixed").as_deref(), if is_there { Some("mixed") } else { tls });
+        }
+    }
+
+    #[test]
+    fn each_protocol_is_read_by_its_word() {
+        for protocol in ListenerProtocol::ALL {
+            assert_eq!(ListenerProtocol::parse(protocol.word()), Some(protocol));
+            assert_eq!(protocol.may_be(true), protocol.may_be_tls());
+            assert_eq!(protocol.may_be(false), protocol.may_be_plain());
+        }
+        assert_eq!(ListenerProtocol::parse("detected"), None);
     }
 
     #[test]

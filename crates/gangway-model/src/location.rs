@@ -6,7 +6,6 @@ use gangway_diagnostic::printable;
 use http::Method;
 
 use crate::path::{resolved_as_sent, strip_prefix};
-use crate::route::{RedirectPart, RedirectTarget};
 
 /// Whether a client follows a redirect of a request with this method to where it would have sent the request. Others
 /// answer to it with an error (WebSockets, preflights of CORS), or repeat it with another method.
@@ -34,13 +33,31 @@ pub fn https_redirect(host: &str, port: u16, target: &str) -> String {
 }
 
 /// A path that names no host: browsers take `//` and `/\` at the beginning for the beginning of one.
-fn local(path: &str) -> String {
+pub(crate) fn local(path: &str) -> String {
     format!("/{}", path.trim_start_matches(['/', '\\']))
 }
 
 /// A path that ends the authority in front of it. `*` is the only one that does not.
 fn rooted(path: &str) -> &str {
     if path.starts_with('/') { path } else { "/" }
+}
+
+/// A redirection target, cut at its placeholders.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RedirectTarget(pub Vec<RedirectPart>);
+
+/// One piece of a [`RedirectTarget`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RedirectPart {
+    /// Copied as it is.
+    Text(Box<str>),
+    /// `{host}`: the request's host without a port.
+    Host,
+    /// `{path}`: the request's path as sent.
+    Path,
+    /// `{query}`: the request's query without the question mark, and nothing where there is none;
+    /// a question mark that would end the target then goes too.
+    Query,
 }
 
 impl RedirectTarget {

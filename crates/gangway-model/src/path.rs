@@ -429,7 +429,7 @@ fn push_run(decoded: &mut String, run: &[u8], piece: &mut impl FnMut(usize, usiz
     }
 }
 
-fn push_encoded_char(text: &mut String, char: char) {
+pub(crate) fn push_encoded_char(text: &mut String, char: char) {
     char.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| push_encoded(text, byte));
 }
 

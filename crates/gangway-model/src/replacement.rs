@@ -82,6 +82,62 @@ impl Replacement {
         Ok(Self { text: text.into(), parts: parts.into() })
     }
 
+    /// Reads a replacement in the syntax of Go, where no text is an error: a reference to a group that does not exist
+    /// stands for nothing (`$1x` refers to a group `1x`), and a dollar sign before anything else for itself.
+    pub fn parse_go(text: &str, expression: &Regex) -> Self {
+        let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
+        while let Some((before, after)) = rest.split_once('$') {
+            literal.push_str(before);
+            if let Some(escaped) = after.strip_prefix('$') {
+                literal.push('$');
+                rest = escaped;
+                continue;
+            }
+            let (name, end) = reference(after);
+            let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !name.is_empty();
+            if !is_name || (after.starts_with('{') && !after.contains('}')) {
+                literal.push('$');
+                rest = after;
+                continue;
+            }
+            rest = &after[end..];
+            let group = match name.parse::<usize>() {
+                Ok(number) => Some(number).filter(|number| *number < expression.captures_len()),
+                Err(_) => expression.capture_names().position(|known| known == Some(name)),
+            };
+            if let Some(group) = group {
+                if !literal.is_empty() {
+                    parts.push(ReplacementPart::Text(std::mem::take(&mut literal).into()));
+                }
+                parts.push(ReplacementPart::Group(group));
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(ReplacementPart::Text(literal.into()));
+        }
+        Self { text: text.into(), parts: parts.into() }
+    }
+
+    /// `haystack` with every match replaced, or None where nothing matches. `spelled` gives the text that stands in the
+    /// result for a part of `haystack`.
+    pub(crate) fn replace_all<'t>(
+        &self,
+        expression: &Regex,
+        haystack: &str,
+        spelled: impl Fn(Range<usize>) -> &'t str,
+    ) -> Option<String> {
+        let (mut new, mut end, mut is_found) = (String::new(), 0, false);
+        for captures in expression.captures_iter(haystack) {
+            let Some(whole) = captures.get(0) else { continue };
+            new.push_str(spelled(end..whole.start()));
+            self.expand(&captures, &spelled, &mut new);
+            (end, is_found) = (whole.end(), true);
+        }
+        new.push_str(spelled(end..haystack.len()));
+        is_found.then_some(new)
+    }
+
     /// The text as written.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use crate::address_choice::AddressChoice;
 use crate::value::{Parsed, duration, wrong};
 use gangway_diagnostic::codes;
 
@@ -40,6 +41,26 @@ pub enum ClientKey {
     Header(HeaderName),
     /// The name by which the client has logged in.
     User,
+    /// This address. All whose address is not told are one client.
+    AddressBy(AddressChoice),
+    /// The host that is asked for: all clients of a host are one.
+    Host,
+}
+
+/// How many requests may be under way, per client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConcurrencyLimit {
+    /// As many at the same time.
+    pub requests: NonZeroU32,
+    /// What tells one client from another; never a user, who is known later.
+    pub key: ClientKey,
+}
+
+impl ConcurrencyLimit {
+    /// So many of one address.
+    pub fn of_address(requests: NonZeroU32) -> Self {
+        Self { requests, key: ClientKey::Address }
+    }
 }
 
 impl RateLimit {
@@ -121,11 +142,29 @@ impl Display for RateLimit {
             (_, _) => write!(f, "{}ms", self.period.as_millis())?,
         }
         write!(f, " burst {}", self.burst)?;
-        match &self.key {
-            ClientKey::Address => Ok(()),
-            ClientKey::Header(name) => write!(f, " by header {name}"),
-            ClientKey::User => f.write_str(" by user"),
+        self.key.fmt(f)
+    }
+}
+
+/// As it stands behind a limit; nothing for the address.
+impl Display for ClientKey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => Ok(()),
+            Self::Header(name) => write!(f, " by header {name}"),
+            Self::User => f.write_str(" by user"),
+            Self::AddressBy(AddressChoice { source, ipv6_len: None }) => write!(f, " by address of {source}"),
+            Self::AddressBy(AddressChoice { source, ipv6_len: Some(len) }) => {
+                write!(f, " by address of {source}, {len} bits of IPv6")
+            }
+            Self::Host => f.write_str(" by host"),
         }
+    }
+}
+
+impl Display for ConcurrencyLimit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.requests, self.key)
     }
 }
 

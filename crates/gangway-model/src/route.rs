@@ -5,20 +5,26 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address_filter::AddressFilter;
 use crate::authentication::Authentication;
-use crate::content_coding::ContentCoding;
+use crate::compression::Compression;
+use crate::cors::Cors;
 use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
+use crate::internal_service::InternalService;
 use crate::listener::{ListenerScope, Transport};
+use crate::location::RedirectTarget;
+use crate::path_change::PathChange;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
 use crate::reputation::OnDoubt;
-use crate::request_limit::RateLimit;
+use crate::request_limit::{ConcurrencyLimit, RateLimit};
+use crate::router::Router;
+use crate::url_redirect::UrlRedirect;
 use http::{HeaderName, HeaderValue};
 
 /// One route: what happens to a request that it takes. The conditions are in the table's index.
@@ -59,6 +65,8 @@ pub struct Route {
     pub closed: bool,
     /// Which keys come from shared definitions, for people: nothing that serves asks for it.
     pub origins: Box<[KeyOrigin]>,
+    /// The router that it was made of, if Traefik's labels or files declare it; for people.
+    pub router: Option<Arc<Router>>,
 }
 
 /// The shared definition that a key of a route comes from.
@@ -88,6 +96,10 @@ pub struct ListenerOptions {
     pub client_ca: Option<Box<str>>,
     /// A folder below the volume that gets the certificates of the route's hosts.
     pub cert_export: Option<Box<str>>,
+    /// Names that have certificates beside the route's hosts, each exact or a wildcard.
+    pub cert_names: Box<[HostPattern]>,
+    /// The name of the settings that say which public CA signs; none leaves the choice.
+    pub cert_issuer: Option<Box<str>>,
 }
 
 impl ListenerOptions {
@@ -144,21 +156,28 @@ pub enum Middleware {
         /// With `{host}`, `{path}` and `{query}` still in it.
         target: RedirectTarget,
     },
+    /// Redirects requests whose URL changes by its rule; the others go on. It sees the path that the middlewares before it
+    /// leave.
+    UrlRedirect(Arc<UrlRedirect>),
+    /// Changes the path by its text, and tells the application.
+    PathChange(Arc<PathChange>),
     /// Sets a request header, or removes it where there is no value.
     RequestHeader(HeaderName, Option<HeaderValue>),
     /// Sets a response header, or removes it where there is no value; on our own answers too.
     ResponseHeader(HeaderName, Option<HeaderValue>),
     /// More body bytes than this are refused with 413.
     BodyLimit(u64),
-    /// `Strict-Transport-Security` with this max-age in seconds, on https answers only.
-    Hsts(NonZeroU64),
+    /// Answers with more body bytes than this become 500; where the length is not told beforehand, they are cut.
+    ResponseLimit(NonZeroU64),
+    /// `Strict-Transport-Security`.
+    Hsts(Hsts),
     /// Adds the fields of [`SECURE_HEADERS`] where a response has none of the name, and `Strict-Transport-Security` with
     /// this max-age in seconds, if there is one, on https answers.
     SecureHeaders {
         /// For how long browsers refuse plain HTTP.
         hsts: Option<NonZeroU64>,
     },
-    /// Refuses clients by their address with 403. Where every client has the same address, it refuses all with 503.
+    /// Refuses clients by their address. Where every client has the same address, it refuses all with 503.
     AddressFilter(AddressFilter),
     /// Says what becomes of clients of whom it is not known whether they are banned. Those who are get 403 on every route.
     Crowdsec(OnDoubt),
@@ -167,16 +186,49 @@ pub enum Middleware {
     Appsec(OnDoubt),
     /// More requests of one client in a time are refused with 429.
     RateLimit(RateLimit),
-    /// More requests of one client address under way are refused with 429.
-    ConcurrencyLimit(NonZeroU32),
+    /// More requests of one client under way are refused with 429.
+    ConcurrencyLimit(ConcurrencyLimit),
     /// Clients that have not logged in are refused with 401, or as the service says that is asked about them.
     Authentication(Arc<Authentication>),
-    /// Compresses responses by one of these codings, preferred in this order.
-    Compression(Box<[ContentCoding]>),
+    /// Compresses responses.
+    Compression(Compression),
+    /// Answers browsers that ask what pages of other origins may do, and says so in responses.
+    Cors(Arc<Cors>),
+    /// Refuses requests for other hosts than these with 500. Each is in lower case.
+    AllowedHosts(Box<[Box<str>]>),
     /// Replaces errors by pages.
     ErrorPages(Arc<ErrorPages>),
     /// Keeps answers that may be kept (RFC 9111), up to this number of bytes.
     Cache(NonZeroU64),
+}
+
+/// `Strict-Transport-Security` (RFC 6797).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Hsts {
+    /// For how many seconds browsers refuse plain HTTP.
+    pub max_age: NonZeroU64,
+    /// `includeSubDomains`.
+    pub subdomains: bool,
+    /// `preload`.
+    pub preload: bool,
+    /// Whether it is sent in clear too, where browsers ignore it.
+    pub in_clear: bool,
+}
+
+impl Hsts {
+    /// The time alone, on https answers only.
+    pub fn of(max_age: NonZeroU64) -> Self {
+        Self { max_age, subdomains: false, preload: false, in_clear: false }
+    }
+}
+
+/// The value of the field.
+impl Display for Hsts {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "max-age={}", self.max_age)?;
+        f.write_str(if self.subdomains { "; includeSubDomains" } else { "" })?;
+        f.write_str(if self.preload { "; preload" } else { "" })
+    }
 }
 
 /// The response fields of `headers` `secure`, which break no application that works in browsers of today: name and value.
@@ -187,8 +239,8 @@ pub const SECURE_HEADERS: [(&str, &str); 3] = [
 ];
 
 impl Route {
-    /// The codings by which responses are compressed, if they are.
-    pub fn compression(&self) -> Option<&[ContentCoding]> {
+    /// How responses are compressed, if they are.
+    pub fn compression(&self) -> Option<&Compression> {
         self.middlewares.iter().find_map(Middleware::compression)
     }
 }
@@ -202,6 +254,8 @@ impl Middleware {
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -214,6 +268,9 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Compression(_)
             | Self::ErrorPages(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -228,6 +285,8 @@ impl Middleware {
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -238,18 +297,23 @@ impl Middleware {
             | Self::Authentication(_)
             | Self::Compression(_)
             | Self::ErrorPages(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
 
-    /// The codings by which it compresses responses, if it does.
-    pub fn compression(&self) -> Option<&[ContentCoding]> {
+    /// How it compresses responses, if it does.
+    pub fn compression(&self) -> Option<&Compression> {
         match self {
-            Self::Compression(codings) => Some(codings),
+            Self::Compression(compression) => Some(compression),
             Self::StripPrefix(_)
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -262,6 +326,9 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
             | Self::ErrorPages(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -274,6 +341,8 @@ impl Middleware {
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -286,6 +355,9 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
             | Self::Compression(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => None,
         }
     }
@@ -298,6 +370,8 @@ impl Middleware {
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::Redirect { .. }
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
@@ -310,6 +384,9 @@ impl Middleware {
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
             | Self::Compression(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::ErrorPages(_) => None,
         }
     }
@@ -319,6 +396,8 @@ impl Middleware {
         match self {
             Self::Redirect { .. } => true,
             Self::StripPrefix(_)
+            | Self::UrlRedirect(_)
+            | Self::PathChange(_)
             | Self::AddPrefix(_)
             | Self::Rewrite { .. }
             | Self::RequestHeader(..)
@@ -334,27 +413,12 @@ impl Middleware {
             | Self::Authentication(_)
             | Self::Compression(_)
             | Self::ErrorPages(_)
+            | Self::Cors(_)
+            | Self::AllowedHosts(_)
+            | Self::ResponseLimit(_)
             | Self::Cache(_) => false,
         }
     }
-}
-
-/// A redirection target, cut at its placeholders.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RedirectTarget(pub Vec<RedirectPart>);
-
-/// One piece of a [`RedirectTarget`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RedirectPart {
-    /// Copied as it is.
-    Text(Box<str>),
-    /// `{host}`: the request's host without a port.
-    Host,
-    /// `{path}`: the request's path as sent.
-    Path,
-    /// `{query}`: the request's query without the question mark, and nothing where there is none;
-    /// a question mark that would end the target then goes too.
-    Query,
 }
 
 /// `host-header`.
@@ -399,6 +463,8 @@ pub struct Upstream {
     pub held: bool,
     /// Why none of its containers can be reached, where that does not pass by waiting; for people.
     pub unreachable: Option<Box<str>>,
+    /// The service of Gangway itself that answers. There is no endpoint then.
+    pub internal: Option<InternalService>,
 }
 
 /// What `sticky` `true` names the cookie; the data plane adds what tells upstreams apart.

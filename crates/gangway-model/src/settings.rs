@@ -1,8 +1,14 @@
 //! The global settings that decide what labels mean. Labels can never change them.
 
+mod traefik;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use self::traefik::{
+    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, InternalApi, InternalPage,
+    InternalPages, TraefikSettings,
+};
 use crate::listener::{HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol};
 use crate::select::Selector;
 use gangway_diagnostic::Place;
@@ -20,6 +26,8 @@ pub struct Settings {
     pub select: Vec<Selector>,
     /// The listeners for the clients of routes.
     pub listeners: Vec<KnownListener>,
+    /// Traefik's configuration, where Gangway runs in its place.
+    pub traefik: Option<TraefikSettings>,
     /// `[routes.<name>]` tables of the config file.
     pub file_routes: Vec<FileRoute>,
     /// `[middlewares.<name>]` tables of the config file.
@@ -91,6 +99,7 @@ impl Default for Settings {
             network: None,
             select: Vec::new(),
             listeners: default_listeners(),
+            traefik: None,
             file_routes: Vec::new(),
             middlewares: Vec::new(),
             default_use: Vec::new(),

@@ -8,9 +8,14 @@
 //! is served to clients ([`ListenerOptions`]), what happens to a request (an ordered chain of [`Middleware`]s), and
 //! where it goes ([`UpstreamSpec`]).
 
+use std::sync::Arc;
+
+use crate::error_pages::ErrorPages;
+use crate::internal_service::InternalService;
 use crate::label::Mark;
 use crate::matcher::Matcher;
 use crate::route::{Address, Endpoint, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
+use crate::router::Router;
 use crate::vocabulary::Vocabulary;
 use gangway_diagnostic::Finding;
 
@@ -48,6 +53,8 @@ pub(crate) struct Named<'s, T> {
     pub words: &'static Vocabulary,
     /// Says that an older container has declared something else under the name. The dialect owns code and words.
     pub taken: fn(name: &str) -> Finding,
+    /// Whether the name means the same to all projects.
+    pub is_common: bool,
 }
 
 /// A part of a route: declared with the route, or named.
@@ -78,8 +85,12 @@ pub(crate) enum Unresolved {
     Broken,
     /// The container's routes name more than one container may.
     TooMany,
-    /// An upstream that leads to itself.
+    /// It leads to itself.
     Circular,
+    /// It asks a log-in service, and another middleware of the route asks another one.
+    SecondLogIn,
+    /// It takes pages from an upstream that is not there.
+    PagesMissing,
 }
 
 /// One route. `Chain` and `Upstream` are what the route says of its middlewares and its upstream: in a declaration
@@ -116,6 +127,11 @@ pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Pa
     pub origins: Box<[KeyOrigin]>,
     /// The words of the dialect that it is written in.
     pub words: &'static Vocabulary,
+    /// The router that it is made of, by the names in it; none in other dialects.
+    pub router: Option<Arc<Router>>,
+    /// Whether the route is known by its name alone: all containers that declare it in the same way are replicas, and
+    /// projects mean nothing.
+    pub is_common: bool,
 }
 
 /// A route of which nothing is a name any more. The addresses of its upstream are kept beside it.
@@ -135,6 +151,8 @@ pub(crate) struct Delivery {
     pub host_header: HostHeader,
     pub upgrades: Box<[Box<str>]>,
     pub policy: Policy,
+    /// The service of ours that answers; none where endpoints do.
+    pub internal: Option<InternalService>,
 }
 
 /// Where requests go.
@@ -142,10 +160,11 @@ pub(crate) struct Delivery {
 pub(crate) enum Destination<'s> {
     /// Nowhere: a middleware answers every request.
     Nowhere,
+    /// To a service of Gangway itself.
+    Internal(InternalService),
     /// To these. Replicas that declare the same route or upstream add theirs.
     Targets(Vec<TargetSpec<'s>>),
     /// To these upstreams, each with its share of the requests.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the native dialect names nothing; Traefik's does"))]
     Weighted(Vec<WeightedUpstream<'s>>),
 }
 
@@ -177,17 +196,52 @@ pub(crate) struct WeightedUpstream<'s> {
 }
 
 /// A middleware that is declared under a name.
-#[cfg_attr(not(test), expect(dead_code, reason = "the native dialect declares no middlewares; Traefik's does"))]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum MiddlewareSpec {
-    /// What it does, in order.
-    Steps(Vec<Middleware>),
+    /// What it does.
+    Steps(NamedSteps),
+    /// It is several others, in order, by their names.
+    Chain(Vec<Box<str>>),
     /// It could not be made, which the dialect has reported.
     Broken(Without),
 }
 
+/// What a named middleware does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct NamedSteps {
+    /// In order.
+    pub steps: Vec<Middleware>,
+    /// The service that it asks, if it asks one.
+    pub log_in: Option<LogInService>,
+    /// Pages for errors, if it has them.
+    pub pages: Option<NamedPages>,
+}
+
+/// Pages of a named middleware.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct NamedPages {
+    pub pages: ErrorPages,
+    /// The name of the upstream that all of them are from.
+    pub upstream: Box<str>,
+}
+
+impl NamedSteps {
+    /// Steps that need no service.
+    pub(crate) fn of(steps: Vec<Middleware>) -> Self {
+        Self { steps, log_in: None, pages: None }
+    }
+}
+
+/// The log-in service of a named middleware.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct LogInService {
+    /// Where it is if no container and no service has the name.
+    pub url: UrlTarget,
+    /// Where it is, once it is looked up.
+    pub endpoints: Vec<Endpoint>,
+}
+
 /// What becomes of the routes that name a middleware which could not be made.
-#[cfg_attr(not(test), expect(dead_code, reason = "the native dialect declares no middlewares; Traefik's does"))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Without {
     /// It would have kept somebody out: they are closed.
@@ -203,6 +257,18 @@ pub(crate) struct Access<'s> {
     pub scheme: Option<Scheme>,
     pub verify: Option<(bool, Mark<'s>)>,
     pub network: Option<(&'s str, Mark<'s>)>,
+    /// Which port is meant where none is written.
+    pub guess: PortGuess,
+}
+
+/// Which port of a container is meant where none is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum PortGuess {
+    /// That of the image, the only one, or one of the usual ones.
+    #[default]
+    Usual,
+    /// The lowest that is exposed.
+    Lowest,
 }
 
 /// A target that is no container.
@@ -257,7 +323,20 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
     /// The same route with other middlewares and another upstream; returns those that it had.
     pub(crate) fn replace<C, U>(self, middlewares: C, upstream: U) -> (RouteSpec<'s, C, U>, Chain, Upstream) {
         let Self {
-            name, matcher, claim, priority, priority_mark, listener, closed, group, share, origins, words, ..
+            name,
+            matcher,
+            claim,
+            priority,
+            priority_mark,
+            listener,
+            closed,
+            group,
+            share,
+            origins,
+            words,
+            router,
+            is_common,
+            ..
         } = self;
         let (auth_service, auth_endpoints, page_services) =
             (self.auth_service, self.auth_endpoints, self.page_services);
@@ -279,6 +358,8 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
             share,
             origins,
             words,
+            router,
+            is_common,
         };
         (route, chain, old)
     }
@@ -295,13 +376,32 @@ impl ResolvedRoute<'_> {
             && self.closed == other.closed
     }
 
-    /// Whether a middleware answers every request, so that no endpoint is needed.
+    /// Whether Gangway answers every request itself, so that no endpoint is needed.
     pub(crate) fn is_answered_here(&self) -> bool {
-        self.middlewares.iter().any(Middleware::answers_all)
+        self.upstream.internal.is_some() || self.middlewares.iter().any(Middleware::answers_all)
     }
 }
 
-impl Declared<'_> {
+impl<'s> Declared<'s> {
+    /// Both together: what two dialects make of one container.
+    pub(crate) fn beside(self, other: Self) -> Self {
+        match (self, other) {
+            (
+                Self::Routed { mut declarations, by_label },
+                Self::Routed { declarations: more, by_label: or_by_label },
+            ) => {
+                declarations.routes.extend(more.routes);
+                declarations.upstreams.extend(more.upstreams);
+                declarations.middlewares.extend(more.middlewares);
+                Self::Routed { declarations, by_label: by_label || or_by_label }
+            }
+            (routed @ Self::Routed { .. }, Self::NotRouted(_)) | (Self::NotRouted(_), routed @ Self::Routed { .. }) => {
+                routed
+            }
+            (Self::NotRouted(_), not @ Self::NotRouted(_)) => not,
+        }
+    }
+
     /// The number of alternatives of all routes.
     pub(crate) fn size(&self) -> usize {
         match self {
@@ -331,7 +431,7 @@ type Marking<'m, 's, 't> = &'m mut dyn FnMut(Mark<'s>) -> Mark<'t>;
 impl<'s, T> Named<'s, T> {
     fn marked<'t, U>(&self, mark: Marking<'_, 's, 't>, object: impl Fn(&T, Marking<'_, 's, 't>) -> U) -> Named<'t, U> {
         let (name, object) = (self.name.clone(), object(&self.object, mark));
-        Named { name, mark: mark(self.mark), object, words: self.words, taken: self.taken }
+        Named { name, mark: mark(self.mark), object, words: self.words, taken: self.taken, is_common: self.is_common }
     }
 }
 
@@ -395,6 +495,8 @@ impl<'s> RouteSpec<'s> {
             share: self.share.clone(),
             origins: self.origins.clone(),
             words: self.words,
+            router: self.router.clone(),
+            is_common: self.is_common,
         }
     }
 }
@@ -403,6 +505,7 @@ impl<'s> UpstreamSpec<'s> {
     fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> UpstreamSpec<'t> {
         let destination = match &self.destination {
             Destination::Nowhere => Destination::Nowhere,
+            Destination::Internal(service) => Destination::Internal(*service),
             Destination::Targets(targets) => {
                 Destination::Targets(targets.iter().map(|target| target.marked(mark)).collect())
             }
@@ -423,7 +526,17 @@ impl<'s> Destination<'s> {
     pub(crate) fn weighted(self) -> Vec<WeightedUpstream<'s>> {
         match self {
             Self::Weighted(upstreams) => upstreams,
-            Self::Nowhere | Self::Targets(_) => Vec::new(),
+            Self::Nowhere | Self::Internal(_) | Self::Targets(_) => Vec::new(),
+        }
+    }
+}
+
+impl Destination<'_> {
+    /// The service of ours that it leads to, if it leads to one.
+    pub(crate) fn internal(&self) -> Option<InternalService> {
+        match self {
+            Self::Internal(service) => Some(*service),
+            Self::Nowhere | Self::Targets(_) | Self::Weighted(_) => None,
         }
     }
 }
@@ -450,6 +563,7 @@ impl<'s> Access<'s> {
                 let at = mark(at);
                 (at.value.trim(), at)
             }),
+            guess: self.guess,
         }
     }
 }

@@ -126,13 +126,13 @@ impl<T> RoutingTable<T> {
 }
 
 impl RoutingTable<Arc<Route>> {
-    /// Exact names and `*.` wildcards of routes that are served over TLS, each with the kind of CA. Where routes of one
+    /// Exact names and `*.` wildcards of routes that are served over TLS, and further names that they want, each with the kind of CA. Where routes of one
     /// name differ, [`TlsMode::Auto`] serves both.
     pub fn names_needing_certificates(&self) -> BTreeMap<Box<str>, TlsMode> {
         let mut names = BTreeMap::new();
         for route in self.routes.iter().filter(|route| route.listener.is_over_tls()) {
             let certifiable = |host: &&HostPattern| matches!(host, HostPattern::Exact(_) | HostPattern::Wildcard(_));
-            for host in route.hosts.iter().filter(certifiable) {
+            for host in route.hosts.iter().chain(&route.listener.cert_names).filter(certifiable) {
                 let mode = names.entry(host.to_string().into()).or_insert(route.listener.tls);
                 if route.listener.tls == TlsMode::Auto {
                     *mode = TlsMode::Auto;
@@ -140,6 +140,22 @@ impl RoutingTable<Arc<Route>> {
             }
         }
         names
+    }
+
+    /// The names of settings of issuers that routes choose, by the names of certificates. Where routes choose several for
+    /// one name, the first in the order of their names.
+    pub fn chosen_issuers(&self) -> BTreeMap<Box<str>, Box<str>> {
+        let mut chosen: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
+        for route in self.routes.iter().filter(|route| route.listener.is_over_tls()) {
+            let Some(issuer) = &route.listener.cert_issuer else { continue };
+            for host in route.hosts.iter().chain(&route.listener.cert_names) {
+                let one = chosen.entry(host.to_string().into()).or_insert_with(|| issuer.clone());
+                if *issuer < *one {
+                    one.clone_from(issuer);
+                }
+            }
+        }
+        chosen
     }
 
     /// Whether a route that is served over TLS by [`TlsMode::Auto`] takes requests of this host, in lower

@@ -73,12 +73,12 @@ pub fn rewritten(
 
 /// A target with exactly one slash in front, even if only a query is left. With two, an application that redirects to
 /// its own path would send clients to another host.
-fn join(path: &str, query: &str) -> String {
+pub(crate) fn join(path: &str, query: &str) -> String {
     format!("/{}{query}", path.trim_start_matches('/'))
 }
 
 /// Splits a target into the path, and the query with its question mark.
-fn split(target: &str) -> (&str, &str) {
+pub(crate) fn split(target: &str) -> (&str, &str) {
     target.split_at(target.find('?').unwrap_or(target.len()))
 }
 

@@ -30,7 +30,9 @@ fn is_of_others(code: Code) -> bool {
         codes::APPSEC_UNAVAILABLE,
     ];
     let is_of_certificates = matches!(code.0, 501..540 | 543..550);
-    elsewhere.contains(&code) || is_of_certificates || code.0 >= 900
+    // The static configuration of Traefik has a crate of its own.
+    let is_of_traefik = matches!(code.0, 600..700);
+    elsewhere.contains(&code) || is_of_certificates || is_of_traefik || code.0 >= 900
 }
 
 #[test]

@@ -301,6 +301,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         page_services: Vec::new(),
         closed: false,
         origins: Box::default(),
+        router: None,
     });
     let matcher = Matcher::from_lists(hosts, Vec::new(), &mut Vec::new()).expect("few hosts");
     Entry { matcher, scope: ListenerScope::default(), priority: 0, age: 0, id: id.into(), payload }

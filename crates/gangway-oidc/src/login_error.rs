@@ -16,8 +16,8 @@ pub enum LoginError {
     /// The client asks to finish a log-in that it has not begun, or no longer can.
     #[error("{0}")]
     NotBegun(&'static str),
-    /// Too many log-ins are being finished.
-    #[error("too many log-ins are being finished")]
+    /// Too many log-ins are being finished, or too many sessions renewed.
+    #[error("too many log-ins are under way")]
     Busy,
     /// There is no key for cookies, or no random numbers, or no time.
     #[error("{0}")]

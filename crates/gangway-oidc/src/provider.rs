@@ -1,5 +1,6 @@
 //! One provider: sends browsers there, and finishes their log-ins.
 
+use std::fmt;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -43,6 +44,9 @@ const FINISHING_MAX: usize = 32;
 const RENEWING_MAX: usize = 32;
 const RENEWAL_TURN_WITHIN: Duration = Duration::from_secs(10);
 
+/// For how many seconds an access token is taken to count whose provider does not say it.
+const ACCESS_TOKEN_LASTS: u64 = 300;
+
 /// How far the provider's clock may be ahead of ours or behind it, in seconds.
 const CLOCK_DIFFERENCE_MAX: u64 = 60;
 
@@ -64,6 +68,25 @@ enum Grant<'a> {
     Code { code: &'a str, verifier: &'a str, redirect_uri: &'a str },
     /// The refresh token of a session.
     Refresh(&'a str),
+}
+
+/// Tokens that a provider has given for a session, and that could not be judged yet.
+pub struct TakenTokens {
+    tokens: Tokens,
+    at: UnixSeconds,
+}
+
+impl TakenTokens {
+    /// Whether the provider still takes the access token, as far as it has said.
+    pub fn counts_at(&self, now: UnixSeconds) -> bool {
+        now < self.at.saturating_add(self.tokens.expires_in.unwrap_or(ACCESS_TOKEN_LASTS))
+    }
+}
+
+impl fmt::Debug for TakenTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TakenTokens")
+    }
 }
 
 /// Where a browser is sent to log in, and what it has to keep meanwhile.
@@ -242,47 +265,76 @@ impl Provider {
         let user = self.user(subject, &claims);
         let session = Session::begin(SessionId(random::<16>()?), user, renewal, &self.settings, now);
         let sealed = self.sealed(keys, host, &session)?;
-        let begun = BegunSession {
+        let begun = BegunSession { provider_session, ..self.registered(scope, &session) };
+        Ok(FinishedLogin { begun, sealed, lifetime: self.settings.session, return_to: state.return_to })
+    }
+
+    /// A session as the register knows it, but for which one it is at the provider: its cookie does not say that.
+    pub fn registered(&self, scope: &str, session: &Session) -> BegunSession {
+        BegunSession {
             id: session.id().clone(),
             provider: self.settings.name.clone(),
             subject: session.user().subject.clone(),
             user: session.user().known_as().to_owned(),
             scope: scope.to_owned(),
-            begun: now,
+            begun: session.begun(),
             ends: session.ends(),
-            provider_session,
-        };
-        Ok(FinishedLogin { begun, sealed, lifetime: self.settings.session, return_to: state.return_to })
+            provider_session: None,
+        }
     }
 
     /// Asks the provider about the user of a session again (Core, section 12). The result ends when the session would have, and
     /// takes its place: the provider may count the refresh token that is in the old one as used. One that has no refresh token
     /// stays as it is.
     ///
+    /// `taken` is what has come of earlier tries, and is to be kept for the next one: without it, the session would end there.
+    ///
     /// # Errors
     ///
     /// The session has ended, or the provider could not be asked.
-    pub async fn renew(&self, session: &Session, now: UnixSeconds) -> Result<Session, RenewalError> {
+    pub async fn renew(
+        &self,
+        session: &Session,
+        taken: &mut Option<TakenTokens>,
+        now: UnixSeconds,
+    ) -> Result<Session, RenewalError> {
         let Some(last) = session.renewal() else { return Ok(session.clone()) };
         let turn = timeout(RENEWAL_TURN_WITHIN, self.renewing.acquire()).await;
         let Ok(Ok(_permit)) = turn else { return Err(LoginError::Busy.into()) };
         let metadata = self.metadata().await?;
         // Before the refresh token is used up: without keys its answer could not be judged.
         self.keys(&metadata, DOCUMENT_AGE_MAX).await?;
-        let tokens =
-            self.tokens(&metadata, Grant::Refresh(last.token.expose())).await.map_err(|refusal| match refusal {
-                TokenRefusal::Grant => RenewalError::Ended("the provider does not renew the session".to_owned()),
-                TokenRefusal::User(error) => {
-                    RenewalError::Ended(format!("the provider wants to ask the user: `{error}`"))
-                }
-                TokenRefusal::Other(error) => RenewalError::Failed(error),
-            })?;
-        // From here on the refresh token may count as used: what does not hold cannot be asked for again.
-        self.renewed(&metadata, session, last, &tokens, now).await.map_err(|error| match error {
-            LoginError::Unavailable(why) => {
-                RenewalError::Ended(format!("the provider could not say who the user is: {why}"))
+        let fresh = match taken.take_if(|taken| taken.counts_at(now)) {
+            Some(fresh) => fresh,
+            None => {
+                let known = taken.as_ref().and_then(|taken| taken.tokens.refresh_token.as_deref());
+                let refresh_token = known.unwrap_or(last.token.expose()).to_owned();
+                let mut tokens = self.refreshed(&metadata, &refresh_token).await?;
+                // The provider need not give another one, and then the same one goes on counting.
+                tokens.refresh_token.get_or_insert(refresh_token);
+                TakenTokens { tokens, at: now }
             }
-            error => RenewalError::Ended(error.to_string()),
+        };
+        // From here on the refresh token may count as used: what does not hold cannot be asked for again.
+        match self.renewed(&metadata, session, last, &fresh).await {
+            Ok(session) => {
+                *taken = None;
+                Ok(session)
+            }
+            // But who the user is can, by the tokens that there are.
+            Err(error @ LoginError::Unavailable(_)) => {
+                *taken = Some(fresh);
+                Err(RenewalError::Failed(error))
+            }
+            Err(error) => Err(RenewalError::Ended(error.to_string())),
+        }
+    }
+
+    async fn refreshed(&self, metadata: &Metadata, refresh_token: &str) -> Result<Tokens, RenewalError> {
+        self.tokens(metadata, Grant::Refresh(refresh_token)).await.map_err(|refusal| match refusal {
+            TokenRefusal::Grant => RenewalError::Ended("the provider does not renew the session".to_owned()),
+            TokenRefusal::User(error) => RenewalError::Ended(format!("the provider wants to ask the user: `{error}`")),
+            TokenRefusal::Other(error) => RenewalError::Failed(error),
         })
     }
 
@@ -291,18 +343,18 @@ impl Provider {
         metadata: &Metadata,
         session: &Session,
         last: &Renewal,
-        tokens: &Tokens,
-        now: UnixSeconds,
+        // Judged as of the time when they came.
+        TakenTokens { tokens, at: now }: &TakenTokens,
     ) -> Result<Session, LoginError> {
         let subject = session.user().subject.clone();
         let verified = match &tokens.id_token {
-            Some(id_token) => Some(self.verified(metadata, tokens, id_token, None, now).await?),
+            Some(id_token) => Some(self.verified(metadata, tokens, id_token, None, *now).await?),
             None => None,
         };
         if verified.as_ref().is_some_and(|verified| verified.subject != subject) {
             return Err(LoginError::invalid("the ID token is about somebody else"));
         }
-        let renewal = renewal(tokens, verified.as_ref(), Some(last), now);
+        let renewal = renewal(tokens, verified.as_ref(), Some(last), *now);
         let renewal = renewal.ok_or_else(|| LoginError::invalid("there is no refresh token"))?;
         if verified.is_none() && metadata.userinfo_endpoint.is_none() {
             return Err(LoginError::invalid("the provider does not say who the user is"));

@@ -155,6 +155,11 @@ impl Session {
         &self.user
     }
 
+    /// When the user logged in.
+    pub(crate) fn begun(&self) -> UnixSeconds {
+        self.begun
+    }
+
     /// Until when it counts.
     pub fn ends(&self) -> UnixSeconds {
         self.ends

@@ -80,6 +80,7 @@ async fn activate(
         states = next;
         let serving = route_ids(&table);
         probes.follow(&table, &HashSet::default());
+        metrics.keep_names(routers(&table));
         tables.publish(table);
         for gone in served.difference(&serving) {
             metrics.forget_route(gone);
@@ -109,6 +110,14 @@ async fn activate(
 
 fn route_ids(table: &ActiveTable) -> BTreeSet<Box<str>> {
     table.routes().iter().map(|active| active.route.id.clone()).collect()
+}
+
+/// The routers of Traefik's configuration, each with its service.
+fn routers(table: &ActiveTable) -> impl Iterator<Item = (&str, &str)> {
+    table.routes().iter().filter_map(|active| {
+        let router = active.route.router.as_deref()?;
+        Some((&*active.route.name, &*router.service_name))
+    })
 }
 
 /// Limits the time of requests under way at endpoints that leave or have left.

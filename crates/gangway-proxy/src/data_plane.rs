@@ -35,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::overload::Overload;
 use crate::overload::manager::OverloadManager;
 use crate::pages::library::PageLibrary;
+use crate::reply::internal::InternalServices;
 use crate::serving_table::ActiveTable;
 use crate::settings::{ProxySettings, Threading};
 use crate::shared::{PAGE_QUESTIONS_MAX, Shared};
@@ -83,6 +84,8 @@ pub struct Sources {
     pub appsec: Option<(Appsec, Box<str>)>,
     /// The pages for errors.
     pub pages: Reader<PageLibrary>,
+    /// What services of Gangway itself say.
+    pub internal: Arc<dyn InternalServices>,
 }
 
 /// The work beside requests. None of it runs by itself: the caller spawns each task on its own runtime and
@@ -113,7 +116,7 @@ pub fn start(
     sources: Sources,
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
-    let Sources { compiled, certificates, whereabouts, logins, geography, bouncer, appsec, pages } = sources;
+    let Sources { compiled, certificates, whereabouts, logins, geography, bouncer, appsec, pages, internal } = sources;
     let appsec = appsec.and_then(|(appsec, url)| AppsecService::new(appsec, &url, settings.limits.appsec_answer));
     let metrics = Arc::new(metrics);
     let (shards, runtime_threads) = match settings.threading {
@@ -176,6 +179,7 @@ pub fn start(
         geography,
         bouncer,
         pages,
+        internal,
         page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
         metrics,
         access_log: access_log.clone(),
@@ -238,6 +242,7 @@ fn listeners(
 fn access_log(settings: &ProxySettings, metrics: &Metrics) -> Result<AccessLog, StartError> {
     let (target, dropped) = (&settings.access_log, metrics.access_log_dropped.clone());
     AccessLog::start(target, settings.access_log_format, dropped)
+        .map(|log| log.in_traefiks_form(settings.traefik_log.clone()))
         .map_err(|error| StartError::AccessLog { target: target.clone(), error })
 }
 

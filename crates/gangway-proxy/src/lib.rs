@@ -29,6 +29,7 @@ mod log;
 mod message;
 mod metrics;
 mod middleware;
+mod named_metrics;
 mod overload;
 mod pages;
 mod panic_guard;
@@ -63,9 +64,14 @@ pub use listen_addresses::{BoundListener, ListenAddresses, ListenerSettings};
 pub use log::failure_log::FailureLog;
 pub use log::unclaimed_hosts::UnclaimedLog;
 pub use metrics::Metrics;
+pub use named_metrics::NamedMetrics;
 pub use overload::manager::OverloadManager;
 pub use pages::library::PageLibrary;
-pub use settings::{AccessLogFormat, AccessLogTarget, PassedSocket, PlainFallback, ProxySettings, Threading};
+pub use reply::internal::{InternalRequest, InternalServices};
+pub use settings::{
+    AccessLogFormat, AccessLogTarget, FieldFate, FieldFates, PassedSocket, PlainFallback, ProxySettings, Threading,
+    TraefikLog, TraefikLogForm,
+};
 pub use start_error::StartError;
 pub use trusted_proxies::TrustedProxies;
 pub use upstream::endpoint_state::EndpointState;

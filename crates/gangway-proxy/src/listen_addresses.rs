@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use gangway_model::{HTTP, HTTPS, ListenerName, ListenerProtocol, ListenerScope};
+use gangway_model::{
+    AsListener, HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol, ListenerScope, usual_listener,
+};
 
 use crate::trusted_proxies::TrustedProxies;
 
@@ -46,10 +48,8 @@ pub struct ListenAddresses(pub Vec<BoundListener>);
 /// An open listener.
 #[derive(Clone, Debug)]
 pub struct BoundListener {
-    /// Its name.
-    pub name: ListenerName,
-    /// What its connections begin with.
-    pub protocol: ListenerProtocol,
+    /// What routes may know of it.
+    pub known: KnownListener,
     /// Where it listens. Ports that the system chose are filled in.
     pub addresses: Vec<SocketAddr>,
 }
@@ -62,28 +62,31 @@ impl ListenAddresses {
 
     /// The addresses of the listener of this name; empty where there is none.
     pub fn of(&self, name: &str) -> &[SocketAddr] {
-        self.0.iter().find(|listener| *listener.name == *name).map_or(&[], |listener| &listener.addresses)
+        self.0.iter().find(|listener| *listener.known.name == *name).map_or(&[], |listener| &listener.addresses)
     }
 
     /// The addresses of `http`, or of the first other listener where requests come in clear.
     pub fn plain(&self) -> &[SocketAddr] {
-        let is_plain = |listener: &BoundListener| listener.protocol.may_be_plain();
-        self.preferred(HTTP, is_plain).map_or(&[], |listener| &listener.addresses)
+        self.usual(false)
     }
 
     /// The addresses of `https`, or of the first other listener with TLS.
     pub fn tls(&self) -> &[SocketAddr] {
-        self.with_tls(&ListenerScope::default()).map_or(&[], |listener| &listener.addresses)
+        self.usual(true)
     }
 
-    /// The listener of a scope by which requests come over TLS: `https`, or the first other one.
-    pub(crate) fn with_tls(&self, scope: &ListenerScope) -> Option<&BoundListener> {
-        self.preferred(HTTPS, |listener| listener.protocol.may_be_tls() && scope.takes_listener(&listener.name))
+    fn usual(&self, is_tls: bool) -> &[SocketAddr] {
+        usual_listener(&self.0, &ListenerScope::default(), is_tls).map_or(&[], |listener| &listener.addresses)
+    }
+}
+
+impl AsListener for BoundListener {
+    fn name(&self) -> &str {
+        &self.known.name
     }
 
-    fn preferred(&self, name: &str, is_fit: impl Fn(&BoundListener) -> bool) -> Option<&BoundListener> {
-        let fit = || self.0.iter().filter(|listener| is_fit(listener));
-        fit().find(|listener| *listener.name == *name).or_else(|| fit().next())
+    fn protocol(&self) -> ListenerProtocol {
+        self.known.protocol
     }
 }
 
@@ -94,8 +97,7 @@ mod tests {
     #[test]
     fn the_usual_listeners_go_first_and_others_take_their_place() {
         let of = |name, protocol, port| BoundListener {
-            name: ListenerName::parse(name).expect("a name"),
-            protocol,
+            known: KnownListener { name: ListenerName::parse(name).expect("a name"), protocol },
             addresses: vec![([127, 0, 0, 1], port).into()],
         };
         let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
@@ -106,9 +108,6 @@ mod tests {
         let listening = ListenAddresses(own.into_iter().chain(usual).collect());
         assert_eq!((port(listening.plain()), port(listening.tls())), (Some(3), Some(4)));
         assert_eq!((port(listening.of("web")), port(listening.of("none"))), (Some(2), None));
-        let names = ["web", "mixed"].into_iter().filter_map(ListenerName::parse).collect();
-        let scope = ListenerScope { names: Some(names), ..ListenerScope::default() };
-        assert_eq!(listening.with_tls(&scope).map(|listener| listener.name.to_string()).as_deref(), Some("mixed"));
         assert!(ListenAddresses::default().tls().is_empty());
     }
 }

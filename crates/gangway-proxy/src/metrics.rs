@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use crate::named_metrics::{NamedCounters, NamedMetrics};
 use crate::route_metrics::{AllRouteMetrics, RouteMetrics};
 
 /// Every counter of the data plane. Cheap to clone.
@@ -38,6 +39,8 @@ pub struct Metrics {
     pub(crate) cache_bytes: IntGauge,
     /// Access log lines that were dropped because the sink was too slow.
     pub(crate) access_log_dropped: IntCounter,
+    /// Requests under Traefik's names, where they are counted.
+    pub(crate) named: Option<NamedCounters>,
 }
 
 impl Metrics {
@@ -86,6 +89,7 @@ impl Metrics {
                 "gangway_access_log_dropped_total",
                 "Access log lines dropped because the sink was too slow.",
             )?,
+            named: None,
         };
         registry.register(Box::new(metrics.routes.clone()))?;
         registry.register(Box::new(metrics.no_route.clone()))?;
@@ -105,8 +109,22 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// The same counters, and those that Traefik's metrics have.
+    pub fn counting_names(self, registry: &Registry, settings: &NamedMetrics) -> Result<Self, prometheus::Error> {
+        let named = NamedCounters::new(settings, self.connections.clone())?;
+        registry.register(Box::new(named.clone()))?;
+        Ok(Self { named: Some(named), ..self })
+    }
+
     pub(crate) fn for_route(&self, id: &str) -> Arc<RouteMetrics> {
         self.routes.of(id)
+    }
+
+    /// Removes the counters of routers and services that are not among these, each a router with its service.
+    pub(crate) fn keep_names<'r>(&self, routers: impl Iterator<Item = (&'r str, &'r str)>) {
+        if let Some(named) = &self.named {
+            named.keep(routers);
+        }
     }
 
     /// Removes the counters of a route that is gone: otherwise they would pile up as routes come and go.

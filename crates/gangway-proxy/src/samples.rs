@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use gangway_crowdsec::{Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
@@ -15,6 +16,7 @@ use gangway_model::{
 use gangway_oidc::{EndedSessions, Providers};
 use gangway_publish::{Publisher, channel};
 use gangway_tls::{CertificateResolver, ServerConfigs, Store};
+use http::Response;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::access::gate::AccessControl;
@@ -28,6 +30,7 @@ use crate::log::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::overload::open_connections::OpenConnections;
 use crate::pages::library::PageLibrary;
+use crate::reply::internal::{InternalRequest, InternalServices};
 use crate::serving_table::ActiveTable;
 use crate::settings::{AccessLogFormat, AccessLogTarget, PlainFallback, ProxySettings, Threading};
 use crate::shared::{PAGE_QUESTIONS_MAX, Shared};
@@ -117,6 +120,7 @@ pub(crate) fn route(
         page_services: Vec::new(),
         closed: false,
         origins: Box::default(),
+        router: None,
     };
     (matcher, route)
 }
@@ -143,6 +147,16 @@ pub(crate) fn connection(secure: bool) -> ClientConnection {
     connection.secure = secure;
     connection.sni = secure.then(|| HOST.into());
     connection
+}
+
+/// Services of Gangway that say by which name they were asked.
+#[derive(Debug)]
+pub(crate) struct SampleServices;
+
+impl InternalServices for SampleServices {
+    fn answer(&self, request: &InternalRequest<'_>) -> Response<Bytes> {
+        Response::new(format!("{} {}", request.service, request.target).into())
+    }
 }
 
 /// The state that requests share, and the ends to feed it.
@@ -211,6 +225,7 @@ impl SampleState {
             geography: databases,
             bouncer: Some(bouncer),
             pages: last_pages,
+            internal: Arc::new(SampleServices),
             page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
         };
@@ -256,6 +271,7 @@ fn settings() -> ProxySettings {
         threading: Threading::PerCore(1),
         access_log: AccessLogTarget::Off,
         access_log_format: AccessLogFormat::Text,
+        traefik_log: None,
         secret: CookieSecret::none(),
     }
 }

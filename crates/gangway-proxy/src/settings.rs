@@ -1,8 +1,10 @@
 //! The settings of the data plane, fixed at its start.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::limits::Limits;
 use crate::listen_addresses::ListenerSettings;
@@ -33,6 +35,8 @@ pub struct ProxySettings {
     pub access_log: AccessLogTarget,
     /// The format of the access log.
     pub access_log_format: AccessLogFormat,
+    /// How lines are written instead, where Gangway runs in Traefik's place.
+    pub traefik_log: Option<TraefikLog>,
     /// The secrets that sign the cookies of sticky routes.
     pub secret: CookieSecret,
 }
@@ -85,6 +89,86 @@ pub enum AccessLogFormat {
     Traefik,
     /// One JSON object a line, as Caddy writes it.
     Caddy,
+}
+
+/// The access log as Traefik's static configuration describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraefikLog {
+    /// The form of a line.
+    pub form: TraefikLogForm,
+    /// Statuses from the first to the second that have a line. Without any filter every request has one.
+    pub statuses: Vec<(u16, u16)>,
+    /// Requests that were sent again have a line.
+    pub retried: bool,
+    /// Requests that take longer have a line.
+    pub min_duration: Option<Duration>,
+    /// Which fields are written.
+    pub fields: FieldFates,
+    /// Which headers are written.
+    pub headers: FieldFates,
+    /// Whether requests of internal routers have lines too.
+    pub logs_internal: bool,
+}
+
+impl Default for TraefikLog {
+    fn default() -> Self {
+        let fates = |default| FieldFates { default, names: BTreeMap::new() };
+        Self {
+            form: TraefikLogForm::Common,
+            statuses: Vec::new(),
+            retried: false,
+            min_duration: None,
+            fields: fates(FieldFate::Keep),
+            headers: fates(FieldFate::Drop),
+            logs_internal: false,
+        }
+    }
+}
+
+/// The form of a line of Traefik's access log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TraefikLogForm {
+    /// The common log format with Traefik's own fields behind it.
+    Common,
+    /// One JSON object a line.
+    Json,
+    /// The common log format with referrer and user agent.
+    GenericClf,
+}
+
+/// What becomes of fields by their names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FieldFates {
+    /// Of those that are not named.
+    pub default: FieldFate,
+    /// By their names in lower case.
+    pub names: BTreeMap<Box<str>, FieldFate>,
+}
+
+impl FieldFates {
+    /// What becomes of the field of this name, in any case.
+    pub(crate) fn of(&self, name: &str) -> FieldFate {
+        if self.names.is_empty() {
+            return self.default;
+        }
+        self.names.get(&*name.to_ascii_lowercase()).copied().unwrap_or(self.default)
+    }
+
+    /// Whether none is written.
+    pub(crate) fn drop_all(&self) -> bool {
+        self.default == FieldFate::Drop && self.names.values().all(|fate| *fate == FieldFate::Drop)
+    }
+}
+
+/// What becomes of a field in a line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FieldFate {
+    /// It is written.
+    Keep,
+    /// It is left out.
+    Drop,
+    /// It is written without its value.
+    Redact,
 }
 
 /// How work is spread over cores.

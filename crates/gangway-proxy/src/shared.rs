@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gangway_crowdsec::Bouncer;
-use gangway_model::{Compiled, HTTPS, ListenerProtocol, ListenerScope};
+use gangway_model::{Compiled, HTTPS, ListenerScope, https_listener};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::{Notify, Semaphore};
@@ -21,6 +21,7 @@ use crate::log::unclaimed_hosts::UnclaimedCounts;
 use crate::metrics::Metrics;
 use crate::overload::Overload;
 use crate::pages::library::PageLibrary;
+use crate::reply::internal::InternalServices;
 use crate::serving_table::ActiveTable;
 use crate::settings::ProxySettings;
 use crate::upstream::connector::ConnectorSettings;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) bouncer: Option<Bouncer>,
     /// The pages on the volume.
     pub(crate) pages: Reader<PageLibrary>,
+    /// What services of Gangway itself say.
+    pub(crate) internal: Arc<dyn InternalServices>,
     /// Bounds the questions to page services that are under way.
     pub(crate) page_questions: Arc<Semaphore>,
     pub(crate) metrics: Arc<Metrics>,
@@ -93,11 +96,11 @@ impl Shared {
     /// is that of the route.
     pub(crate) fn https_port(&self, scope: &ListenerScope, came_to: &ListenerProfile, named: Option<u16>) -> u16 {
         let named = named.unwrap_or(80);
-        if came_to.protocol == ListenerProtocol::Detected {
+        let target = https_listener(&self.listening.0, scope, &came_to.name);
+        if target.is_some_and(|target| target.known.name == came_to.name) {
             return named;
         }
-        let target = self.listening.with_tls(scope);
-        let is_other = target.is_some_and(|target| *target.name != *HTTPS);
+        let is_other = target.is_some_and(|target| *target.known.name != *HTTPS);
         let found_out = || self.whereabouts.load().tls_port(&self.listening, target, named);
         self.settings.public_https_port.filter(|_| !is_other).unwrap_or_else(found_out)
     }

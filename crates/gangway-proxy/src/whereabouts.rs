@@ -49,12 +49,12 @@ impl Whereabouts {
         let Some((target, own)) = target.and_then(|target| Some((target, target.addresses.first()?.port()))) else {
             return usual;
         };
-        let plain = listening.0.iter().filter(|listener| listener.protocol.may_be_plain());
+        let plain = listening.0.iter().filter(|listener| listener.known.protocol.may_be_plain());
         let ours: Vec<u16> = plain.flat_map(|listener| &listener.addresses).map(SocketAddr::port).collect();
         let is_published = self.published.iter().any(|(inside, outside)| *outside == came_to && ours.contains(inside));
         if !is_published && ours.contains(&came_to) {
             own
-        } else if !is_published && *target.name == *HTTPS {
+        } else if !is_published && *target.known.name == *HTTPS {
             usual
         } else {
             self.public_port(own)
@@ -82,13 +82,14 @@ impl Whereabouts {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{ListenerName, ListenerProtocol, ListenerScope};
+    use gangway_model::{KnownListener, ListenerName, ListenerProtocol, ListenerScope, usual_listener};
 
     use super::*;
     use crate::listen_addresses::ListenerSettings;
 
     fn bound(settings: ListenerSettings) -> BoundListener {
-        BoundListener { name: settings.name, protocol: settings.protocol, addresses: settings.addresses }
+        let known = KnownListener { name: settings.name, protocol: settings.protocol };
+        BoundListener { known, addresses: settings.addresses }
     }
 
     fn listening(http: u16, https: u16) -> ListenAddresses {
@@ -97,7 +98,7 @@ mod tests {
     }
 
     fn https_port(whereabouts: &Whereabouts, listening: &ListenAddresses, came_to: u16) -> u16 {
-        whereabouts.tls_port(listening, listening.with_tls(&ListenerScope::default()), came_to)
+        whereabouts.tls_port(listening, usual_listener(&listening.0, &ListenerScope::default(), true), came_to)
     }
 
     #[test]

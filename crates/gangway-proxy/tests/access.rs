@@ -11,8 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::{Plane, RouteToServe, app, held, route, skip_paths};
 use gangway_model::{
-    AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, LoginMethod, Middleware,
-    RateLimit, RedirectPart, RedirectTarget, SkipRule,
+    AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, ConcurrencyLimit,
+    LoginMethod, Middleware, RateLimit, RedirectPart, RedirectTarget, SkipRule,
 };
 use gangway_proxy::{TrustedProxies, UserLists, Whereabouts};
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
@@ -34,7 +34,13 @@ fn users(users: &[&str]) -> Vec<BasicUser> {
 }
 
 fn basic(change: impl FnOnce(&mut BasicAuth)) -> BasicAuth {
-    let mut basic = BasicAuth { users: users(&[ANN, BOB]), lists: vec![], realm: "household".into(), keep: false };
+    let mut basic = BasicAuth {
+        users: users(&[ANN, BOB]),
+        lists: vec![],
+        realm: "household".into(),
+        keep: false,
+        user_field: None,
+    };
     change(&mut basic);
     basic
 }
@@ -93,7 +99,7 @@ async fn clients_are_let_in_by_their_address() {
         (Some(list(&home)), list(&home), 403),
         (Some(ClientList::default()), list(&[]), 403),
     ] {
-        let filter = Middleware::AddressFilter(AddressFilter { allow, deny });
+        let filter = Middleware::AddressFilter(AddressFilter { allow, deny, ..AddressFilter::default() });
         let plane = Plane::serving(vec![guarded(route("a.localhost", address), vec![filter.clone()])]).await;
         for client in clients(&plane) {
             let answer = client.get("a.localhost", "/echo").await.expect("answered");
@@ -105,7 +111,8 @@ async fn clients_are_let_in_by_their_address() {
 #[tokio::test]
 async fn nobody_is_let_in_whose_address_is_in_doubt() {
     let (address, _) = app("a").await;
-    let filter = || Middleware::AddressFilter(AddressFilter { allow: None, deny: list(&["192.0.2.0/24"]) });
+    let filter =
+        || Middleware::AddressFilter(AddressFilter { deny: list(&["192.0.2.0/24"]), ..AddressFilter::default() });
     let routes = || vec![guarded(route("a.localhost", address), vec![filter()])];
     let plane = Plane::serving(routes()).await;
     for client in clients(&plane) {
@@ -182,7 +189,7 @@ async fn a_rate_may_be_by_a_field_or_by_user() {
 #[tokio::test]
 async fn a_client_has_only_so_many_requests_under_way() {
     let (address, _) = app("a").await;
-    let two = Middleware::ConcurrencyLimit(NonZeroU32::new(2).expect("two"));
+    let two = Middleware::ConcurrencyLimit(ConcurrencyLimit::of_address(NonZeroU32::new(2).expect("two")));
     let plane = Plane::serving(vec![guarded(route("a.localhost", address), vec![two])]).await;
     for client in clients(&plane) {
         let mut under_way = Vec::new();
@@ -289,7 +296,8 @@ async fn methods_and_addresses_may_need_no_log_in() {
     let near = SkipRule::clients(addresses(&["192.0.2.0/24"]));
     let skip = vec![SkipRule::method(Method::OPTIONS), SkipRule::method(Method::GET), near];
     let login = Authentication { method: LoginMethod::Basic(basic(|_| {})), skip };
-    let filter = Middleware::AddressFilter(AddressFilter { allow: None, deny: list(&["192.0.2.66/32"]) });
+    let filter =
+        Middleware::AddressFilter(AddressFilter { deny: list(&["192.0.2.66/32"]), ..AddressFilter::default() });
     let mut plane =
         Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("valid"));
     let guards = vec![filter, Middleware::Authentication(Arc::new(login))];

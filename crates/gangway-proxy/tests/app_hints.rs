@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Plane, route};
-use gangway_model::{ContentCoding, Middleware};
+use gangway_model::{Compression, ContentCoding, Middleware, Readiness};
 use gangway_proxy::{AppHint, Refusal};
 use gangway_testkit::client::Answer;
 use gangway_testkit::scripted::{Asked, Scripted};
@@ -89,7 +89,7 @@ fn same(answer: &Answer, path: &str) -> bool {
 
 #[tokio::test]
 async fn every_client_makes_the_lack_known_and_gets_the_answer_as_it_is() {
-    let compress = Middleware::Compression([ContentCoding::Gzip].into());
+    let compress = Middleware::Compression(Compression::by([ContentCoding::Gzip]));
     for middlewares in [Vec::new(), vec![compress]] {
         for position in 0..4 {
             let (plane, application) = served(middlewares.clone()).await;
@@ -147,9 +147,13 @@ async fn a_good_answer_refutes_what_concerns_every_request() {
 
 #[tokio::test]
 async fn a_hint_goes_with_its_endpoint() {
-    let (mut plane, _application) = served(Vec::new()).await;
+    let (mut plane, first) = served(Vec::new()).await;
     plane.http().get(HOST, "/vite").await.expect("answered");
     hint(&plane, Refusal::HostOfVite).await;
+    let mut unhealthy = route(HOST, first.address);
+    unhealthy.endpoints[0].2 = Readiness::Unhealthy;
+    plane.serve(vec![unhealthy]).await;
+    assert_eq!(plane.app_hints.present().len(), 1, "it is still there");
     let other = Scripted::answering(application).await.expect("a free port");
     plane.serve(vec![route(HOST, other.address)]).await;
     assert!(plane.app_hints.present().is_empty(), "the application was started anew");

@@ -97,7 +97,7 @@ async fn the_firewall_hears_what_crowdsec_s_own_bouncers_say() {
         ("user-agent", "Mozilla/5.0"),
         ("accept", "text/html"),
         ("x-forwarded-for", "198.51.100.9"),
-        ("cookie", "a=b"),
+        ("cookie", "a=b; __Host-gangway-oidc-s-home=session"),
         ("X-Crowdsec-Appsec-Ip", "192.0.2.9"),
         ("X-Crowdsec-Appsec-Api-Key", "mine"),
         ("x-crowdsec-appsec-verb", "GET"),
@@ -369,7 +369,8 @@ async fn limits_come_before_the_firewall_and_the_firewall_before_a_log_in() {
     let one = std::num::NonZeroU32::MIN;
     let rate = RateLimit { requests: one, period: Duration::from_secs(3600), burst: one, key: ClientKey::Address };
     let user = BasicUser::parse("ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=").expect("a user");
-    let basic = BasicAuth { users: vec![user], lists: vec![], realm: "household".into(), keep: false };
+    let basic =
+        BasicAuth { users: vec![user], lists: vec![], realm: "household".into(), keep: false, user_field: None };
     let login = Authentication { method: LoginMethod::Basic(basic), skip: Vec::new() };
     let mut limited = route("limited.localhost", address);
     limited.middlewares = vec![Middleware::RateLimit(rate), Middleware::Appsec(OnDoubt::Close)];

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use common::{Plane, RouteToServe, route};
 use gangway_model::{
-    Authentication, BasicAuth, BasicUser, ContentCoding, LoginMethod, Middleware, Policy, Readiness, Scheme,
+    Authentication, BasicAuth, BasicUser, Compression, ContentCoding, LoginMethod, Middleware, Policy, Readiness,
+    Scheme,
 };
 use gangway_testkit::client::{Answer, Client};
 use gangway_testkit::scripted::{Asked, Scripted};
@@ -349,7 +350,8 @@ async fn a_log_in_comes_first_and_its_answers_are_kept_only_if_they_are_public()
     let app = app().await;
     let hash = gangway_model::PasswordHash::parse("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=").expect("a hash");
     let users = ["ann", "bob"].map(|name| BasicUser { name: name.into(), hash: hash.clone() });
-    let basic = BasicAuth { users: users.into(), lists: Vec::new(), realm: "house".into(), keep: false };
+    let basic =
+        BasicAuth { users: users.into(), lists: Vec::new(), realm: "house".into(), keep: false, user_field: None };
     let login = Authentication { method: LoginMethod::Basic(basic), skip: common::skip_paths(&["/open"]) };
     let plane = Plane::serving(vec![cached(app.address, vec![Middleware::Authentication(Arc::new(login))])]).await;
     // `ann:password` and `bob:password`.
@@ -374,7 +376,7 @@ async fn a_cookie_of_ours_and_what_middlewares_add_are_not_kept() {
         app.address,
         vec![
             Middleware::ResponseHeader(HeaderName::from_static("x-label"), Some(HeaderValue::from_static("1"))),
-            Middleware::Compression(ContentCoding::ALL.into()),
+            Middleware::Compression(Compression::by(ContentCoding::ALL)),
         ],
     );
     route.change = Box::new(|route| {

@@ -8,7 +8,7 @@ use common::ways::Ways;
 use common::{Plane, app, resident_bytes, route};
 use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
 use compression_codecs::{BrotliDecoder, DecodeV2, GzipDecoder, ZstdDecoder};
-use gangway_model::{ContentCoding, Middleware};
+use gangway_model::{Compression, ContentCoding, Middleware};
 use gangway_testkit::sum::Pattern;
 use gangway_testkit::wait::eventually;
 use http::HeaderValue;
@@ -36,7 +36,7 @@ fn decoded(coding: &str, encoded: &[u8]) -> Vec<u8> {
 }
 
 async fn compressing(codings: &[ContentCoding]) -> Ways {
-    Ways::to("pages", |route| route.middlewares = vec![Middleware::Compression(codings.into())]).await
+    Ways::to("pages", |route| route.middlewares = vec![Middleware::Compression(Compression::by(codings))]).await
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn where_memory_is_not_plentiful_nothing_is_compressed() {
     // More than half of it is in use, and too little for connections to be closed.
     let mut plane = Plane::start_with(|settings| settings.limits.memory = resident_bytes() / 2 * 3);
     let mut compressed = route("pages.localhost", address);
-    compressed.middlewares = vec![Middleware::Compression(ContentCoding::ALL.into())];
+    compressed.middlewares = vec![Middleware::Compression(Compression::by(ContentCoding::ALL))];
     plane.serve(vec![compressed]).await;
     let is_measured = async || (plane.metric("gangway_memory_bytes") > 0.0).then_some(());
     eventually("memory is measured", Duration::from_secs(30), is_measured).await;

@@ -176,8 +176,13 @@ async fn a_client_that_goes_while_a_log_in_service_is_asked_is_not_waited_for() 
         readiness,
         weight: 1,
     };
-    let forward =
-        ForwardAuth { service: "auth".into(), product: None, target: "/check".into(), identity: Box::default() };
+    let forward = ForwardAuth {
+        service: "auth".into(),
+        product: None,
+        target: "/check".into(),
+        identity: Box::default(),
+        rules: None,
+    };
     let authentication = Authentication { method: LoginMethod::Forward(forward), skip: Vec::new() };
     asking.middlewares = vec![Middleware::Authentication(Arc::new(authentication))];
     asking.change = Box::new(|route| route.auth_service = vec![service]);

@@ -11,9 +11,9 @@ use std::time::Duration;
 use common::ways::Ways;
 use common::{Plane, RouteToServe, route};
 use gangway_model::{
-    Address, AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, ContentCoding, Endpoint,
-    EndpointKey, ErrorPages, ErrorRule, LoginMethod, Middleware, PageSource, Policy, RateLimit, Readiness, Scheme,
-    StatusText, Upstream,
+    Address, AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, Compression, ContentCoding,
+    Endpoint, EndpointKey, ErrorPages, ErrorRule, LoginMethod, Middleware, PageSource, Policy, RateLimit, Readiness,
+    Scheme, StatusRewrite, StatusText, Upstream,
 };
 use gangway_proxy::PageLibrary;
 use gangway_testkit::client::{Answer, Client};
@@ -371,7 +371,7 @@ async fn a_page_service_is_told_what_it_knows_and_nothing_by_which_the_client_is
 async fn pages_come_over_every_way_and_connections_go_on() {
     let mut ways = Ways::to("pages", |route| {
         route.middlewares = vec![
-            Middleware::Compression(ContentCoding::ALL.into()),
+            Middleware::Compression(Compression::by(ContentCoding::ALL)),
             pages(vec![rule((404, 404), folder("")), rule((413, 599), file("large.html"))]),
         ];
     })
@@ -454,9 +454,9 @@ async fn answers_of_our_own_get_pages_too() {
         route
     };
     let user = BasicUser::parse("ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=").expect("a user");
-    let basic = BasicAuth { users: vec![user], lists: Vec::new(), realm: "app".into(), keep: false };
+    let basic = BasicAuth { users: vec![user], lists: Vec::new(), realm: "app".into(), keep: false, user_field: None };
     let login = Authentication { method: LoginMethod::Basic(basic), skip: Vec::new() };
-    let nobody = AddressFilter { allow: Some(ClientList::default()), deny: ClientList::default() };
+    let nobody = AddressFilter { allow: Some(ClientList::default()), ..AddressFilter::default() };
     let (requests, period) = (NonZeroU32::MIN, Duration::from_secs(3600));
     let once = Middleware::RateLimit(RateLimit { requests, period, burst: requests, key: ClientKey::Address });
     let routes = vec![
@@ -529,4 +529,44 @@ async fn a_page_service_that_leads_back_to_its_route_is_asked_once() {
         assert_eq!(app.asked().len(), before + 2);
     }
     drop(service);
+}
+
+#[tokio::test]
+async fn every_client_gets_what_a_service_of_traefiks_rules_answers() {
+    let app = Scripted::answering(application).await.expect("a free port");
+    let service = Scripted::answering(page_service).await.expect("a free port");
+    let answer_of = |target: &str, rewrites: &[StatusRewrite]| PageSource::Answer {
+        name: "pages@file".into(),
+        target: StatusText::new(target),
+        rewrites: rewrites.into(),
+    };
+    let rules = vec![
+        rule((404, 404), answer_of("/json/{status}?u={url}", &[])),
+        rule((500, 599), answer_of("/good/{status}/{originalStatus}", &[StatusRewrite { from: (503, 503), to: 200 }])),
+        rule((403, 403), answer_of("/silent", &[])),
+    ];
+    let mut served = route("a.localhost", app.address);
+    served.middlewares = vec![pages(rules)];
+    let endpoints = vec![at(service.address)];
+    served.change = Box::new(move |route| route.page_services = (0..3).map(|rule| (rule, endpoints.clone())).collect());
+    let plane = Plane::serving(vec![served]).await;
+    for client in plane.clients() {
+        for (method, path, fields, status, body) in [
+            ("GET", "/404/x?q=1", &[JSON, ("authorization", "Bearer x"), ("x-mine", "1")][..], 404, "{}"),
+            ("POST", "/503/x", &[JSON], 200, "a page for /good/200/503"),
+            ("DELETE", "/500/x", &[], 500, "a page for /good/500/500"),
+            ("GET", "/402/x", &[], 402, "app 402"),
+        ] {
+            let answer = ask(&client, method, path, fields).await;
+            assert_eq!((answer.status.as_u16(), &*answer.text()), (status, body), "{method} {path}");
+            if path.starts_with("/404") {
+                let asked = service.asked().pop().expect("asked");
+                let target = asked.head.split(' ').nth(1).unwrap_or_default();
+                assert!(asked.head.starts_with("GET ") && target.starts_with("/json/404?u=http"), "{}", asked.head);
+                assert!(target.ends_with("%2F404%2Fx%3Fq%3D1"), "{target}");
+                let (mine, secret) = (asked.field("X-Mine"), asked.field("Authorization"));
+                assert_eq!((mine, secret, asked.field("X-Forwarded-Host").is_empty()), ("1", "", false));
+            }
+        }
+    }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route, skip_paths};
 use gangway_model::{
-    Address, AuthProduct, Authentication, ClientKey, Endpoint, EndpointKey, ForwardAuth, IdentityField, LoginMethod,
-    Middleware, RateLimit, Readiness, Scheme, SkipRule, Upstream,
+    Address, AuthProduct, Authentication, ClientKey, Endpoint, EndpointKey, ForwardAuth, ForwardRules, IdentityField,
+    LoginMethod, Middleware, RateLimit, Readiness, Scheme, SkipRule, Upstream,
 };
 use gangway_proxy::TrustedProxies;
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
-use gangway_testkit::scripted::{Asked, Scripted};
+use gangway_testkit::scripted::{Asked, Scripted, reply};
 use gangway_testkit::wait::eventually;
 use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,6 +56,7 @@ fn forward(product: Option<AuthProduct>) -> ForwardAuth {
         product,
         target: product.map_or("/check?by=us", AuthProduct::target).into(),
         identity: identity.into(),
+        rules: None,
     }
 }
 
@@ -90,11 +91,6 @@ fn got(answer: &Answer, name: &str) -> Vec<String> {
 
 fn cookies(answer: &Answer) -> Vec<&str> {
     answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()).collect()
-}
-
-fn reply(status: &str, fields: &[(&str, &str)], body: &str) -> Vec<u8> {
-    let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// Whether the question says what every product needs, and nothing that it must not.
@@ -971,4 +967,102 @@ async fn a_question_that_comes_back_to_us_is_answered_no() {
     }
     // Each request, and one question about it.
     assert_eq!((application.served(), plane.metric("gangway_requests_total")), (0, 8.0));
+}
+
+/// A service that lets in where it is asked to, and answers otherwise as the request says.
+fn as_asked(asked: &Asked) -> Vec<u8> {
+    let wanted = asked.field("X-Wanted");
+    let more = [("Remote-User", "ann"), ("Set-Cookie", "sess=1; Path=/"), ("Set-Cookie", "other=2"), ("X-Who", "ann")];
+    match wanted {
+        "" => reply("201 Created", &more, "yes"),
+        "large" => reply("200 OK", &more, &"x".repeat(3000)),
+        "relative" => reply("302 Found", &[("Location", "login")], ""),
+        "rooted" => reply("302 Found", &[("Location", "/login")], ""),
+        "whole" => reply("302 Found", &[("Location", "https://login.test/")], ""),
+        status => reply(&format!("{status} x"), &[], "no"),
+    }
+}
+
+/// The service, and the route behind it that asks by these rules.
+async fn as_traefik(rules: ForwardRules) -> (Plane, Scripted, Arc<gangway_testkit::app::App>) {
+    let (address, application) = app("a").await;
+    let service = Scripted::answering(as_asked).await.expect("a free port");
+    let forward = ForwardAuth {
+        service: "http://auth:9091".into(),
+        target: "/verify/at?x=1".into(),
+        rules: Some(Box::new(rules)),
+        ..forward(None)
+    };
+    let plane =
+        Plane::serving(vec![behind(route("a.localhost", address), forward, &[], vec![at(service.address)])]).await;
+    (plane, service, application)
+}
+
+#[tokio::test]
+async fn a_service_is_asked_as_traefik_asks_and_its_answers_are_the_clients() {
+    let cookies_of_service = ["sess".into()].into();
+    let (plane, service, _) = as_traefik(ForwardRules { cookies: cookies_of_service, ..ForwardRules::default() }).await;
+    for client in clients(&plane) {
+        let sent =
+            [("content-type", "text/y"), ("if-none-match", "x"), ("range", "bytes=0-1"), ("remote-user", "root")];
+        let answer = ask(&client, "GET", "/echo?q=1", &sent).await;
+        assert_eq!((answer.status.as_u16(), &got(&answer, "remote-user")[..]), (200, &["ann".to_owned()][..]));
+        assert_eq!(cookies(&answer), ["sess=1; Path=/"], "the others are not named");
+        let asked = service.asked().pop().expect("asked");
+        assert!(asked.head.starts_with("GET /verify/at?x=1 HTTP/1.1\r\n"), "{}", asked.head);
+        for (name, value) in [
+            ("Host", "auth:9091"),
+            ("X-Forwarded-Uri", "/echo?q=1"),
+            ("X-Forwarded-Method", "GET"),
+            ("Content-Type", "text/y"),
+            ("If-None-Match", ""),
+            ("Range", ""),
+            ("Remote-User", ""),
+            ("X-Original-URL", ""),
+        ] {
+            assert_eq!(asked.field(name), value, "{name}");
+        }
+        for (wanted, status, location) in [
+            ("401", 401, ""),
+            ("500", 500, ""),
+            ("relative", 302, "http://auth:9091/verify/login"),
+            ("rooted", 302, "http://auth:9091/login"),
+            ("whole", 302, "https://login.test/"),
+        ] {
+            let answer = ask(&client, "GET", "/echo", &[("x-wanted", wanted)]).await;
+            assert_eq!((answer.status.as_u16(), answer.header("location")), (status, location), "{wanted}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_gets_method_and_body_within_bounds_and_only_the_fields_that_are_named() {
+    let (plane, service, application) = as_traefik(ForwardRules {
+        request_fields: Some(["cookie".into(), "x-wanted".into(), "content-type".into()].into()),
+        body_max: Some(6),
+        keeps_method: true,
+        answer_max: Some(1000),
+        keeps_location: true,
+        ..ForwardRules::default()
+    })
+    .await;
+    for client in clients(&plane) {
+        let served = application.served();
+        let mut connection = client.connect("a.localhost").await.expect("connected");
+        let sent = [("cookie", "c=1"), ("x-secret", "1"), ("authorization", "Bearer x"), ("content-type", "text/y")];
+        let answer = connection.ask("POST", "/echo", &sent, "secret").await.expect("answered");
+        assert_eq!((answer.status.as_u16(), &answer.json()["body_len"]), (200, &6.into()), "{}", answer.text());
+        let asked = service.asked().pop().expect("asked");
+        assert!(asked.head.starts_with("POST /verify/at?x=1 HTTP/1.1\r\n"), "{}", asked.head);
+        assert_eq!((&*asked.body, asked.field("Content-Length")), (&b"secret"[..], "6"));
+        assert_eq!((asked.field("Cookie"), asked.field("X-Secret"), asked.field("Authorization")), ("c=1", "", ""));
+        let mut connection = client.connect("a.localhost").await.expect("connected");
+        let answer = connection.ask("POST", "/echo", &[], "secrets").await.expect("answered");
+        assert_eq!(answer.status.as_u16(), 401, "a larger body");
+        for (wanted, status, location) in [("large", 401, ""), ("relative", 302, "login"), ("403", 403, "")] {
+            let answer = ask(&client, "GET", "/echo", &[("x-wanted", wanted)]).await;
+            assert_eq!((answer.status.as_u16(), answer.header("location")), (status, location), "{wanted}");
+        }
+        assert_eq!(application.served(), served + 1);
+    }
 }

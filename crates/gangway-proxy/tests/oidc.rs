@@ -12,13 +12,14 @@ use std::time::Duration;
 use common::{Plane, RouteToServe, app, route, skip_paths};
 use gangway_model::{Authentication, BearerAudience, LoginMethod, Middleware, OidcAuth, TlsMode};
 use gangway_oidc::{
-    BegunSession, Callback, ClientSecret, CookieKeys, EndedSessions, Provider, ProviderSettings, Providers,
+    BegunSession, Callback, ClientSecret, CookieKeys, EndedSessions, Provider, ProviderSettings, Providers, SessionEnd,
     SessionEvent,
 };
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::openid::{Behaviour, CLIENT, OpenIdProvider};
-use gangway_testkit::scripted::{Asked, Scripted};
+use gangway_testkit::scripted::{Asked, Scripted, reply};
+use gangway_testkit::wait::eventually;
 use serde_json::{Value, json};
 
 const HOST: &str = "a.localhost";
@@ -195,8 +196,7 @@ async fn what_is_kept_is_for_those_who_have_logged_in() {
     let app = Scripted::answering(move |asked: &Asked| {
         let kept = if asked.head.starts_with("GET /open") { "public, max-age=60" } else { "max-age=60" };
         let body = format!("{} for {}", count.fetch_add(1, Ordering::Relaxed), asked.field("Remote-User"));
-        let length = body.len();
-        format!("HTTP/1.1 200 OK\r\nCache-Control: {kept}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+        reply("200 OK", &[("Cache-Control", kept)], &body)
     });
     let app = app.await.expect("a free port");
     let provider = OpenIdProvider::start().await.expect("a free port");
@@ -695,10 +695,10 @@ async fn sessions_are_registered_and_their_ends_heeded() {
         assert_eq!((&**name, &**subject, &**user, &**scope), ("home", "s-1", "ann", HOST));
         assert_eq!((ends - begun, provider_session.as_deref()), (3600, Some("at-home")));
         assert_eq!(browser.page("/").await.status, 200);
-        let others = EndedSessions::from_iter([String::from("another").into()]);
+        let others = EndedSessions::from_iter([SessionEnd::One(String::from("another").into())]);
         plane.ended_sessions.publish(others);
         assert_eq!(browser.page("/").await.status, 200);
-        plane.ended_sessions.publish(EndedSessions::from_iter([id.clone()]));
+        plane.ended_sessions.publish(EndedSessions::from_iter([SessionEnd::One(id.clone())]));
         let served = application.served();
         assert_eq!(browser.page("/").await.status, 302, "another instance has ended it");
         assert_eq!(application.served(), served);
@@ -708,8 +708,8 @@ async fn sessions_are_registered_and_their_ends_heeded() {
         browser.log_in(&provider, "/").await;
         browser.page("/.gangway/oidc/logout").await;
         let events = told(&mut plane);
-        let [SessionEvent::Begun(begun), SessionEvent::Ended(ended, _)] = &events[..] else { panic!("{events:?}") };
-        assert_eq!(begun.id, *ended);
+        let [SessionEvent::Begun(begun), SessionEvent::Ended(ended)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(BegunSession { provider_session: begun.provider_session.clone(), ..ended.clone() }, *begun);
     }
 }
 
@@ -866,6 +866,9 @@ async fn logged_in_before(provider: &OpenIdProvider, settings: ProviderSettings,
     finished.sealed
 }
 
+/// Longer than anything here takes.
+const STUCK: Duration = Duration::from_secs(20);
+
 const SESSION: &str = "__Host-gangway-oidc-s-home";
 
 #[tokio::test]
@@ -939,6 +942,7 @@ async fn a_session_that_a_provider_does_not_renew_counts_no_longer_than_its_word
         ("the user info of somebody else", about(json!({ "sub": "s-2" })), 302, 302, true),
         ("too many groups", renewed(json!({ "groups": crowd })), 403, 403, false),
         ("another key", Behaviour { publishes_key: false, ..renewing() }, 302, 302, true),
+        ("silent about the user", Behaviour { failing: Some(("/userinfo", 503)), ..about(json!({})) }, 200, 503, false),
     ] {
         for (ago, expected) in [(85, due), (105, overdue)] {
             let sealed = logged_in_before(&provider, settings(&provider), ago, renewing()).await;
@@ -977,6 +981,35 @@ async fn a_session_that_a_provider_does_not_renew_counts_no_longer_than_its_word
     assert_eq!(provider.asked("/token"), asked + 1, "its answer counts for all who have waited");
     assert!(matches!(told(&mut plane)[..], [SessionEvent::Ended(..)]));
     assert_eq!(browser.log_in(&provider, "/").await.status, 303, "and the user begins anew");
+}
+
+#[tokio::test]
+async fn a_slow_answer_brings_no_session_back_that_is_no_more() {
+    let (provider, plane, application) = started(anybody()).await;
+    for client in secure_clients(&plane) {
+        for (what, is_set) in [("nothing", true), ("a log-out", false), ("a log-in", false)] {
+            // It is renewed for the slow request.
+            let sealed = logged_in_before(&provider, settings(&provider), 500, renewing()).await;
+            let mut browser = Browser::new(client.clone());
+            browser.cookies.insert(SESSION.into(), sealed);
+            let mut slow = browser.at(HOST);
+            let slow = tokio::spawn(async move { slow.page("/slow/700").await });
+            eventually("the application has it", STUCK, async || (application.under_way() == 1).then_some(())).await;
+            match what {
+                "a log-out" => drop(browser.page("/.gangway/oidc/logout").await),
+                "a log-in" => {
+                    // Where a session is lost, as in a tab whose cookies are kept apart.
+                    let mut tab = Browser { cookies: BTreeMap::new(), ..browser.at(HOST) };
+                    let back = tab.way_back(&provider, "/").await;
+                    browser.cookies.append(&mut tab.cookies);
+                    assert_eq!(browser.page(&back).await.status, 303);
+                }
+                _ => {}
+            }
+            let answer = slow.await.expect("answered");
+            assert_eq!((answer.status.as_u16(), !set_cookies(&answer).is_empty()), (200, is_set), "{what}");
+        }
+    }
 }
 
 #[tokio::test]

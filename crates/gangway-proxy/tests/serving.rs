@@ -378,11 +378,11 @@ async fn a_request_waits_for_an_endpoint_that_starts() {
 /// Changes how a route treats requests on their way.
 fn with_policy(change: impl FnOnce(&mut Policy) + 'static) -> Box<dyn FnOnce(&mut Route)> {
     Box::new(move |route| {
-        let Upstream { id, endpoints, policy, held, unreachable } = &*route.upstream;
+        let Upstream { id, endpoints, policy, held, unreachable, internal } = &*route.upstream;
         let mut policy = policy.clone();
         change(&mut policy);
         let (id, endpoints, unreachable) = (id.clone(), endpoints.clone(), unreachable.clone());
-        route.upstream = Arc::new(Upstream { id, endpoints, policy, held: *held, unreachable });
+        route.upstream = Arc::new(Upstream { id, endpoints, policy, held: *held, unreachable, internal: *internal });
     })
 }
 

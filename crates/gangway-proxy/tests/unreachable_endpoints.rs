@@ -30,9 +30,10 @@ async fn asked(plane: &Plane) -> Answer {
 
 fn with_upstream(mut route: RouteToServe, change: impl FnOnce(&mut Upstream) + 'static) -> RouteToServe {
     route.change = Box::new(move |route| {
-        let Upstream { id, endpoints, policy, held, unreachable } = &*route.upstream;
+        let Upstream { id, endpoints, policy, held, unreachable, internal: _ } = &*route.upstream;
         let (id, endpoints, policy) = (id.clone(), endpoints.clone(), policy.clone());
-        let mut upstream = Upstream { id, endpoints, policy, held: *held, unreachable: unreachable.clone() };
+        let mut upstream =
+            Upstream { id, endpoints, policy, held: *held, unreachable: unreachable.clone(), internal: None };
         change(&mut upstream);
         route.upstream = Arc::new(upstream);
     });

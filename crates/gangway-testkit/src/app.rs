@@ -18,8 +18,11 @@
 //! | `/hints` | 103, then 200 |
 //! | `/trailers`, and gRPC | the body back, with trailers |
 //! | `/health`, `/health/fail`, `/health/ok` | the state of health, and how to change it |
+//!
+//! A [directed](directed) application does on every path what the request says.
 
 mod body;
+mod directed;
 mod exchange;
 mod h1;
 pub(crate) mod h2;
@@ -27,13 +30,15 @@ mod routes;
 mod tls;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
+use self::directed::Directed;
 pub use self::exchange::Asked;
 pub use self::tls::{self_signed, self_signed_pem};
 
@@ -45,6 +50,7 @@ pub struct App {
     /// How long an idle connection is kept; announced in `Keep-Alive` where it is set.
     keep_alive: Option<Duration>,
     healthy: AtomicBool,
+    directed: Option<Directed>,
     under_way: AtomicU64,
     served: AtomicU64,
 }
@@ -58,6 +64,7 @@ impl App {
             hostname: hostname.trim().to_owned(),
             keep_alive: None,
             healthy: AtomicBool::new(true),
+            directed: None,
             under_way: AtomicU64::new(0),
             served: AtomicU64::new(0),
         }
@@ -67,6 +74,13 @@ impl App {
     #[must_use]
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.keep_alive = Some(idle);
+        self
+    }
+
+    /// Lets header fields that begin with `prefix` and a hyphen direct what is answered.
+    #[must_use]
+    pub fn directed(mut self, prefix: &str) -> Self {
+        self.directed = Some(Directed::new(prefix));
         self
     }
 
@@ -92,7 +106,8 @@ pub async fn serve(listener: TcpListener, app: Arc<App>) {
         let Ok((stream, peer)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);
         let app = Arc::clone(&app);
-        tokio::spawn(async move { connection(stream, peer.to_string(), app).await });
+        let ends = Ends::of(&stream, peer);
+        tokio::spawn(async move { connection(stream, ends, app).await });
     }
 }
 
@@ -102,16 +117,16 @@ pub async fn serve_tls(listener: TcpListener, app: Arc<App>, config: Arc<rustls:
     loop {
         let Ok((stream, peer)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);
-        let (app, acceptor) = (Arc::clone(&app), acceptor.clone());
+        let (app, acceptor, ends) = (Arc::clone(&app), acceptor.clone(), Ends::of(&stream, peer));
         tokio::spawn(async move {
             let stream = acceptor.accept(stream).await?;
-            connection(stream, peer.to_string(), app).await
+            connection(stream, ends, app).await
         });
     }
 }
 
 /// Starts an application on a free loopback port, for tests in one process; it ends with the runtime.
-pub async fn spawn(app: App) -> io::Result<(std::net::SocketAddr, Arc<App>)> {
+pub async fn spawn(app: App) -> io::Result<(SocketAddr, Arc<App>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let app = Arc::new(app);
@@ -119,7 +134,21 @@ pub async fn spawn(app: App) -> io::Result<(std::net::SocketAddr, Arc<App>)> {
     Ok((address, app))
 }
 
-async fn connection<S>(mut stream: S, peer: String, app: Arc<App>) -> io::Result<()>
+/// Both ends of a connection, each an address and a port.
+#[derive(Clone, Debug)]
+struct Ends {
+    peer: String,
+    local: String,
+}
+
+impl Ends {
+    fn of(stream: &TcpStream, peer: SocketAddr) -> Self {
+        let local = stream.local_addr().map(|local| local.to_string()).unwrap_or_default();
+        Self { peer: peer.to_string(), local }
+    }
+}
+
+async fn connection<S>(mut stream: S, ends: Ends, app: Arc<App>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -130,8 +159,8 @@ where
         }
     }
     if first.starts_with(b"PRI ") {
-        h2::serve(h2::Replay::new(first.freeze(), stream), peer, app).await
+        h2::serve(h2::Replay::new(first.freeze(), stream), ends, app).await
     } else {
-        h1::serve(stream, first, peer, app).await
+        h1::serve(stream, first, ends, app).await
     }
 }

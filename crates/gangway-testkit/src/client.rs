@@ -12,10 +12,11 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 pub use rustls::HandshakeKind;
 use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, NamedGroup, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -90,6 +91,13 @@ impl Client {
     /// HTTP/1.1 over TLS, trusting only these roots.
     pub fn tls(address: SocketAddr, roots_pem: &str) -> io::Result<Self> {
         let config = client_config(roots_pem, aws_lc_rs::default_provider())?;
+        Ok(Self { address, from: None, preface: Vec::new(), tls: Some(Arc::new(config)), speaks: Speaks::H1 })
+    }
+
+    /// HTTP/1.1 over TLS, trusting every certificate.
+    pub fn tls_unverified(address: SocketAddr) -> io::Result<Self> {
+        let mut config = client_config("", aws_lc_rs::default_provider())?;
+        config.dangerous().set_certificate_verifier(Arc::new(AnyCertificate));
         Ok(Self { address, from: None, preface: Vec::new(), tls: Some(Arc::new(config)), speaks: Speaks::H1 })
     }
 
@@ -214,6 +222,45 @@ impl Client {
             return Err(error);
         }
         Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+/// Takes every certificate.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

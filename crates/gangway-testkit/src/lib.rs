@@ -3,6 +3,7 @@
 //! A development dependency only. Nothing here validates its input or bounds its resources;
 //! it is made so that a test can say exactly what was sent and what came back.
 
+pub mod acme_json;
 pub mod app;
 pub mod appsec;
 pub mod client;

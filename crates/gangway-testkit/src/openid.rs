@@ -16,7 +16,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 
-use crate::scripted::{Asked, Scripted};
+use crate::scripted::{self, Asked, Scripted};
 
 /// The client that the provider knows, and its secret.
 pub const CLIENT: (&str, &str) = ("gang way", "s3cret/+");
@@ -180,8 +180,7 @@ impl OpenIdProvider {
 
 fn reply(status: u16, body: &Value) -> Vec<u8> {
     let body = body.to_string();
-    let head = format!("HTTP/1.1 {status} Any\r\nContent-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-    format!("{head}Connection: close\r\n\r\n{body}").into_bytes()
+    scripted::reply(&format!("{status} Any"), &[("Content-Type", "application/json"), ("Connection", "close")], &body)
 }
 
 fn refused(error: &str) -> Vec<u8> {

@@ -33,6 +33,12 @@ impl Asked {
     }
 }
 
+/// The bytes of an answer with these fields, and the length of its body.
+pub fn reply(status: &str, fields: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
 /// The upstream ends when this is dropped.
 pub struct Scripted {
     /// The address that it listens on.

@@ -147,7 +147,8 @@ impl CompileLoop {
 
     /// Begins to compile a table from the present state. `None` if no table may be published yet.
     fn begin(&mut self, settings: Arc<Published<Settings>>) -> Option<JoinHandle<Compilation>> {
-        if !self.engines.may_publish(!settings.file_routes.is_empty()) {
+        let of_traefik = settings.traefik.as_ref().is_some_and(|traefik| !traefik.dynamic.is_empty());
+        if !self.engines.may_publish(of_traefik || !settings.file_routes.is_empty()) {
             return None;
         }
         self.changed = false;

@@ -27,8 +27,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Follow the engine and serve
     Serve(ServeFlags),
-    /// Check compose files and the config file, offline
+    /// Check compose files, the config file and files of Traefik, offline
     Check(CheckArgs),
+    /// Print a stack with Traefik's labels with labels of Gangway
+    Migrate(MigrateArgs),
     /// Ask the running instance which route takes a request, and why
     Explain(ExplainArgs),
     /// List the routes in force
@@ -100,7 +102,8 @@ pub(crate) enum Format {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CheckArgs {
-    /// Compose files, merged in this order, `-` is standard input; or the config file, which ends in `.toml`
+    /// Compose files, merged in this order, `-` is standard input; the config file, which ends in `.toml`; or Traefik's own
+    /// files, which are known by their content
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<String>,
     /// Variables for the compose files, instead of `.env`; may be given several times
@@ -108,6 +111,16 @@ pub(crate) struct CheckArgs {
     pub(crate) env_files: Vec<String>,
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: CheckFormat,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct MigrateArgs {
+    /// Compose files, merged in this order, and Traefik's own files, which are known by their content
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    /// Variables for the compose files, instead of `.env`; may be given several times
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub(crate) env_files: Vec<String>,
 }
 
 /// The format of the output of `check`.

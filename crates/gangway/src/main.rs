@@ -6,14 +6,19 @@ mod check;
 mod cli;
 mod client;
 mod exit_status;
+mod finding_log;
 mod hash;
 mod hosts;
 mod main_process;
+mod migrate;
 mod output;
 mod serve;
 mod sessions;
 mod settings;
 mod terminal;
+mod traefik;
+mod traefik_command;
+mod traefik_compare;
 mod volume;
 
 use std::io::IsTerminal as _;
@@ -35,6 +40,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Before any other code could install another provider.
     gangway_tls::install_crypto_provider();
+    let arguments: Vec<String> = std::env::args_os().skip(1).filter_map(|text| text.into_string().ok()).collect();
+    if let Some(arguments) = traefik_command::arguments(&arguments) {
+        return traefik_command::run(arguments);
+    }
     let Cli { command, serve } = Cli::parse();
     if command.is_none() && serve.0 == Layer::default() && !main_process::is_main_process() {
         // A user who types `gangway` alone has asked for nothing. To serve would make a data folder in this
@@ -42,8 +51,9 @@ fn main() -> ExitCode {
         return help();
     }
     match command.unwrap_or(Command::Serve(serve)) {
-        Command::Serve(flags) => serve::run(flags.0),
+        Command::Serve(flags) => serve::run(flags.0, None),
         Command::Check(args) => check::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Explain(args) => client::explain(&args),
         Command::Routes(args) => client::routes(&args),
         Command::Certs(CertsArgs { command: None, query }) => client::certs(&query),

@@ -57,6 +57,12 @@ fn examples_and_deployments_pass() {
         let folder = file.parent().unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();
         let (code, out, err) = support::gangway(folder, &["check", name], &[], None);
+        if folder.ends_with("traefik-stack") {
+            // A slip that its page is about.
+            assert_eq!((code, out.matches("[G").count()), (1, 1), "{out}{err}");
+            assert!(out.contains("did you mean `letsencrypt`?"), "{out}");
+            continue;
+        }
         assert_eq!(code, 0, "{}:\n{out}{err}", file.display());
     }
 }

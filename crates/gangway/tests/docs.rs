@@ -1,6 +1,7 @@
 //! Every output that a page shows is compared with the real output.
 //!
-//! - A `console` block is what a case of `tests/check/` printed, named by `<!-- check: CASE -->` before it.
+//! - A `console` block is what a case of `tests/check/` or `tests/migrate/` printed, named by `<!-- check: CASE -->` or
+//!   `<!-- migrate: CASE -->` before it.
 //! - A block after `<!-- file: PATH -->` is in that file, word for word.
 //! - Any other `yaml` block passes `gangway check`.
 //! - Every relative link leads to a file.
@@ -76,8 +77,9 @@ impl Block {
 fn shown_commands_print_what_is_shown() {
     let mut seen = 0;
     for block in blocks().iter().filter(|block| block.language == "console") {
-        let case = block.marked("check").unwrap_or_else(|| panic!("{} shows what nothing checks", block.place()));
-        let printed = run_case(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check").join(case));
+        let case = ["check", "migrate"].into_iter().find_map(|kind| Some(Path::new(kind).join(block.marked(kind)?)));
+        let case = case.unwrap_or_else(|| panic!("{} shows what nothing checks", block.place()));
+        let printed = run_case(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(case));
         assert!(printed.contains(&block.text), "{} is not what is printed:\n{printed}", block.place());
         seen += 1;
     }

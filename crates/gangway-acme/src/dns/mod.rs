@@ -47,14 +47,16 @@ pub struct DnsSettings {
     pub resolvers: Vec<SocketAddr>,
     /// The port that the name servers of a zone listen on: 53, except in tests.
     pub port: u16,
-    /// The longest wait for the name servers of a zone.
+    /// The time before the name servers are first asked for a record.
+    pub delay: Duration,
+    /// The longest wait for the name servers of a zone; they are not asked if it is zero.
     pub wait: Duration,
 }
 
 impl DnsSettings {
     /// Settings with the system's resolvers and a wait of two minutes.
     pub fn new(provider: DnsProvider) -> Self {
-        Self { provider, resolvers: Vec::new(), port: 53, wait: Duration::from_secs(120) }
+        Self { provider, resolvers: Vec::new(), port: 53, delay: Duration::ZERO, wait: Duration::from_secs(120) }
     }
 }
 
@@ -101,6 +103,9 @@ impl<S: Storage> Dns<S> {
 
     /// Waits until the name servers of each record's zone have it, or until the set wait is over.
     pub(crate) async fn wait(&self, records: &[TxtRecord]) {
+        if !records.is_empty() {
+            tokio::time::sleep(self.settings.delay).await;
+        }
         if self.settings.wait.is_zero() {
             return;
         }

@@ -56,6 +56,33 @@ impl DnsProvider {
         }
     }
 
+    /// Parses the name that lego, and with it Traefik, has for a provider. Secrets are looked for by our names and by
+    /// those of lego.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_lego(name: &str, variable: Lookup<'_>) -> Result<Self, UnusableProvider> {
+        let also_elsewhere = |ours: &str| match variable(ours)? {
+            Some(value) if !value.trim().is_empty() => Ok(Some(value)),
+            Some(_) | None => {
+                let theirs = elsewhere(ours).iter().find_map(|theirs| variable(theirs).transpose());
+                theirs.transpose()
+            }
+        };
+        let with_value = |ours: &str, of: &'static str| {
+            let value = optional(of, variable)?.ok_or(UnusableProvider::Missing(of))?;
+            Self::parse(&format!("{ours}={value}"), &also_elsewhere)
+        };
+        match name {
+            "gandiv5" => Self::parse("gandi", &also_elsewhere),
+            "exec" => with_value("exec", "EXEC_PATH"),
+            "httpreq" => with_value("webhook", "HTTPREQ_ENDPOINT"),
+            "acme-dns" => with_value("acme-dns", "ACME_DNS_API_BASE"),
+            name => Self::parse(name, &also_elsewhere),
+        }
+    }
+
     /// The names of all providers, for a list.
     pub fn names() -> impl Iterator<Item = &'static str> {
         KNOWN.iter().map(|known| known.name).chain(["exec", "webhook", "acme-dns"])
@@ -215,7 +242,7 @@ pub enum UnusableProvider {
 }
 
 /// The names that lego (and with it Traefik), Caddy and acme.sh give to our variables.
-const ELSEWHERE: [(&str, &[&str]); 10] = [
+const ELSEWHERE: [(&str, &[&str]); 11] = [
     (
         "CLOUDFLARE_API_TOKEN",
         &["CF_DNS_API_TOKEN", "CLOUDFLARE_DNS_API_TOKEN", "CF_API_TOKEN", "CF_Token", "CLOUDFLARE_TOKEN"],
@@ -229,14 +256,18 @@ const ELSEWHERE: [(&str, &[&str]); 10] = [
     ("LINODE_TOKEN", &["LINODE_V4_API_KEY"]),
     ("RFC2136_TSIG_KEY", &["RFC2136_TSIG_KEYNAME"]),
     ("WEBHOOK_USERNAME", &["HTTPREQ_USERNAME"]),
+    ("WEBHOOK_PASSWORD", &["HTTPREQ_PASSWORD"]),
 ];
+
+fn elsewhere(ours: &str) -> &'static [&'static str] {
+    ELSEWHERE.iter().find(|(name, _)| *name == ours).map_or(&[][..], |(_, theirs)| theirs)
+}
 
 impl UnusableProvider {
     /// The error for a missing variable, which looks for it under the names that other software uses.
     fn missing(name: &'static str, variable: Lookup<'_>) -> Self {
-        let known = ELSEWHERE.iter().find(|(ours, _)| *ours == name).map_or(&[][..], |(_, theirs)| theirs);
         let is_given = |theirs: &&&'static str| variable(theirs).is_ok_and(|value| value.is_some());
-        known.iter().find(is_given).map_or(Self::Missing(name), |theirs| Self::Misnamed(name, theirs))
+        elsewhere(name).iter().find(is_given).map_or(Self::Missing(name), |theirs| Self::Misnamed(name, theirs))
     }
 }
 
@@ -282,8 +313,33 @@ mod tests {
         let given = [("CF_DNS_API_TOKEN", "12345")];
         let error = parse("cloudflare", &given).expect_err("that is not its name");
         assert_eq!(error, UnusableProvider::Misnamed("CLOUDFLARE_API_TOKEN", "CF_DNS_API_TOKEN"));
-        let needed = |name: &&str| KNOWN.iter().any(|known| known.needs.contains(name)) || *name == HOOK_USER;
+        let is_ours = |name: &&str| [HOOK_USER, HOOK_PASSWORD].contains(name);
+        let needed = |name: &&str| KNOWN.iter().any(|known| known.needs.contains(name)) || is_ours(name);
         assert!(ELSEWHERE.iter().all(|(ours, _)| needed(ours)));
+    }
+
+    #[test]
+    fn providers_of_lego_are_found_with_the_variables_that_it_has() {
+        let lego = |name: &str, given: &[(&str, &str)]| {
+            let lookup = |name: &str| Ok(given.iter().find(|one| one.0 == name).map(|one| one.1.to_owned()));
+            DnsProvider::parse_lego(name, &lookup).map(|provider| provider.name().to_owned())
+        };
+        for (name, given, ours) in [
+            ("cloudflare", &[("CF_DNS_API_TOKEN", "t")][..], "cloudflare"),
+            ("cloudflare", &[("CLOUDFLARE_API_TOKEN", ""), ("CLOUDFLARE_DNS_API_TOKEN", "t")], "cloudflare"),
+            ("gandiv5", &[("GANDIV5_PERSONAL_ACCESS_TOKEN", "t")], "gandi"),
+            ("porkbun", &[("PORKBUN_API_KEY", "k"), ("PORKBUN_SECRET_API_KEY", "s")], "porkbun"),
+            (
+                "httpreq",
+                &[("HTTPREQ_ENDPOINT", "http://x"), ("HTTPREQ_USERNAME", "u"), ("HTTPREQ_PASSWORD", "p")],
+                "webhook",
+            ),
+        ] {
+            assert_eq!(lego(name, given).as_deref(), Ok(ours), "{name}");
+        }
+        assert_eq!(lego("httpreq", &[]), Err(UnusableProvider::Missing("HTTPREQ_ENDPOINT")));
+        assert_eq!(lego("cloudflare", &[("CF_API_KEY", "k")]), Err(UnusableProvider::Missing("CLOUDFLARE_API_TOKEN")));
+        assert_eq!(lego("inwx", &[]), Err(UnusableProvider::Unknown("inwx".into())));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub(crate) const BUSY_ELSEWHERE: Duration = Duration::from_secs(10);
 pub(crate) struct SchedulePolicy {
     /// Directories of the CAs, in the order in which they are asked.
     pub(crate) directories: Vec<DirectoryUrl>,
+    /// Those of them that are asked only for names for which they are chosen.
+    pub(crate) only_chosen: BTreeSet<DirectoryUrl>,
     /// Domains below which one certificate with a star is used.
     pub(crate) wildcards: Vec<Box<str>>,
     /// Whether DNS-01 can be answered.
@@ -87,6 +89,8 @@ pub(crate) struct CaState {
 /// The input of a schedule.
 pub(crate) struct ScheduleInput<'a> {
     pub(crate) policy: &'a SchedulePolicy,
+    /// The CAs that alone are asked for some names.
+    pub(crate) chosen: &'a BTreeMap<Box<str>, DirectoryUrl>,
     /// Names that need a certificate of a public CA.
     pub(crate) wanted: &'a BTreeSet<Box<str>>,
     /// Further names that need permission, with the end of each permit; none of them is in `wanted`.
@@ -229,7 +233,7 @@ impl Schedule {
         if moment.on_demand.get(&name).is_some_and(|until| *until <= now) {
             return self.ask_permission(name, state, now);
         }
-        let directory = match moment.choose_ca(state, now) {
+        let directory = match moment.choose_ca(&name, state, now) {
             Ok(directory) => directory,
             Err(later) => {
                 self.due.insert(name, later);
@@ -374,7 +378,7 @@ impl ScheduleInput<'_> {
     }
 
     /// The CA to ask now, or the time at which there will be one.
-    fn choose_ca(&self, state: &NameState, now: UnixTime) -> Result<DirectoryUrl, UnixTime> {
+    fn choose_ca(&self, name: &str, state: &NameState, now: UnixTime) -> Result<DirectoryUrl, UnixTime> {
         if state.order_after > now {
             return Err(state.order_after);
         }
@@ -387,12 +391,17 @@ impl ScheduleInput<'_> {
         };
         // An order is finished at the CA where it was begun, as soon as that CA can serve; until then the others
         // are asked as if there were no such order.
-        let mut directories = self.policy.directories.iter();
+        let chosen = self.chosen.get(name);
+        let may_be_asked = |directory: &&DirectoryUrl| match chosen {
+            Some(chosen) => *directory == chosen,
+            None => !self.policy.only_chosen.contains(*directory),
+        };
+        let mut directories = self.policy.directories.iter().filter(may_be_asked);
         if let Some(directory) = directories.find(|directory| is_open(directory) && ready_at(directory) <= now) {
             return Ok(directory.clone());
         }
         let mut earliest = UnixTime::NEVER;
-        for directory in &self.policy.directories {
+        for directory in self.policy.directories.iter().filter(may_be_asked) {
             let at = ready_at(directory);
             if at <= now {
                 return Ok(directory.clone());

@@ -36,6 +36,7 @@ fn stored(name: &str, directory: &str, not_before: UnixTime, not_after: UnixTime
 /// A world in which orders end at once.
 struct World {
     policy: SchedulePolicy,
+    chosen: BTreeMap<Box<str>, DirectoryUrl>,
     wanted: BTreeSet<Box<str>>,
     on_demand: BTreeMap<Box<str>, UnixTime>,
     states: BTreeMap<Box<str>, NameState>,
@@ -56,6 +57,7 @@ impl World {
     fn new(names: &[&str]) -> Self {
         Self {
             policy: SchedulePolicy { directories: vec![CA.into(), OTHER.into()], ..SchedulePolicy::default() },
+            chosen: BTreeMap::new(),
             wanted: names.iter().map(|name| Box::from(*name)).collect(),
             on_demand: BTreeMap::new(),
             states: BTreeMap::new(),
@@ -74,6 +76,7 @@ impl World {
     fn schedule(&self) -> Schedule {
         let moment = ScheduleInput {
             policy: &self.policy,
+            chosen: &self.chosen,
             wanted: &self.wanted,
             on_demand: &self.on_demand,
             states: &self.states,
@@ -548,4 +551,20 @@ fn a_domain_below_which_everybody_has_a_name_is_nobodys_site() {
     ] {
         assert_eq!(is_shared_domain(name), is_shared, "{name}");
     }
+}
+
+#[test]
+fn a_name_for_which_a_ca_is_chosen_is_ordered_there_alone() {
+    let mut world = World::new(&["a.example.org", "b.example.org"]);
+    world.chosen.insert("a.example.org".into(), OTHER.into());
+    let directories = |world: &World| -> Vec<String> {
+        let tasks = world.schedule().tasks.into_iter();
+        let directory = |task| if let Task::Order(order) = task { Some(order.directory.to_string()) } else { None };
+        tasks.filter_map(directory).collect()
+    };
+    assert_eq!(directories(&world), [OTHER, CA]);
+    world.policy.only_chosen.insert(CA.into());
+    assert_eq!(directories(&world), [OTHER, OTHER], "nobody has chosen the first");
+    world.cas.insert(OTHER.into(), CaState { next: NOW + DAY, ..CaState::default() });
+    assert_eq!(directories(&world), Vec::<String>::new(), "the chosen one fails, and no other is asked");
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gangway_acme::ExternalAccount;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use gangway_acme::{AdoptedAccount, DirectoryUrl, ExternalAccount};
 
 use crate::support::{Between, Keeping, Mood, Outputs, PATIENCE, Reply, account_files, through};
 
@@ -102,4 +104,45 @@ async fn an_e_mail_address_that_was_changed_is_told_to_the_ca_once() {
         assert_eq!(told(), expected, "told, and not told again");
     }
     assert_eq!(account(data).expect("is there")["id"], first["id"]);
+}
+
+#[tokio::test]
+async fn an_account_of_other_software_is_used_with_its_own_key_and_none_is_made() {
+    let (before, after) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let external = ExternalAccount {
+        id: "kid-1".into(),
+        key: "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W".into(),
+    };
+    let mood = Mood { external_account: Some((external.id.to_string(), external.key.to_string())), ..Mood::default() };
+    let (_door, ca, [first, second]) = crate::support::scene(&mood).await;
+    let between = Between::start(&ca, |_| Reply::Pass).await;
+    // An RSA key, as Traefik makes them, is registered first. This account's registration was begun and not finished.
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key").serialize_der();
+    let mut settings = through(before.path(), &ca, &between);
+    let issuer = &mut settings.acme.as_mut().expect("is there").issuers[0];
+    issuer.external_account = Some(external);
+    let directory: DirectoryUrl = issuer.directory.clone();
+    let name = directory.as_str().trim_start_matches("https://").replace(['/', ':'], "-");
+    let begun = serde_json::json!({
+        "version": 1, "directory": directory.as_str(), "id": "", "key": BASE64_URL_SAFE_NO_PAD.encode(&key),
+    });
+    let folder = before.path().join("acme/accounts");
+    fs::create_dir_all(&folder).expect("is ours");
+    gangway_testkit::pebble::put(&folder.join(format!("{name}.json")), &begun.to_string());
+    let mut keeping = Keeping::start(settings, first);
+    keeping.want(&["a.example.org"]);
+    until(|| account(before.path()).is_some_and(|account| account["id"] != "")).await;
+    let url = account(before.path()).expect("is there")["id"].as_str().expect("a URL").to_owned();
+    drop(keeping);
+
+    let registrations = || between.asked().iter().filter(|asked| &*asked.path == "/sign-me-up").count();
+    let (known, orders) = (registrations(), ca.issued());
+    let mut settings = through(after.path(), &ca, &between);
+    // Traefik keeps the key in PKCS #1, which is the end of PKCS #8.
+    settings.adopted_accounts =
+        vec![AdoptedAccount { directory, url: url.as_str().into(), key: key[26..].to_vec(), email: "".into() }];
+    let mut keeping = Keeping::start(settings, second);
+    keeping.want(&["b.example.org"]);
+    until(|| ca.issued() > orders).await;
+    assert_eq!((registrations(), account(after.path()).expect("is there")["id"].as_str()), (known, Some(&*url)));
 }

@@ -18,7 +18,11 @@ const DEPTH_MAX: usize = 64;
 const NODES_MAX: usize = 200_000;
 
 /// The documents of a text. There is at least one: an empty text is a null.
-pub(crate) fn parse(file: FileId, text: &str) -> Result<Vec<Node>, YamlError> {
+///
+/// # Errors
+///
+/// The text is not YAML, or goes beyond a bound of depth or size.
+pub fn parse(file: FileId, text: &str) -> Result<Vec<Node>, YamlError> {
     let mut builder = Builder::new(file, text);
     let mut parser = Parser::new_from_str(text);
     let mut documents = Vec::new();

@@ -6,7 +6,7 @@ use super::target_owner::TargetOwner;
 use crate::image_defaults;
 use crate::route::Scheme;
 use crate::snapshot::Container;
-use crate::spec::Access;
+use crate::spec::{Access, PortGuess};
 use crate::value::and_list;
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::Finding;
@@ -55,7 +55,12 @@ pub(super) fn of(
             }
             Some((port, "as the label says"))
         }
-        None => preset.map(|preset| (preset.port, "known of the image")).or_else(|| guessed(container, &exposed)),
+        None => match access.guess {
+            PortGuess::Usual => {
+                preset.map(|preset| (preset.port, "known of the image")).or_else(|| guessed(container, &exposed))
+            }
+            PortGuess::Lowest => exposed.first().map(|port| (*port, "the lowest exposed port")),
+        },
     };
     let Some((number, reason)) = chosen else {
         let (what, help) = match exposed.first() {

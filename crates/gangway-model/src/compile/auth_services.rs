@@ -12,9 +12,9 @@ use crate::authentication::LoginMethod;
 use crate::forward_auth::{AuthProduct, ForwardAuth, IDENTITY_OF_ALL, IdentityField};
 use crate::image_defaults;
 use crate::label::Source;
-use crate::route::{Endpoint, Middleware};
+use crate::route::{Address, Endpoint, Middleware};
 use crate::snapshot::Container;
-use crate::spec::{Access, AuthServiceSpec, Part, RouteSpec};
+use crate::spec::{Access, AuthServiceSpec, MiddlewareSpec, Named, NamedSteps, Part, RouteSpec, Without};
 use crate::value::and_list;
 use gangway_diagnostic::{Diagnostic, Finding, Span, codes, quoted};
 
@@ -22,6 +22,37 @@ use gangway_diagnostic::{Diagnostic, Finding, Span, codes, quoted};
 struct FoundService {
     endpoints: Vec<Endpoint>,
     product: Option<AuthProduct>,
+}
+
+/// Puts into a named middleware where its log-in service is, or breaks it.
+pub(super) fn put_into_named<'s>(
+    services: &NamedServices<'_, 's>,
+    named: &mut Named<'s, MiddlewareSpec>,
+    source: Source<'s>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let MiddlewareSpec::Steps(NamedSteps { log_in: Some(service), .. }) = &mut named.object else { return };
+    let (Address::Ip(_, port) | Address::Name(_, port)) = service.url.address;
+    let wanted = AuthServiceSpec {
+        name: service.url.host.clone(),
+        port: Some(port),
+        url: Some(service.url.clone()),
+        target: None,
+        mark: named.mark,
+        is_shared: false,
+    };
+    let owner = TargetOwner { source, name: &named.name, words: named.words };
+    match look_up(services, &wanted, &owner) {
+        Ok(FoundService { mut endpoints, .. }) => {
+            endpoints.sort_by(|one, other| one.key.cmp(&other.key));
+            service.endpoints = endpoints;
+        }
+        Err(finding) => {
+            let effect = format!("routes that name {} are closed", quoted(&named.name));
+            found.push(source.about_key(named.mark, finding, effect));
+            named.object = MiddlewareSpec::Broken(Without::Closed);
+        }
+    }
 }
 
 /// Puts into a route where its log-in service is, or closes it.
@@ -32,7 +63,8 @@ pub(super) fn put<'s>(
     found: &mut Vec<Diagnostic>,
 ) {
     let Some(wanted) = &route.auth_service else { return };
-    let outcome = look_up(services, wanted, route, source).and_then(|service| {
+    let owner = TargetOwner { source, name: &route.name, words: route.words };
+    let outcome = look_up(services, wanted, &owner).and_then(|service| {
         let forward = forward_auth(&mut route.middlewares);
         match forward {
             Some(forward) => complete(forward, service.product, wanted).map(|()| service.endpoints),
@@ -57,15 +89,14 @@ pub(super) fn put<'s>(
 fn look_up<'s>(
     services: &NamedServices<'_, 's>,
     wanted: &AuthServiceSpec<'s>,
-    route: &RouteSpec<'s>,
-    source: Source<'s>,
+    owner: &TargetOwner<'_, 's>,
 ) -> Result<FoundService, Finding> {
     let of_name = wanted.target.as_deref().and_then(AuthProduct::of_target);
     let of_name = of_name.or_else(|| AuthProduct::in_name(&wanted.name));
     let service = WantedService { name: &wanted.name, url: wanted.url.as_ref(), is_shared: wanted.is_shared };
     let of_image = AuthProduct::named(&wanted.name).filter(|_| wanted.url.is_none());
     let containers = services
-        .wanted(&service, of_image, source)
+        .wanted(&service, of_image, owner.source)
         .map_err(|all| ambiguous(codes::AUTH_SERVICE_AMBIGUOUS, "log-in services", &wanted.name, &all))?;
     if containers.is_empty() {
         let Some(url) = &wanted.url else {
@@ -74,17 +105,17 @@ fn look_up<'s>(
         return Ok(FoundService { endpoints: vec![url_endpoint(url, 1)], product: of_name });
     }
     let product = of_name.or_else(|| containers.iter().find_map(|one| product_of_image(&one.image)));
-    let owner = TargetOwner { source, name: &route.name, words: route.words };
     let access = |container: &Container| {
         let is_known = image_defaults::find(&container.image).is_some();
         let port = wanted.port.or_else(|| product.filter(|_| !is_known).map(AuthProduct::port));
         Access {
             port: port.map(|port| (port, wanted.mark)),
             scheme: wanted.url.as_ref().map(|url| url.scheme),
+            verify: wanted.url.as_ref().filter(|url| !url.verify).map(|_| (false, wanted.mark)),
             ..Access::default()
         }
     };
-    let endpoints = services.endpoints(&containers, access, &owner);
+    let endpoints = services.endpoints(&containers, access, owner);
     let endpoints = endpoints.map_err(|far| unreachable(&far.container, &far.why, far.help.as_deref()))?;
     Ok(FoundService { endpoints, product })
 }

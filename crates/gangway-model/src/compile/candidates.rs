@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::auth_services;
 use super::named_services::NamedServices;
 use super::names::{DeclaredBy, References, SharedNames};
-use super::owners::Owners;
+use super::owners::{Owner, Owners};
 use super::page_services;
 use super::targets::{Reached, reach, reach_urls};
 use crate::address::{Surroundings, TargetOwner};
@@ -85,16 +85,20 @@ pub(super) fn of_container<'s>(
     let mut ways: Vec<(Box<str>, String)> = Vec::new();
     for named in upstreams {
         let target_owner = TargetOwner { source, name: &named.name, words: named.words };
-        let Reached { endpoints, way, findings } =
+        let Reached { endpoints, way, unusable, findings } =
             reach(container, &named.object.destination, &target_owner, surroundings);
         ways.push((named.name.clone(), way));
         let is_lasting = container.state == ContainerState::Running && endpoints.is_empty();
-        let unreachable = is_lasting.then(|| why_unreachable(container, &findings)).flatten();
+        let unreachable = match surroundings.is_own(container) {
+            true => Some("the service is Gangway itself. To mend it, name another service.".into()),
+            false => unusable.or_else(|| why_unreachable(container, &findings).filter(|_| is_lasting)),
+        };
         found.extend(findings.into_iter().filter(|_| is_heard));
-        names.add_upstream(container, owner, DeclaredBy::Running, named, endpoints, unreachable);
+        names.add_upstream(Some(container), owner, DeclaredBy::Running, named, endpoints, unreachable);
     }
-    for named in middlewares {
-        names.add_middleware(container, owner, DeclaredBy::Running, named);
+    for mut named in middlewares {
+        auth_services::put_into_named(services, &mut named, source, found);
+        names.add_middleware(Some(container), owner, DeclaredBy::Running, named);
     }
     let mut candidates = Vec::with_capacity(routes.len());
     for mut route in routes {
@@ -112,15 +116,14 @@ pub(super) fn of_container<'s>(
         });
         let (endpoints, shared, unreachable) = (Vec::new(), None, None);
         let mut candidate = Candidate { party, source, spec, references, endpoints, shared, unreachable };
-        if let Some(Reached { endpoints, way, findings }) = reached {
+        if let Some(Reached { endpoints, way, unusable, findings }) = reached {
             ways.push((candidate.spec.name.clone(), way));
             if !by_label && endpoints.is_empty() {
                 // No label asks for the route, so a finding about it would only disturb.
                 continue;
             }
-            if container.state == ContainerState::Running && endpoints.is_empty() {
-                candidate.unreachable = why_unreachable(container, &findings);
-            }
+            let is_lasting = container.state == ContainerState::Running && endpoints.is_empty();
+            candidate.unreachable = unusable.or_else(|| why_unreachable(container, &findings).filter(|_| is_lasting));
             candidate.endpoints = endpoints;
             found.extend(findings.into_iter().filter(|_| is_heard));
         } else if let Some(upstream) = candidate.references.as_ref().and_then(|names| names.upstream.as_ref()) {
@@ -153,16 +156,44 @@ pub(super) fn of_gone<'s>(
 pub(super) fn name_of_gone<'s>(
     container: &'s Container,
     declarations: &mut Declarations<'s>,
-    owners: &Owners<'s>,
+    around: Around<'_, 's>,
     names: &mut SharedNames<'s>,
 ) {
-    let owner = owners.of(container);
+    let owner = around.owners.of(container);
     for named in std::mem::take(&mut declarations.upstreams) {
-        names.add_upstream(container, owner, DeclaredBy::Gone, named, Vec::new(), None);
+        names.add_upstream(Some(container), owner, DeclaredBy::Gone, named, Vec::new(), None);
     }
-    for named in std::mem::take(&mut declarations.middlewares) {
-        names.add_middleware(container, owner, DeclaredBy::Gone, named);
+    for mut named in std::mem::take(&mut declarations.middlewares) {
+        auth_services::put_into_named(around.services, &mut named, Source::Container(container), &mut Vec::new());
+        names.add_middleware(Some(container), owner, DeclaredBy::Gone, named);
     }
+}
+
+/// Makes candidates of what files of Traefik's file provider declare, and adds what they declare for others to `names`.
+pub(super) fn of_provider<'s>(
+    settings: &'s Settings,
+    services: &NamedServices<'_, 's>,
+    names: &mut SharedNames<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Candidate<'s>> {
+    let Some((source, declarations)) = dialect::read_files(settings, found) else { return Vec::new() };
+    for named in declarations.upstreams {
+        let Reached { endpoints, unusable, .. } = reach_urls(&named.object.destination);
+        names.add_upstream(None, Owner::Files, DeclaredBy::Running, named, endpoints, unusable);
+    }
+    for mut named in declarations.middlewares {
+        auth_services::put_into_named(services, &mut named, source, found);
+        names.add_middleware(None, Owner::Files, DeclaredBy::Running, named);
+    }
+    let candidate = |mut route: RouteSpec<'s>| {
+        auth_services::put(services, &mut route, source, found);
+        page_services::put(services, &mut route, source, found);
+        let Split { spec, references, reached } = Split::of(route, |_, destination| reach_urls(destination));
+        let Reached { endpoints, unusable, .. } = reached.unwrap_or_default();
+        let party = Party::common(&spec.name);
+        Candidate { party, source, spec, references, endpoints, shared: None, unreachable: unusable }
+    };
+    declarations.routes.into_iter().map(candidate).collect()
 }
 
 /// Makes candidates of the routes of the configuration file.
@@ -204,7 +235,8 @@ impl<'s> Split<'s> {
         }
         let reached = match upstream {
             Part::Own(UpstreamSpec { destination, delivery }) => {
-                spec.upstream = delivery;
+                let internal = destination.internal();
+                spec.upstream = Delivery { internal, ..delivery };
                 let reached = reach(&spec, &destination);
                 references.weighted = destination.weighted();
                 Some(reached)
@@ -223,7 +255,7 @@ impl<'s> Candidate<'s> {
     pub(super) fn container(&self) -> Option<&'s Container> {
         match self.source {
             Source::Container(container) => Some(container),
-            Source::File(_) | Source::Definition(_) => None,
+            Source::File(_) | Source::Definition(_) | Source::Provider(_) => None,
         }
     }
 

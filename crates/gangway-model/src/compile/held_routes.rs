@@ -68,7 +68,7 @@ pub(super) fn read<'s>(
         let left = hold_of_names(&declarations).saturating_sub(gone.since);
         if !left.is_zero() {
             held.left.insert((&gone.container.engine, &gone.container.id), left);
-            candidates::name_of_gone(&gone.container, &mut declarations, owners, names);
+            candidates::name_of_gone(&gone.container, &mut declarations, around, names);
         }
         let candidates = candidates::of_gone(&gone.container, declarations, around);
         // A route of which nothing is a name is known to be over already, and need not be kept until names are known.

@@ -68,6 +68,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
     // No request reaches an endpoint of the route, but without any it would not come to its log-in.
     let endpoints = if oidc.is_some() { of.upstream.endpoints.clone() } else { of.auth_service.clone() };
     let held = oidc.is_some() && of.upstream.held;
+    let internal = of.upstream.internal.filter(|_| oidc.is_some());
     // A service in the world outside is one of several behind its own proxy.
     let host_header = match oidc.is_none() && endpoints.iter().all(|endpoint| endpoint.host.is_some()) {
         true => HostHeader::Upstream,
@@ -80,17 +81,22 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Hsts(_)
         | Middleware::SecureHeaders { .. }
+        | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Compression(_) => true,
         Middleware::RateLimit(limit) => limit.key != ClientKey::User,
         Middleware::StripPrefix(_)
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
         | Middleware::Authentication(_)
         | Middleware::ErrorPages(_)
+        | Middleware::Cors(_)
         | Middleware::Cache(_) => false,
     };
     let mut middlewares: Vec<Middleware> = of.middlewares.iter().filter(stays).cloned().collect();
@@ -110,10 +116,11 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         timeouts: Timeouts::default(),
         host_header,
         upgrades: Box::default(),
-        upstream: Arc::new(Upstream { id, endpoints, policy: Policy::default(), held, unreachable: None }),
+        upstream: Arc::new(Upstream { id, endpoints, policy: Policy::default(), held, unreachable: None, internal }),
         auth_service: Vec::new(),
         page_services: Vec::new(),
         closed: of.closed,
         origins: of.origins.clone(),
+        router: of.router.clone(),
     }
 }

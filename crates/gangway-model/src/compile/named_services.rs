@@ -76,7 +76,7 @@ impl<'a, 's> NamedServices<'a, 's> {
         }
         let home = match source {
             Source::Container(container) if !service.is_shared => Some(container),
-            Source::Container(_) | Source::File(_) | Source::Definition(_) => None,
+            Source::Container(_) | Source::File(_) | Source::Definition(_) | Source::Provider(_) => None,
         };
         self.containers(service.name, of_image, home)
     }

@@ -7,18 +7,20 @@
 //!
 //! Declarations need no bound in all. Each has a label, so they are never much more than the labels in the snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ahash::RandomState;
 
 use super::owners::{Owner, TenantRef};
 use crate::engine_name::EngineName;
 use crate::label::{Mark, Source};
-use crate::route::{Endpoint, Middleware};
+use crate::route::{Endpoint, HostHeader, Middleware};
+use crate::shared_objects::{MiddlewareObject, SharedMiddleware, SharedObjects, SharedUpstream};
 use crate::snapshot::Container;
 use crate::spec::{Delivery, MiddlewareSpec, Named, Part, Reference, UpstreamSpec, WeightedUpstream};
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::Finding;
+use gangway_diagnostic::Place;
 
 /// The names in one route.
 #[derive(Debug, Default)]
@@ -45,12 +47,14 @@ pub(super) struct SharedNames<'s> {
     middlewares: DeclarationsByName<'s, MiddlewareSpec>,
 }
 
-/// By engine and name, every declaration.
+/// By engine and name, every declaration; those of files belong to no engine.
 type DeclarationsByName<'s, T> =
-    HashMap<&'s EngineName, HashMap<Box<str>, Vec<Declaration<'s, T>>, RandomState>, RandomState>;
+    BTreeMap<Option<&'s EngineName>, HashMap<Box<str>, Vec<Declaration<'s, T>>, RandomState>>;
 
 struct Declaration<'s, T> {
-    container: &'s Container,
+    /// None for a file.
+    container: Option<&'s Container>,
+    is_common: bool,
     owner: Owner<'s>,
     presence: DeclaredBy,
     mark: Mark<'s>,
@@ -78,29 +82,31 @@ impl References<'_> {
 impl<'s> SharedNames<'s> {
     pub(super) fn add_upstream(
         &mut self,
-        container: &'s Container,
+        container: Option<&'s Container>,
         owner: Owner<'s>,
         presence: DeclaredBy,
         named: Named<'s, UpstreamSpec<'s>>,
         endpoints: Vec<Endpoint>,
         unreachable: Option<Box<str>>,
     ) {
-        let Named { name, mark, object: UpstreamSpec { destination, delivery }, taken, .. } = named;
+        let Named { name, mark, object: UpstreamSpec { destination, delivery }, taken, is_common, .. } = named;
         let object = DeclaredUpstream { delivery, endpoints, unreachable, weighted: destination.weighted() };
-        let of_name = self.upstreams.entry(&container.engine).or_default().entry(name).or_default();
-        of_name.push(Declaration { container, owner, presence, mark, taken, object });
+        let of_name =
+            self.upstreams.entry(container.map(|container| &container.engine)).or_default().entry(name).or_default();
+        of_name.push(Declaration { container, is_common, owner, presence, mark, taken, object });
     }
 
     pub(super) fn add_middleware(
         &mut self,
-        container: &'s Container,
+        container: Option<&'s Container>,
         owner: Owner<'s>,
         presence: DeclaredBy,
         named: Named<'s, MiddlewareSpec>,
     ) {
-        let Named { name, mark, object, taken, .. } = named;
-        let of_name = self.middlewares.entry(&container.engine).or_default().entry(name).or_default();
-        of_name.push(Declaration { container, owner, presence, mark, taken, object });
+        let Named { name, mark, object, taken, is_common, .. } = named;
+        let of_name =
+            self.middlewares.entry(container.map(|container| &container.engine)).or_default().entry(name).or_default();
+        of_name.push(Declaration { container, is_common, owner, presence, mark, taken, object });
     }
 
     /// Decides what each name stands for. Call it when everything was added.
@@ -109,19 +115,52 @@ impl<'s> SharedNames<'s> {
         award(&mut self.middlewares, found);
     }
 
-    /// The middleware of this name for a container.
-    pub(super) fn middleware(&self, container: &'s Container, name: &str) -> Option<&MiddlewareSpec> {
-        for_container(&self.middlewares, container, name).map(|(in_force, _)| &in_force.object)
+    /// What is in force under names that are common to all projects.
+    pub(super) fn objects(&self) -> SharedObjects {
+        let mut objects = SharedObjects::default();
+        for (name, declarations) in self.upstreams.values().flatten() {
+            let Some(in_force) = declarations.first().filter(|one| one.is_common) else { continue };
+            let DeclaredUpstream { delivery, weighted, .. } = &in_force.object;
+            let mut endpoints: Vec<Endpoint> =
+                declarations.iter().flat_map(|one| one.object.endpoints.iter().cloned()).collect();
+            endpoints.sort_by(|one, other| one.key.cmp(&other.key));
+            endpoints.dedup_by(|one, other| one.key == other.key);
+            objects.upstreams.push(SharedUpstream {
+                name: name.clone(),
+                endpoints,
+                weighted: weighted.iter().map(|one| (one.upstream.name.clone(), one.weight)).collect(),
+                passes_host: delivery.host_header == HostHeader::Keep,
+                has_health_check: delivery.policy.health.is_some(),
+            });
+        }
+        for (name, declarations) in self.middlewares.values().flatten() {
+            let Some(in_force) = declarations.first().filter(|one| one.is_common) else { continue };
+            let object = match &in_force.object {
+                MiddlewareSpec::Steps(own) => MiddlewareObject::Steps(own.steps.clone()),
+                MiddlewareSpec::Chain(names) => MiddlewareObject::Chain(names.clone()),
+                MiddlewareSpec::Broken(_) => MiddlewareObject::Broken,
+            };
+            objects.middlewares.push(SharedMiddleware { name: name.clone(), object });
+        }
+        objects.upstreams.sort_by(|one, other| one.name.cmp(&other.name));
+        objects.middlewares.sort_by(|one, other| one.name.cmp(&other.name));
+        objects
     }
 
-    /// The upstream of this name for a container: the declaration that is in force, and all that are its replicas,
+    /// The middleware of this name for a container, or for a file.
+    pub(super) fn middleware(&self, container: Option<&'s Container>, name: &str) -> Option<&MiddlewareSpec> {
+        in_force(&self.middlewares, container, name).map(|(in_force, _)| &in_force.object)
+    }
+
+    /// The upstream of this name for a container, or for a file: the declaration that is in force, and all that are its replicas,
     /// that one among them.
     pub(super) fn upstream(
         &self,
-        container: &'s Container,
+        container: Option<&'s Container>,
         name: &str,
-    ) -> Option<(&DeclaredUpstream<'s>, &'s Container, impl Iterator<Item = &DeclaredUpstream<'s>> + Clone)> {
-        let (in_force, all) = for_container(&self.upstreams, container, name)?;
+    ) -> Option<(&DeclaredUpstream<'s>, Option<&'s Container>, impl Iterator<Item = &DeclaredUpstream<'s>> + Clone)>
+    {
+        let (in_force, all) = in_force(&self.upstreams, container, name)?;
         Some((&in_force.object, in_force.container, all.map(|one| &one.object)))
     }
 }
@@ -172,32 +211,42 @@ fn award_within_tenant<'s, T: Declares>(
 
 impl<'s, T> Declaration<'s, T> {
     /// The smallest counts first.
-    fn age(&self) -> (DeclaredBy, i64, &'s str) {
-        (self.presence, self.container.created, &self.container.id)
+    fn age(&self) -> (DeclaredBy, Option<(i64, &'s str)>) {
+        (self.presence, self.container.map(|container| (container.created, &*container.id)))
+    }
+
+    fn source(&self) -> Source<'s> {
+        self.container.map_or(Source::Provider(&Place::Configuration), Source::Container)
     }
 
     fn tenant(&self) -> TenantRef<'s> {
-        TenantRef::of(Source::Container(self.container))
+        TenantRef::of(self.source(), self.is_common)
     }
 
     /// Reports that another container has the name. One that is gone was reported when it ran.
     fn report(&self, name: &str, effect: &str, found: &mut Vec<Diagnostic>) {
         if self.presence == DeclaredBy::Running {
-            let source = Source::Container(self.container);
+            let source = self.source();
             found.push(source.about_value(self.mark, (self.taken)(name), effect.to_owned()));
         }
     }
 }
 
-/// What is in force under a name for a container, and the same of other containers of the tenant.
-fn for_container<'n, 's, T>(
+/// What is in force under a name for a container or a file, and the same of other containers of the tenant.
+///
+/// A container gets what its own engine declares, or else a file; a file gets what files declare, or else the first engine.
+fn in_force<'n, 's, T>(
     names: &'n DeclarationsByName<'s, T>,
-    container: &'s Container,
+    container: Option<&'s Container>,
     name: &str,
 ) -> Option<(&'n Declaration<'s, T>, impl Iterator<Item = &'n Declaration<'s, T>> + Clone)> {
-    let declarations = names.get(&container.engine)?.get(name)?;
-    let tenant = TenantRef::of(Source::Container(container));
-    let own = declarations.iter().find(|one| one.tenant() == tenant);
+    let of = |engine: Option<&'s EngineName>| names.get(&engine)?.get(name);
+    let declarations = match container {
+        Some(container) => of(Some(&container.engine)).or_else(|| of(None))?,
+        None => of(None).or_else(|| names.values().find_map(|of_engine| of_engine.get(name)))?,
+    };
+    let tenant = container.map(|container| TenantRef::of(Source::Container(container), false));
+    let own = declarations.iter().find(|one| Some(one.tenant()) == tenant);
     let in_force = own.or_else(|| declarations.first())?;
     let tenant = in_force.tenant();
     Some((in_force, declarations.iter().filter(move |one| one.tenant() == tenant)))

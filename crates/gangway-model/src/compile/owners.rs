@@ -15,6 +15,8 @@ pub(super) enum Owner<'s> {
     Service { project: Option<&'s str>, service: &'s str },
     /// A container started by itself.
     Alone { engine: &'s EngineName, name: &'s str },
+    /// Files of Traefik's file provider.
+    Files,
 }
 
 /// Looks up the owners of containers.
@@ -30,6 +32,7 @@ pub(super) enum TenantRef<'s> {
     File,
     Project(&'s str),
     Service(&'s str),
+    Traefik,
     Container { engine: &'s str, name: &'s str },
 }
 
@@ -46,7 +49,7 @@ impl<'s> Owners<'s> {
             (None, Some(service)) => Owner::Service { project: None, service },
             (None, None) => match self.known.get(&*container.id).map(|party| &party.tenant) {
                 Some(Tenant::Container { engine, name }) => Owner::Alone { engine, name },
-                Some(Tenant::File | Tenant::Project(_) | Tenant::Service(_)) | None => {
+                Some(Tenant::File | Tenant::Project(_) | Tenant::Service(_) | Tenant::Traefik) | None => {
                     Owner::Alone { engine: &container.engine, name: &container.name }
                 }
             },
@@ -59,6 +62,9 @@ impl<'s> Owners<'s> {
         container: &'s Container,
         spec: &RouteSpec<'_, Chain, Upstream>,
     ) -> Party {
+        if spec.is_common {
+            return Party::common(&spec.name);
+        }
         let owner = self.of(container);
         let main = container.app_name();
         let is_main = spec.name.eq_ignore_ascii_case(main);
@@ -66,6 +72,7 @@ impl<'s> Owners<'s> {
             (Owner::Service { project: Some(_), .. }, Some(group)) => (format!("@{group}").into(), &**group),
             (Owner::Service { service, .. }, _) => (service.into(), main),
             (Owner::Alone { name, .. }, _) => (Box::default(), name),
+            (Owner::Files, _) => (Box::default(), main),
         };
         let route = if is_main { main } else { &spec.name };
         Party { tenant: owner.tenant(), service, route: route.into() }
@@ -77,12 +84,18 @@ impl Owner<'_> {
         match self {
             Self::Service { project: Some(project), .. } => Tenant::Project(project.into()),
             Self::Service { project: None, service } => Tenant::Service(service.into()),
+            Self::Files => Tenant::Traefik,
             Self::Alone { engine, name } => Tenant::Container { engine: engine.clone(), name: name.into() },
         }
     }
 }
 
 impl Party {
+    /// The party of a route that is known by its name alone.
+    pub(super) fn common(route: &str) -> Self {
+        Self { tenant: Tenant::Traefik, service: Box::default(), route: route.into() }
+    }
+
     /// The party of a route of the configuration file.
     pub(super) fn of_file(route: &str) -> Self {
         Self { tenant: Tenant::File, service: Box::default(), route: route.into() }
@@ -90,7 +103,11 @@ impl Party {
 }
 
 impl<'s> TenantRef<'s> {
-    pub(super) fn of(source: Source<'s>) -> Self {
+    /// The tenant of what is declared there; `is_common` says whether that is the same for all projects.
+    pub(super) fn of(source: Source<'s>, is_common: bool) -> Self {
+        if is_common {
+            return Self::Traefik;
+        }
         let Source::Container(container) = source else { return Self::File };
         match (container.project(), container.service()) {
             (Some(project), _) => Self::Project(project),

@@ -44,6 +44,8 @@ fn is_protected(group: &RouteGroup<'_>) -> bool {
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
@@ -53,6 +55,9 @@ fn is_protected(group: &RouteGroup<'_>) -> bool {
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
+        | Middleware::Cors(_)
+        | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Cache(_) => false,
     };
     group.spec.closed || group.spec.listener.client_ca.is_some() || group.spec.middlewares.iter().any(protects)

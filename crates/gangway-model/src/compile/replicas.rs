@@ -91,6 +91,9 @@ impl<'s> RouteGroup<'s> {
         groups: &mut Vec<Self>,
         found: &mut Vec<Diagnostic>,
     ) {
+        if replicas[0].spec.is_common {
+            replicas = of_oldest(replicas, found);
+        }
         let chosen = newest_ready(&replicas);
         report_differences(&replicas, chosen, found);
         let id = route_id(&replicas[chosen].party, has_several_engines);
@@ -109,7 +112,7 @@ impl<'s> RouteGroup<'s> {
             Self {
                 id: format!("{id}@{name}").into(),
                 party: replicas[newest].party.clone(),
-                tenant: TenantRef::of(replicas[newest].source),
+                tenant: TenantRef::of(replicas[newest].source, replicas[newest].spec.is_common),
                 age: replicas[positions[0]].created(),
                 origin: RouteOrigin {
                     source: replicas[newest].source,
@@ -139,7 +142,7 @@ impl<'s> RouteGroup<'s> {
         groups.push(Self {
             id,
             party,
-            tenant: TenantRef::of(source),
+            tenant: TenantRef::of(source, spec.is_common),
             age,
             origin: RouteOrigin { source, name: spec.name.clone(), claim: spec.claim, words: spec.words, sources },
             spec,
@@ -208,7 +211,7 @@ impl<'s> RouteOrigin<'s> {
     pub(super) fn containers(&self) -> impl Iterator<Item = &'s Container> {
         self.sources.iter().filter_map(|source| match source {
             Source::Container(container) => Some(*container),
-            Source::File(_) | Source::Definition(_) => None,
+            Source::File(_) | Source::Definition(_) | Source::Provider(_) => None,
         })
     }
 
@@ -219,6 +222,9 @@ impl<'s> RouteOrigin<'s> {
                 Source::Container(container) => container.name.clone(),
                 Source::File(FileRoute { place, .. }) | Source::Definition(MiddlewareTable { place, .. }) => {
                     place.position().map_or_else(|| "configuration file".into(), |at| at.file.clone())
+                }
+                Source::Provider(place) => {
+                    place.position().map_or_else(|| "file provider".into(), |at| at.file.clone())
                 }
             }
         };
@@ -253,6 +259,51 @@ fn newest_ready_of(replicas: &[Candidate<'_>], positions: &[usize]) -> usize {
         (replica.is_ready(), replica.created(), Reverse(replica.container_id()))
     };
     (0..positions.len()).max_by_key(newest).unwrap_or_default()
+}
+
+/// Those that declare a common route in the way in which the owner of the oldest does. Of the others, who came later, the
+/// declarations are left out.
+fn of_oldest<'s>(replicas: Vec<Candidate<'s>>, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
+    let owner = |candidate: &Candidate<'s>| {
+        let container = candidate.container()?;
+        let service = container.project().zip(container.service());
+        Some((service, service.is_none().then_some(&*container.id)))
+    };
+    let oldest = owner(&replicas[0]);
+    let of_owner: Vec<usize> = (0..replicas.len()).filter(|at| owner(&replicas[*at]) == oldest).collect();
+    let chosen = of_owner[newest_ready_of(&replicas, &of_owner)];
+    let is_same = |candidate: &Candidate<'s>| {
+        let upstreams = (&candidate.shared, &replicas[chosen].shared);
+        let leads_to_the_same = match upstreams {
+            (Some(one), Some(other)) => Rc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        leads_to_the_same && candidate.spec.asks_for_the_same(&replicas[chosen].spec)
+    };
+    let is_kept: Vec<bool> =
+        replicas.iter().map(|candidate| owner(candidate) == oldest || is_same(candidate)).collect();
+    let named: Box<str> = replicas[0].container().map_or_else(|| "a file".into(), |first| quoted(&first.name).into());
+    let mut kept = Vec::with_capacity(replicas.len());
+    for (candidate, is_kept) in replicas.into_iter().zip(is_kept) {
+        if is_kept {
+            kept.push(candidate);
+            continue;
+        }
+        let finding = Finding::error(
+            codes::CLAIMED_TWICE,
+            0..0,
+            format!("{} is declared differently by {named}", quoted(&candidate.spec.name)),
+            "",
+            "give it another name, or write the same on both",
+        );
+        found.push(candidate.source.about_key(
+            candidate.spec.claim,
+            finding,
+            "the older declaration is in force".into(),
+        ));
+    }
+    kept
 }
 
 fn report_differences(replicas: &[Candidate<'_>], chosen: usize, found: &mut Vec<Diagnostic>) {
@@ -293,6 +344,7 @@ fn route_id(party: &Party, has_several_engines: bool) -> Box<str> {
         Tenant::File => format!("@file/{name}"),
         Tenant::Project(project) => format!("{}/{service}/{name}", escaped(project)),
         Tenant::Service(_) => format!("@service/{service}/{name}"),
+        Tenant::Traefik => format!("@traefik/{name}"),
         Tenant::Container { engine, name: container } if has_several_engines => {
             format!("{}@{}/{name}", escaped(container), escaped(&engine.0))
         }

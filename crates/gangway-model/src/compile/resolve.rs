@@ -3,8 +3,9 @@
 //! A route that names a middleware which is not there is closed: what the middleware would have done is not known, so
 //! it may have kept somebody out. A route that names an upstream which is not there answers 503.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ahash::RandomState;
 
@@ -12,18 +13,23 @@ use super::candidates::Candidate;
 use super::names::{DeclaredUpstream, References, SharedNames};
 use super::weights;
 use crate::engine_name::EngineName;
+use crate::error_pages::ErrorPages;
 use crate::label::Source;
 use crate::route::{Endpoint, Middleware};
 use crate::snapshot::Container;
-use crate::spec::{Delivery, MiddlewareSpec, Part, Reference, Unresolved, WeightedUpstream, Without};
+use crate::spec::{
+    Delivery, MiddlewareSpec, NamedPages, PageServiceSpec, Part, Reference, ResolvedRoute, Unresolved,
+    WeightedUpstream, Without,
+};
 use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::Place;
 use gangway_diagnostic::quoted;
 
 /// Steps that the routes of one container may have by name, together: each costs a table its memory, and a name of
 /// few bytes may stand for much more.
 const NAMED_STEPS_MAX: usize = 1024;
 
-/// How deep upstreams may name upstreams.
+/// How deep upstreams may name upstreams, and chains of middlewares chains.
 const DEPTH_MAX: usize = 4;
 
 /// What the name of an upstream stands for.
@@ -34,18 +40,43 @@ struct NamedUpstream {
     unreachable: Option<Box<str>>,
 }
 
+/// What names in a chain stand for.
+#[derive(Default)]
+struct Collected {
+    steps: Vec<Middleware>,
+    /// Where the log-in service of one of them is.
+    log_in: Vec<Endpoint>,
+    pages: Vec<NamedPages>,
+}
+
+impl Collected {
+    /// Whether both ask a log-in service, and not the same. A route asks one.
+    fn is_of_other_service_than(&self, endpoints: &[Endpoint]) -> bool {
+        !self.log_in.is_empty() && !endpoints.is_empty() && self.log_in != endpoints
+    }
+}
+
+/// Engine and id.
+type ContainerKey<'s> = (&'s EngineName, &'s str);
+
+fn key(container: &Container) -> ContainerKey<'_> {
+    (&container.engine, &container.id)
+}
+
 /// Puts what names stand for into routes.
 pub(super) struct NameResolver<'n, 's> {
     names: &'n SharedNames<'s>,
     /// What was resolved already, by the container whose declaration is in force: replicas name the same upstream.
-    upstreams: HashMap<(&'s EngineName, &'s str, Box<str>), NamedUpstream, RandomState>,
+    upstreams: HashMap<(Option<ContainerKey<'s>>, Box<str>), NamedUpstream, RandomState>,
     /// The steps that the routes of each container have by name.
-    steps: HashMap<(&'s EngineName, &'s str), usize, RandomState>,
+    steps: HashMap<Option<ContainerKey<'s>>, usize, RandomState>,
+    /// The references to middlewares that were reported, by where they are written.
+    reported: HashSet<(*const u8, Box<str>), RandomState>,
 }
 
 impl<'n, 's> NameResolver<'n, 's> {
     pub(super) fn new(names: &'n SharedNames<'s>) -> Self {
-        Self { names, upstreams: HashMap::default(), steps: HashMap::default() }
+        Self { names, upstreams: HashMap::default(), steps: HashMap::default(), reported: HashSet::default() }
     }
 
     /// Puts what the names in these routes stand for into them.
@@ -57,11 +88,8 @@ impl<'n, 's> NameResolver<'n, 's> {
         's: 'c,
     {
         for candidate in candidates {
-            // A route of the configuration file names nothing yet.
-            if let Some(references) = candidate.references.take()
-                && let Some(container) = candidate.container()
-            {
-                self.put(candidate, container, *references, found);
+            if let Some(references) = candidate.references.take() {
+                self.put(candidate, candidate.container(), *references, found);
             }
         }
     }
@@ -69,7 +97,7 @@ impl<'n, 's> NameResolver<'n, 's> {
     fn put(
         &mut self,
         candidate: &mut Candidate<'s>,
-        container: &'s Container,
+        container: Option<&'s Container>,
         references: References<'s>,
         found: &mut Vec<Diagnostic>,
     ) {
@@ -97,7 +125,7 @@ impl<'n, 's> NameResolver<'n, 's> {
     fn put_middlewares(
         &mut self,
         candidate: &mut Candidate<'s>,
-        container: &'s Container,
+        container: Option<&'s Container>,
         chain: Vec<Part<'s, Middleware>>,
         found: &mut Vec<Diagnostic>,
     ) {
@@ -110,9 +138,22 @@ impl<'n, 's> NameResolver<'n, 's> {
                 Part::Named(reference) => reference,
             };
             let (why, without) = match self.steps(container, &reference.name) {
-                Ok(steps) => {
-                    candidate.spec.middlewares.extend_from_slice(steps);
-                    continue;
+                Ok(steps) if steps.is_of_other_service_than(&candidate.spec.auth_endpoints) => {
+                    (Unresolved::SecondLogIn, Without::Closed)
+                }
+                Ok(Collected { steps, log_in, pages }) => {
+                    candidate.spec.middlewares.extend(steps);
+                    if !log_in.is_empty() {
+                        candidate.spec.auth_endpoints = log_in;
+                    }
+                    let mut is_complete = true;
+                    for pages in pages {
+                        is_complete &= self.put_pages(candidate, container, &reference, pages, found).is_ok();
+                    }
+                    match is_complete {
+                        true => continue,
+                        false => (Unresolved::PagesMissing, Without::Served),
+                    }
                 }
                 Err(unusable) => unusable,
             };
@@ -124,30 +165,101 @@ impl<'n, 's> NameResolver<'n, 's> {
                 }
                 Without::Served => format!("route `{name}` is served without it"),
             };
-            let finding = (reference.unresolved)(&reference.name, why);
-            found.push(candidate.source.about_value(reference.mark, finding, effect));
+            let mut finding = (reference.unresolved)(&reference.name, why);
+            if without == Without::Served {
+                finding = finding.warning();
+            }
+            // Routes of one router on several listeners refer to it at the same place.
+            if self.reported.insert((reference.mark.value.as_ptr(), reference.name.clone())) {
+                found.push(candidate.source.about_value(reference.mark, finding, effect));
+            }
         }
     }
 
+    /// Puts pages for errors into a route, behind those that it has.
+    fn put_pages(
+        &mut self,
+        candidate: &mut Candidate<'s>,
+        container: Option<&'s Container>,
+        reference: &Reference<'s>,
+        NamedPages { pages, upstream }: NamedPages,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<(), Unresolved> {
+        let named = Reference { name: upstream, ..reference.clone() };
+        let endpoints = self.upstream(container, &named, 0, found)?.endpoints;
+        let ResolvedRoute { middlewares, page_services, .. } = &mut *candidate.spec;
+        // A route has one list of rules, and the first one that is for a status counts: as the outermost does.
+        let mut all = ErrorPages { rules: Vec::new() };
+        for known in middlewares.extract_if(.., |middleware| middleware.error_pages().is_some()) {
+            all.rules.extend(known.error_pages().into_iter().flat_map(|pages| pages.rules.iter().cloned()));
+        }
+        let first = all.rules.len();
+        all.rules.extend(pages.rules);
+        page_services.extend((first..all.rules.len()).map(|rule| PageServiceSpec {
+            rule,
+            endpoints: endpoints.to_vec(),
+            ..PageServiceSpec::new(&named.name, None, None, reference.mark)
+        }));
+        middlewares.push(Middleware::ErrorPages(Arc::new(all)));
+        Ok(())
+    }
+
     /// What the middleware of this name does; else why it does nothing, and what becomes of the route.
-    fn steps(&mut self, container: &'s Container, name: &str) -> Result<&'n [Middleware], (Unresolved, Without)> {
-        let steps = match self.names.middleware(container, name) {
-            None => return Err((Unresolved::Unknown, Without::Closed)),
-            Some(MiddlewareSpec::Broken(without)) => return Err((Unresolved::Broken, *without)),
-            Some(MiddlewareSpec::Steps(steps)) => steps,
-        };
-        let count = self.steps.entry((&container.engine, &container.id)).or_default();
-        if *count + steps.len() > NAMED_STEPS_MAX {
+    fn steps(&mut self, container: Option<&'s Container>, name: &str) -> Result<Collected, (Unresolved, Without)> {
+        let mut collected = Collected::default();
+        self.collect_steps(container, name, 0, &mut collected)?;
+        let count = self.steps.entry(container.map(key)).or_default();
+        if *count + collected.steps.len() > NAMED_STEPS_MAX {
             return Err((Unresolved::TooMany, Without::Closed));
         }
-        *count += steps.len();
-        Ok(steps)
+        *count += collected.steps.len();
+        Ok(collected)
+    }
+
+    /// A member of a chain that could not be made and is no protection is left out by itself.
+    fn collect_steps(
+        &self,
+        container: Option<&'s Container>,
+        name: &str,
+        depth: usize,
+        collected: &mut Collected,
+    ) -> Result<(), (Unresolved, Without)> {
+        if depth > DEPTH_MAX {
+            return Err((Unresolved::Circular, Without::Closed));
+        }
+        match self.names.middleware(container, name) {
+            None => Err((Unresolved::Unknown, Without::Closed)),
+            Some(MiddlewareSpec::Broken(without)) => Err((Unresolved::Broken, *without)),
+            Some(MiddlewareSpec::Steps(own)) if collected.steps.len() + own.steps.len() > NAMED_STEPS_MAX => {
+                Err((Unresolved::TooMany, Without::Closed))
+            }
+            Some(MiddlewareSpec::Steps(own)) => {
+                let endpoints = own.log_in.as_ref().map(|service| &*service.endpoints).unwrap_or_default();
+                if !endpoints.is_empty() && collected.is_of_other_service_than(endpoints) {
+                    return Err((Unresolved::SecondLogIn, Without::Closed));
+                }
+                collected.steps.extend_from_slice(&own.steps);
+                collected.pages.extend(own.pages.clone());
+                collected.log_in =
+                    if endpoints.is_empty() { std::mem::take(&mut collected.log_in) } else { endpoints.to_vec() };
+                Ok(())
+            }
+            Some(MiddlewareSpec::Chain(names)) => {
+                for name in names {
+                    match self.collect_steps(container, name, depth + 1, collected) {
+                        Ok(()) | Err((_, Without::Served)) => {}
+                        Err(closed @ (_, Without::Closed)) => return Err(closed),
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The upstream of this name. It is looked up once, and so is reported what is wrong below it.
     fn upstream(
         &mut self,
-        container: &'s Container,
+        container: Option<&'s Container>,
         reference: &Reference<'s>,
         depth: usize,
         found: &mut Vec<Diagnostic>,
@@ -159,7 +271,7 @@ impl<'n, 's> NameResolver<'n, 's> {
         let Some((in_force, declaring, declarations)) = names.upstream(container, &reference.name) else {
             return Err(Unresolved::Unknown);
         };
-        let key = (&declaring.engine, &*declaring.id, reference.name.clone());
+        let key = (declaring.map(key), reference.name.clone());
         if let Some(known) = self.upstreams.get(&key) {
             return Ok(known.clone());
         }
@@ -179,7 +291,7 @@ impl<'n, 's> NameResolver<'n, 's> {
     /// The endpoints of several upstreams, each with its share; and why there is none, where that does not pass.
     fn weighted(
         &mut self,
-        container: &'s Container,
+        container: Option<&'s Container>,
         upstreams: &[WeightedUpstream<'s>],
         depth: usize,
         found: &mut Vec<Diagnostic>,
@@ -196,7 +308,8 @@ impl<'n, 's> NameResolver<'n, 's> {
                     let finding = (reference.unresolved)(&reference.name, why);
                     let effect = format!("the share of {} goes to the others", quoted(&reference.name));
                     unreachable.push(Some(finding.message.clone().into()));
-                    found.push(Source::Container(container).about_value(reference.mark, finding, effect));
+                    let source = container.map_or(Source::Provider(&Place::Configuration), Source::Container);
+                    found.push(source.about_value(reference.mark, finding, effect));
                 }
             }
         }

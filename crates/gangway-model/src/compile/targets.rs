@@ -14,7 +14,14 @@ pub(super) struct Reached {
     pub endpoints: Vec<Endpoint>,
     /// How each target is reached, or why it is not, for people.
     pub way: String,
+    /// Why it leads nowhere for good, where its declaration says so by itself.
+    pub unusable: Option<Box<str>>,
     pub findings: Vec<Diagnostic>,
+}
+
+/// Why a destination without any target leads nowhere. A diagnostic has told the cause.
+fn unusable(targets: &[TargetSpec<'_>]) -> Option<Box<str>> {
+    targets.is_empty().then(|| "its service is declared in a way that cannot be used, as a diagnostic says".into())
 }
 
 /// Looks up the targets of what a container declares.
@@ -28,13 +35,17 @@ pub(super) fn reach<'s>(
         Destination::Nowhere => {
             return Reached { way: "it answers with a redirection".to_owned(), ..Reached::default() };
         }
+        Destination::Internal(service) => {
+            return Reached { way: format!("{} answers", quoted(&service.to_string())), ..Reached::default() };
+        }
         Destination::Weighted(upstreams) => {
             let names: Vec<String> = upstreams.iter().map(|one| quoted(&one.upstream.name)).collect();
             return Reached { way: format!("by upstreams {}", names.join(", ")), ..Reached::default() };
         }
         Destination::Targets(targets) => targets,
     };
-    let mut reached = Reached { endpoints: Vec::with_capacity(targets.len()), ..Reached::default() };
+    let (endpoints, unusable) = (Vec::with_capacity(targets.len()), unusable(targets));
+    let mut reached = Reached { endpoints, unusable, ..Reached::default() };
     for target in targets {
         let (endpoint, way) = match &target.place {
             TargetPlace::Declaring(access) => {
@@ -69,13 +80,14 @@ pub(super) fn reach<'s>(
 pub(super) fn reach_urls(destination: &Destination<'_>) -> Reached {
     let targets = match destination {
         Destination::Targets(targets) => targets.as_slice(),
-        Destination::Nowhere | Destination::Weighted(_) => &[],
+        Destination::Nowhere | Destination::Internal(_) | Destination::Weighted(_) => return Reached::default(),
     };
     let endpoint = |target: &TargetSpec<'_>| match &target.place {
         TargetPlace::Url(url) => Some(url_endpoint(url, target.weight)),
         TargetPlace::Declaring(_) | TargetPlace::Other(..) => None,
     };
-    Reached { endpoints: targets.iter().filter_map(endpoint).collect(), ..Reached::default() }
+    let endpoints = targets.iter().filter_map(endpoint).collect();
+    Reached { endpoints, unusable: unusable(targets), ..Reached::default() }
 }
 
 fn to_container<'s>(
@@ -86,6 +98,9 @@ fn to_container<'s>(
     surroundings: &Surroundings<'s>,
     findings: &mut Vec<Diagnostic>,
 ) -> (Option<Endpoint>, String) {
+    if surroundings.is_own(container) {
+        return (None, "it is Gangway itself".to_owned());
+    }
     let reach = match surroundings.reach(container, access, target_owner, findings) {
         Ok(reach) => reach,
         Err(why) => return (None, why),

@@ -78,8 +78,7 @@ impl ReadCache {
     pub(super) fn read<'s>(
         &mut self,
         container: &'s Container,
-        settings: &'s Settings,
-        read: fn(&'s Container, &'s Settings, &mut Vec<Diagnostic>) -> Declared<'s>,
+        read: impl FnOnce(&'s Container, &mut Vec<Diagnostic>) -> Declared<'s>,
     ) -> (Declared<'s>, ContainerFindings) {
         let content = (&container.name, &container.image, &container.labels);
         let fingerprint = self.hashers.each_ref().map(|state| state.hash_one(content));
@@ -88,7 +87,7 @@ impl ReadCache {
             return (read.declared.attached(container), read.found.clone());
         }
         let mut found = Vec::new();
-        let declared = read(container, settings, &mut found);
+        let declared = read(container, &mut found);
         let found = ContainerFindings::cut(found);
         let size = declared.size();
         if self.size + size <= ALTERNATIVES_MAX {

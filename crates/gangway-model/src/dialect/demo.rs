@@ -11,8 +11,8 @@ use crate::matcher::Matcher;
 use crate::route::{Address, ListenerOptions, Middleware, Scheme};
 use crate::snapshot::Container;
 use crate::spec::{
-    Access, Declarations, Declared, Delivery, Destination, MiddlewareSpec, Named, Part, Reference, RouteSpec,
-    TargetPlace, TargetSpec, Unresolved, UpstreamSpec, UrlTarget, WeightedUpstream, Without,
+    Access, Declarations, Declared, Delivery, Destination, MiddlewareSpec, Named, NamedSteps, Part, Reference,
+    RouteSpec, TargetPlace, TargetSpec, Unresolved, UpstreamSpec, UrlTarget, WeightedUpstream, Without,
 };
 use crate::vocabulary::Vocabulary;
 use gangway_diagnostic::Diagnostic;
@@ -73,6 +73,8 @@ fn route<'s>(name: &str, mark: Mark<'s>) -> RouteSpec<'s> {
         share: Box::default(),
         origins: Box::default(),
         words: &VOCABULARY,
+        router: None,
+        is_common: false,
     }
 }
 
@@ -110,7 +112,7 @@ fn target<'s>(target: &str, mark: Mark<'s>) -> TargetSpec<'s> {
 
 fn middleware(text: &str) -> MiddlewareSpec {
     match text.strip_prefix("add ") {
-        Some(prefix) => MiddlewareSpec::Steps(vec![Middleware::AddPrefix(prefix.into())]),
+        Some(prefix) => MiddlewareSpec::Steps(NamedSteps::of(vec![Middleware::AddPrefix(prefix.into())])),
         None if text == "unsupported" => MiddlewareSpec::Broken(Without::Served),
         None => MiddlewareSpec::Broken(Without::Closed),
     }
@@ -119,7 +121,7 @@ fn middleware(text: &str) -> MiddlewareSpec {
 fn named<'s, T>(name: &str, mark: Mark<'s>, object: T) -> Named<'s, T> {
     let taken =
         |name: &str| whole(codes::CLAIMED_TWICE, format!("{} is declared twice", quoted(name)), "", "rename it");
-    Named { name: name.into(), mark, object, words: &VOCABULARY, taken }
+    Named { name: name.into(), mark, object, words: &VOCABULARY, taken, is_common: false }
 }
 
 fn reference<'s>(name: &str, mark: Mark<'s>) -> Reference<'s> {

@@ -15,6 +15,8 @@ pub enum Tenant {
     Project(Box<str>),
     /// A Swarm service that belongs to no stack.
     Service(Box<str>),
+    /// All containers with Traefik's labels, and the files of its file provider: what they name is one for all projects.
+    Traefik,
     /// A container that was started by itself.
     Container {
         /// The engine of the container.
@@ -42,6 +44,7 @@ impl Tenant {
             Self::File => "file".to_owned(),
             Self::Project(name) => format!("project {name}"),
             Self::Service(name) => format!("service {name}"),
+            Self::Traefik => "traefik".to_owned(),
             Self::Container { engine, name } => format!("container {}/{name}", engine.0),
         }
     }
@@ -49,7 +52,7 @@ impl Tenant {
     /// The name by which `share` admits it.
     pub fn name(&self) -> &str {
         match self {
-            Self::File => "",
+            Self::File | Self::Traefik => "",
             Self::Project(name) | Self::Service(name) | Self::Container { name, .. } => name,
         }
     }
@@ -62,6 +65,7 @@ impl Display for Tenant {
             Self::File => f.write_str("the configuration file"),
             Self::Project(name) => write!(f, "project {}", quoted(name)),
             Self::Service(name) => write!(f, "service {}", quoted(name)),
+            Self::Traefik => f.write_str("the routers of Traefik"),
             Self::Container { name, .. } => write!(f, "container {}", quoted(name)),
         }
     }
@@ -73,6 +77,7 @@ impl Display for Party {
         match &self.tenant {
             Tenant::File => write!(f, "route {} of the configuration file", quoted(&self.route)),
             Tenant::Project(_) => write!(f, "service {} of {}", quoted(&self.service), self.tenant),
+            Tenant::Traefik => write!(f, "router {}", quoted(&self.route)),
             Tenant::Service(_) | Tenant::Container { .. } => self.tenant.fmt(f),
         }
     }

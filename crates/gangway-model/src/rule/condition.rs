@@ -13,7 +13,7 @@ use crate::path;
 use crate::regex_pattern::RegexPattern;
 
 /// A value as it stands between the parentheses.
-pub(super) struct Argument {
+pub(crate) struct Argument {
     pub text: String,
     /// The place in the rule, with its quotes.
     pub span: Range<usize>,
@@ -55,7 +55,7 @@ pub(super) fn known(name: &str) -> Option<&'static str> {
 }
 
 /// Reads one matcher. None where the findings contain an error.
-pub(super) fn read(
+pub(crate) fn read(
     name: &str,
     span: Range<usize>,
     arguments: &[Argument],
@@ -119,7 +119,7 @@ pub(super) fn read(
 
 impl Argument {
     /// Reads the value and moves the findings to its place in the rule.
-    fn read<V>(
+    pub(crate) fn read<V>(
         &self,
         findings: &mut Vec<Finding>,
         read: impl FnOnce(&str, &mut Vec<Finding>) -> Option<V>,

@@ -12,7 +12,8 @@ mod lexer;
 mod parser;
 mod print;
 
-pub(crate) use condition::network;
+pub(crate) use condition::{Argument, network, read as read_condition};
 pub use expression::{Condition, Expression, Term};
 pub(crate) use lexer::values;
+pub(crate) use parser::parse_with;
 pub use parser::{DEPTH_MAX, FINDINGS_MAX, RULE_LEN_MAX, parse};

@@ -11,7 +11,7 @@ use std::ops::Range;
 use gangway_diagnostic::{Code, Finding, Severity, Span, codes, quoted};
 
 use super::condition::{self, Argument};
-use super::expression::Expression;
+use super::expression::{Condition, Expression};
 use super::lexer::{Spanned, Token, tokens};
 
 /// The length of the longest rule, which is the limit of a label's value.
@@ -25,8 +25,17 @@ pub const FINDINGS_MAX: usize = 20;
 
 /// Reads a rule. None where the findings contain an error; otherwise all findings are warnings.
 pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Expression> {
+    parse_with(condition::read, text, findings)
+}
+
+/// Makes a condition of the name of a matcher, its place in the rule, and its values. None where the findings contain an
+/// error.
+pub(crate) type ReadCondition = fn(&str, Range<usize>, &[Argument], &mut Vec<Finding>) -> Option<Condition>;
+
+/// Reads a rule whose matchers are those of another dialect, as [`parse()`] does.
+pub(crate) fn parse_with(read: ReadCondition, text: &str, findings: &mut Vec<Finding>) -> Option<Expression> {
     let mut found = Vec::new();
-    let expression = Parser::read(text, &mut found);
+    let expression = Parser::read(read, text, &mut found);
     found.sort_by_key(|finding| (finding.span, finding.code));
     found.dedup();
     let failed = found.iter().any(|finding| finding.severity == Severity::Error);
@@ -39,6 +48,7 @@ pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Expression> {
 }
 
 struct Parser<'t, 'f> {
+    read: ReadCondition,
     text: &'t str,
     tokens: Vec<Spanned>,
     next: usize,
@@ -50,7 +60,7 @@ struct Parser<'t, 'f> {
 }
 
 impl Parser<'_, '_> {
-    fn read(text: &str, findings: &mut Vec<Finding>) -> Option<Expression> {
+    fn read(read: ReadCondition, text: &str, findings: &mut Vec<Finding>) -> Option<Expression> {
         if text.len() > RULE_LEN_MAX {
             findings.push(Finding::error(
                 codes::RULE_TOO_LONG,
@@ -73,7 +83,7 @@ impl Parser<'_, '_> {
         }
         let tokens = tokens(text, findings);
         let quote_unclosed = findings.iter().any(|finding| finding.code == codes::QUOTE_UNCLOSED);
-        let mut parser = Parser { text, tokens, next: 0, depth: 0, findings, quote_unclosed };
+        let mut parser = Parser { read, text, tokens, next: 0, depth: 0, findings, quote_unclosed };
         let mut parts = vec![parser.any()];
         while let Some(Spanned { span, .. }) = parser.advance() {
             // `any` stops early only at a `)` without its `(`.
@@ -216,7 +226,7 @@ impl Parser<'_, '_> {
         };
         let arguments = self.arguments();
         let end = self.close(open);
-        let condition = condition::read(&self.text[name.clone()], name.clone(), &arguments, self.findings)?;
+        let condition = (self.read)(&self.text[name.clone()], name.clone(), &arguments, self.findings)?;
         Some(Expression::is(condition).at(Span { start: name.start, end }))
     }
 

@@ -19,7 +19,8 @@
 //! says by which driver a network is made, `unreadable shop-web-1, Ports` what makes no sense,
 //! `stranded shop-web-1` who is in a network that is gone. Settings
 //! are `settings, domain example.org, network edge, expose all`, `settings, listener internal plain`, `settings, public [::]:443, admin 127.0.0.1:8420`, `settings, default-use sso`, `settings, geoip given`, `settings, crowdsec given, appsec given`,
-//! a route of the file is `route nas`, and a shared definition `middlewares lan-only`.
+//! `traefik, entry-point web, entry-point websecure tls, resolver le, hidden, api at traefik, ping` runs in Traefik's place;
+//! below it stand keys of its file provider; a route of the file is `route nas`, and a shared definition `middlewares lan-only`.
 //!
 //! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
 //! `{1..300}` is as many labels.
@@ -35,9 +36,10 @@ use std::time::Duration;
 
 use gangway_diagnostic::{FilePosition, Place};
 use gangway_model::{
-    Attachment, Compiled, Container, ContainerState, EngineKind, EngineName, Expose, ExposedPort, FileRoute, Gone,
-    Health, KnownListener, ListenerName, ListenerProtocol, MiddlewareTable, NetworkMode, OwnPlace, Selector, Settings,
-    Snapshot, compile,
+    Attachment, Compiled, Container, ContainerState, DynamicKey, EngineKind, EngineName, EntryPoint,
+    EntryPointRedirection, EntryPointTls, Expose, ExposedPort, FileRoute, Gone, Health, InternalApi, InternalPage,
+    KnownListener, ListenerName, ListenerProtocol, MiddlewareTable, NetworkMode, OwnPlace, Selector, Settings,
+    Snapshot, TraefikSettings, compile,
 };
 
 /// Where fixtures stand.
@@ -64,7 +66,7 @@ pub fn fixtures() -> Vec<(String, String)> {
 pub fn read(text: &str) -> (Snapshot, Settings) {
     let mut snapshot = Snapshot::default();
     let mut settings = Settings::default();
-    let (mut into_file, mut into_gone, mut into_definition) = (false, false, false);
+    let (mut into_file, mut into_gone, mut into_definition, mut into_provider) = (false, false, false, false);
     for (line, number) in text.lines().zip(1..) {
         let label = line.strip_prefix("  ");
         match line.split([' ', ',']).next() {
@@ -74,7 +76,12 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                 let (key, value) = label.and_then(|label| label.split_once('=')).expect(line);
                 let pairs = ranged(key.trim(), value.strip_prefix(' ').unwrap_or(value));
                 for (key, value) in pairs {
-                    if into_definition {
+                    if into_provider {
+                        let traefik = settings.traefik.as_mut().expect("Traefik above");
+                        let path = key.split('.').map(Into::into).collect();
+                        let place = in_provider(&key, number);
+                        traefik.dynamic.push(DynamicKey { path, value: value.into(), place });
+                    } else if into_definition {
                         let table = settings.middlewares.last_mut().expect("a definition above");
                         let label = format!("middlewares.{}.{key}", table.name);
                         table.keys.push((key.into(), value.into(), in_file(&label, number)));
@@ -90,7 +97,7 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                 }
             }
             Some("container") => {
-                (into_file, into_gone, into_definition) = (false, false, false);
+                (into_file, into_gone, into_definition, into_provider) = (false, false, false, false);
                 let created = snapshot.containers.len();
                 snapshot.containers.push(container(rest(line), i64::try_from(created).expect("few")));
             }
@@ -129,6 +136,10 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                 drivers.insert(format!("net-{name}").into(), driver.into());
             }
             Some("settings") => set(rest(line), &mut settings),
+            Some("traefik") => {
+                into_provider = true;
+                settings.traefik = Some(traefik(rest(line)));
+            }
             Some(other) => panic!("`{other}` is not understood"),
         }
     }
@@ -179,6 +190,64 @@ pub fn plain(name: &str, labels: &[(&str, &str)]) -> Container {
 
 fn rest(line: &str) -> &str {
     line.split_once([' ', ',']).map_or("", |(_, rest)| rest.trim())
+}
+
+fn traefik(line: &str) -> TraefikSettings {
+    let mut traefik = TraefikSettings::default();
+    for fact in line.split(", ").map(str::trim) {
+        let (word, rest) = fact.split_once(' ').unwrap_or((fact, ""));
+        match word {
+            "entry-point" => traefik.entry_points.push(entry_point(rest)),
+            "resolver" => traefik.resolvers.push(rest.into()),
+            "hidden" => traefik.exposed_by_default = false,
+            "default-rule" => traefik.default_rule = rest.into(),
+            "constraints" => traefik.constraints = rest.into(),
+            "trusting" => traefik.skips_verification = true,
+            "host-name" => traefik.host_name = rest.into(),
+            "plugin" => {
+                let (name, module) = rest.split_once(' ').expect(fact);
+                traefik.plugins.push((name.into(), module.into()));
+            }
+            "api" => {
+                let open_at = listener(rest);
+                traefik.internal.api = Some(InternalApi { open_at, has_dashboard: true, ..InternalApi::default() });
+            }
+            "ping" => traefik.internal.ping = Some(InternalPage { entry_point: listener(rest) }),
+            "metrics" => traefik.internal.prometheus = Some(InternalPage { entry_point: listener(rest) }),
+            _ => panic!("`{fact}` is not understood"),
+        }
+    }
+    traefik
+}
+
+/// `at web`, or nothing.
+fn listener(text: &str) -> Option<ListenerName> {
+    text.strip_prefix("at ").map(|name| ListenerName::parse(name).expect(text))
+}
+
+/// `web`, `web to 443`, `websecure tls`, `web with auth@docker`.
+fn entry_point(text: &str) -> EntryPoint {
+    let mut words = text.split(' ');
+    let name = ListenerName::parse(words.next().expect(text)).expect(text);
+    let mut point = EntryPoint { name, is_default: true, tls: None, redirection: None, middlewares: Vec::new() };
+    while let Some(word) = words.next() {
+        match word {
+            "tls" => point.tls = Some(EntryPointTls::default()),
+            "aside" => point.is_default = false,
+            "with" => point.middlewares.push(words.next().expect(text).into()),
+            "to" => {
+                let port = words.next().expect(text).parse().expect(text);
+                let (scheme, priority) = ("https".into(), i64::MAX - 1);
+                point.redirection = Some(EntryPointRedirection { scheme, port, is_permanent: true, priority });
+            }
+            _ => panic!("`{word}` is not understood"),
+        }
+    }
+    point
+}
+
+fn in_provider(key: &str, line: u32) -> Place {
+    Place::ConfigFile { key: Some(key.into()), at: FilePosition { file: "dynamic.yml".into(), line, column: 3 } }
 }
 
 fn in_file(label: &str, line: u32) -> Place {

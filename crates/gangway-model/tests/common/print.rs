@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use gangway_diagnostic::printable;
 use gangway_model::{
-    Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness, Route, RoutingTable, Scheme,
-    Timeouts, TlsMode, TlsVersion, Transport,
+    AddressChoice, AddressSource, Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness,
+    Route, RoutingTable, Scheme, Timeouts, TlsMode, TlsVersion, Transport,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -63,6 +63,9 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
     if let Some(folder) = &route.listener.cert_export {
         write!(f, ", exported to `{folder}`")?;
     }
+    if let Some(issuer) = &route.listener.cert_issuer {
+        write!(f, ", issuer `{issuer}`")?;
+    }
     if route.closed {
         f.push_str(", closed");
     }
@@ -86,6 +89,9 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
         writeln!(f, "  upgrades to {}", route.upgrades.join(" "))?;
     }
     fmt_policy(f, &route.upstream.policy)?;
+    if let Some(service) = route.upstream.internal {
+        writeln!(f, "  answered by {service}")?;
+    }
     if route.upstream.held {
         f.push_str("  held for the next container\n");
     }
@@ -136,29 +142,36 @@ fn middleware_text(middleware: &Middleware) -> String {
             format!("rewrite ~{} -> {}", printable(pattern.regex().as_str()), printable(replacement.as_str()))
         }
         Middleware::Redirect { status, target } => format!("redirect {status} {target}"),
+        Middleware::UrlRedirect(redirect) => format!("redirect {redirect}"),
+        Middleware::PathChange(change) => format!("path: {change}"),
         Middleware::RequestHeader(name, value) => header("request", name, value.as_ref()),
         Middleware::ResponseHeader(name, value) => header("response", name, value.as_ref()),
         Middleware::BodyLimit(bytes) => format!("bodies of at most {bytes} bytes"),
-        Middleware::Hsts(seconds) => format!("hsts for {seconds} seconds"),
+        Middleware::ResponseLimit(bytes) => format!("answers of at most {bytes} bytes"),
+        Middleware::Hsts(hsts) => format!("hsts {hsts}{}", if hsts.in_clear { ", in clear too" } else { "" }),
         Middleware::SecureHeaders { hsts } => match hsts {
             Some(seconds) => format!("secure headers, hsts for {seconds} seconds"),
             None => "secure headers".to_owned(),
         },
         Middleware::AddressFilter(filter) => {
             let allow = filter.allow.as_ref().map_or_else(|| "everybody".to_owned(), ToString::to_string);
-            format!(
-                "lets in {allow}; keeps out {}",
-                if filter.deny.is_empty() { "nobody".to_owned() } else { filter.deny.to_string() }
-            )
+            let deny = if filter.deny.is_empty() { "nobody".to_owned() } else { filter.deny.to_string() };
+            let by = match &filter.by {
+                AddressChoice { source: AddressSource::Client, ipv6_len: None } => String::new(),
+                AddressChoice { source, ipv6_len: None } => format!("; by {source}"),
+                AddressChoice { source, ipv6_len: Some(len) } => format!("; by {len} bits of {source}"),
+            };
+            let refusal = filter.refusal.map(|status| format!("; with {}", status.as_u16())).unwrap_or_default();
+            format!("lets in {allow}; keeps out {deny}{by}{refusal}")
         }
         Middleware::Crowdsec(on_doubt) => format!("crowdsec {}", on_doubt.word()),
         Middleware::Appsec(on_doubt) => format!("appsec {}", on_doubt.word()),
         Middleware::RateLimit(limit) => format!("rate {limit}"),
-        Middleware::ConcurrencyLimit(requests) => format!("at most {requests} requests under way"),
+        Middleware::ConcurrencyLimit(limit) => format!("at most {limit} requests under way"),
         Middleware::Authentication(authentication) => authentication.to_string(),
-        Middleware::Compression(codings) => {
-            format!("compress {}", codings.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
-        }
+        Middleware::Compression(compression) => format!("compress {}", compression.to_string().replace(", ", " ")),
+        Middleware::Cors(cors) => format!("cross-origin: {cors}"),
+        Middleware::AllowedHosts(hosts) => format!("hosts {}", hosts.join(" ")),
         Middleware::ErrorPages(pages) => format!("errors {pages}"),
         Middleware::Cache(bytes) => format!("cache {bytes} bytes"),
     }

@@ -16,7 +16,6 @@ use tokio::time::timeout;
 
 use crate::access::oidc_cookies;
 use crate::message::address_text::AddressText;
-use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::{Field, Fields};
 use crate::message::request_head::RequestHead;
@@ -120,14 +119,11 @@ impl AppsecService {
     /// The fields of the question: the client's as it has sent them, without those that belong to its connection or are for
     /// us; and what Gangway knows of the request.
     fn fields(&self, request: Inspection<'_>, key: &HeaderValue) -> Fields {
-        let Inspection { head, admission, body, .. } = request;
+        let Inspection { head, admission, .. } = request;
         let mut fields = Fields::default();
         fields.push_known(FieldKind::Host, b"Host", &[self.endpoint.host.as_bytes()]);
         fields.extend_from(&head.fields, is_of_client);
         oidc_cookies::hide(&mut fields);
-        if !body.is_empty() {
-            fields.push_known(FieldKind::ContentLength, b"Content-Length", &[Decimal::of(body.len() as u64).bytes()]);
-        }
         let client: IpAddr = admission.origin.client;
         fields.push(b"X-Crowdsec-Appsec-Ip", AddressText::of(client).bytes());
         fields.push(b"X-Crowdsec-Appsec-Uri", uri(&head.target).as_bytes());
@@ -250,7 +246,11 @@ fn endpoint(scheme: &str, authority: &Authority) -> Option<ActiveEndpoint> {
 
 #[cfg(test)]
 mod tests {
+    use gangway_crowdsec::{AppsecKey, Bouncer, Decisions};
+    use gangway_publish::channel;
+
     use super::*;
+    use crate::stream::upstream_error::UpstreamErrorKind;
 
     #[test]
     fn what_the_firewall_would_refuse_to_read_is_written_so_that_it_can() {
@@ -268,11 +268,23 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_a_place_a_host_and_a_path() {
+    fn a_url_names_what_is_asked_for() {
+        for (url, target) in [("http://crowdsec:7422", "/"), ("http://crowdsec/appsec?a=b", "/appsec?a=b")] {
+            let bouncer = Bouncer::new(channel(Decisions::default()).1).expect("fresh names");
+            let appsec = Appsec::new(channel(AppsecKey::default()).1, bouncer).expect("fresh names");
+            let service = AppsecService::new(appsec, url, Duration::from_secs(1)).expect("it names a host");
+            assert_eq!(&*service.target, target);
+        }
+    }
+
+    #[test]
+    fn a_url_names_a_place_and_a_host() {
         let of = |url: &str| {
             let url: Uri = url.parse().expect("a URL");
             let endpoint = endpoint(url.scheme_str()?, url.authority()?)?;
             let host = endpoint.host.to_str().expect("text").to_owned();
+            let is_ip = matches!(endpoint.key.address, Address::Ip(..));
+            assert_eq!(is_ip, !host.starts_with("crowdsec"), "{host}");
             Some((endpoint.key.address.to_string(), host, endpoint.transport.is_tls()))
         };
         for (url, address, host, is_tls) in [
@@ -282,6 +294,32 @@ mod tests {
             ("https://[2001:db8::7]", "[2001:db8::7]:443", "[2001:db8::7]", true),
         ] {
             assert_eq!(of(url), Some((address.to_owned(), host.to_owned(), is_tls)), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_keeps_its_status_and_its_fields() {
+        let fields = vec![(http::header::RETRY_AFTER, HeaderValue::from_static("1"))];
+        let challenge = Challenge { status: StatusCode::TOO_MANY_REQUESTS, fields, body: "prove".to_owned() };
+        let LocalReply::OfAuthService(reply) = challenged(challenge) else { panic!("an answer of its own") };
+        assert_eq!((reply.status.as_u16(), &*reply.body), (429, &b"prove"[..]));
+        assert_eq!(reply.fields.all_named(b"retry-after").collect::<Vec<_>>(), [b"1"]);
+    }
+
+    #[test]
+    fn an_answer_that_makes_no_sense_is_told_from_none() {
+        let of = |kind| of_upstream(&UpstreamError::new(kind, "x"));
+        assert!(matches!(of(UpstreamErrorKind::Malformed), EngineError::Invalid(_)));
+        assert!(matches!(of(UpstreamErrorKind::Refused), EngineError::Unreachable(_)));
+    }
+
+    #[test]
+    fn the_firewall_learns_the_version_that_the_client_speaks() {
+        for (version, text) in
+            [(Version::HTTP_10, "10"), (Version::HTTP_11, "11"), (Version::HTTP_2, "20"), (Version::HTTP_3, "30")]
+        {
+            let head = RequestHead { version, ..RequestHead::of_test("GET", "/", &[]) };
+            assert_eq!(super::version(&head), text.as_bytes());
         }
     }
 
@@ -302,6 +340,8 @@ mod tests {
             ("x-crowdsec-appsec-api-key", "mine"),
             ("X-CROWDSEC-APPSEC-TRANSACTION-ID", "1"),
             ("Proxy-Authorization", "Basic x"),
+            ("Proxy-Authenticate", "Basic"),
+            ("cdn-loop", "x"),
             ("X-Crowdsec", "y"),
         ];
         let head = RequestHead::of_test("GET", "/", &sent);

@@ -3,19 +3,24 @@
 //! Only an answer that is whole, in time and in order opens the way. Everything else is a closed door: a service that
 //! cannot be reached, is silent, or answers what makes no sense.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
-use gangway_model::{Address, AuthProduct, ForwardAuth, IdentityField, Readiness};
+use gangway_model::{Address, AuthProduct, ForwardAuth, ForwardRules, IdentityField, Middleware, Readiness};
+use http::header::HOST;
 use http::{Method, StatusCode};
 use tokio::time::timeout;
 
 use crate::access::oidc_cookies;
 use crate::downstream::connection::ClientConnection;
 use crate::message::cache_control::directives;
+use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
+use crate::middleware::headers;
+use crate::middleware::upstream_target::UpstreamTarget;
 use crate::reply::auth_reply::AuthReply;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
@@ -39,6 +44,12 @@ const BODY_MAX: usize = 256 * 1024;
 /// Bytes of the fields of an answer that go to the application, and of those that go to the client.
 const FIELDS_BYTES_MAX: usize = 32 * 1024;
 
+/// A session that was renewed for a request.
+pub(super) trait Renewed: Debug + Send + Sync {
+    /// Whether the client is still to have its cookie. The answer of an application may take long.
+    fn is_current(&self) -> bool;
+}
+
 /// What a service has said of a request that may pass.
 #[derive(Debug, Default)]
 pub(crate) struct Approval {
@@ -46,6 +57,8 @@ pub(crate) struct Approval {
     identity: Fields,
     /// `Set-Cookie` for the client.
     cookies: Fields,
+    /// The session that the cookies are for, where that is ours.
+    renewed: Option<Box<dyn Renewed>>,
     user: Option<Box<str>>,
 }
 
@@ -59,6 +72,19 @@ pub(super) struct Question<'a> {
     pub(super) endpoints: &'a [ActiveEndpoint],
     /// What our questions have in common, and nobody else's.
     pub(super) own_mark: &'a str,
+    /// The middlewares of the route whose changes of the request the service sees, as Traefik's does.
+    pub(super) before: &'a [Middleware],
+    /// The target that the service learns.
+    pub(super) told: &'a UpstreamTarget<'a>,
+    /// The body, as far as it is held.
+    pub(super) body: &'a [u8],
+}
+
+impl Question<'_> {
+    /// The body for the service.
+    fn body_for(&self, rules: Option<&ForwardRules>) -> &[u8] {
+        if rules.is_some_and(|rules| rules.body_max.is_some()) { self.body } else { &[] }
+    }
 }
 
 /// Why there is no answer that counts.
@@ -87,12 +113,12 @@ impl From<UpstreamError> for NoAnswer {
 impl Approval {
     /// One by Gangway itself, with these fields for the application.
     pub(super) fn of_user(identity: Fields, user: &str) -> Self {
-        Self { identity, cookies: Fields::default(), user: Some(user.into()) }
+        Self { identity, user: Some(user.into()), ..Self::default() }
     }
 
-    /// The same, with these `Set-Cookie` for the client.
-    pub(super) fn with_cookies(self, cookies: Fields) -> Self {
-        Self { cookies, ..self }
+    /// The same, with these `Set-Cookie` for the client, by which it gets this session.
+    pub(super) fn with_cookies(self, cookies: Fields, renewed: Box<dyn Renewed>) -> Self {
+        Self { cookies, renewed: Some(renewed), ..self }
     }
 
     pub(super) fn user(&self) -> Option<&str> {
@@ -107,8 +133,11 @@ impl Approval {
         fields.extend_from(&self.identity, |_| true);
     }
 
-    pub(super) fn add_cookies(&self, fields: &mut Fields) {
-        if self.cookies.len() > 0 {
+    pub(super) fn add_cookies(&self, rules: Option<&ForwardRules>, fields: &mut Fields) {
+        if self.cookies.len() > 0 && self.renewed.as_ref().is_none_or(|renewed| renewed.is_current()) {
+            if let Some(rules) = rules {
+                fields.retain(|field| field.kind != FieldKind::SetCookie || !is_passed_on(field.value, rules));
+            }
             keep_from_shared_caches(fields);
             fields.extend_from(&self.cookies, |_| true);
         }
@@ -153,11 +182,26 @@ pub(super) async fn ask(forward: &ForwardAuth, question: &Question<'_>) -> Resul
         // The service judges by the path as sent, and an application may read another one.
         return Err(FailureReply::new(Reason::BadRequest).with_detail("`..` in the path of a protected route").into());
     }
+    if let Some(max) = forward.rules.as_ref().and_then(|rules| rules.body_max)
+        && question.body.len() > max
+    {
+        return Err(too_large("the body is larger than the log-in service may get"));
+    }
     match timeout(ANSWER_TIME, answered(forward, question)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Err(closed(forward, error)),
         Err(_) => Err(closed(forward, NoAnswer::Unavailable("there was no answer in time".to_owned()))),
     }
+}
+
+fn too_large(detail: &str) -> LocalReply {
+    FailureReply::new(Reason::NotLoggedIn).with_detail(detail).into()
+}
+
+/// Whether a cookie of the service goes to the client.
+fn is_passed_on(cookie: &[u8], rules: &ForwardRules) -> bool {
+    let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+    rules.cookies.iter().any(|known| known.as_bytes() == name)
 }
 
 fn closed(forward: &ForwardAuth, error: NoAnswer) -> LocalReply {
@@ -181,13 +225,17 @@ async fn answered(forward: &ForwardAuth, question: &Question<'_>) -> Result<Resu
     let mut error = NoAnswer::Unavailable("it is not running".to_owned());
     for endpoint in ready[first..].iter().chain(&ready[..first]) {
         let _in_flight = endpoint.state.begin();
+        let rules = forward.rules.as_deref();
         let subrequest = Subrequest {
             connector: question.connector,
             endpoint,
-            method: Method::GET,
+            method: match rules {
+                Some(rules) if rules.keeps_method => question.head.method.clone(),
+                Some(_) | None => Method::GET,
+            },
             target: &forward.target,
             fields: &question_fields(endpoint, forward, question),
-            body: &[],
+            body: question.body_for(rules),
             connect_time: CONNECT_TIME,
         };
         match subrequest.send().await {
@@ -205,33 +253,66 @@ async fn answered(forward: &ForwardAuth, question: &Question<'_>) -> Result<Resu
 fn question_fields(endpoint: &ActiveEndpoint, forward: &ForwardAuth, question: &Question<'_>) -> Fields {
     let Question { head, admission, connection, public_https_port, .. } = *question;
     let mut fields = Fields::default();
+    let rules = forward.rules.as_deref();
     // Products know applications by their hosts. A service in the world outside is known by its own name.
     match &endpoint.key.address {
+        _ if rules.is_some() => fields.push_known(FieldKind::Host, b"Host", &[authority(&forward.service).as_bytes()]),
         Address::Name(..) => fields.push_known(FieldKind::Host, b"Host", &[endpoint.host.as_bytes()]),
         Address::Ip(..) => fields.extend_from(&head.fields, |field| field.kind == FieldKind::Host),
     }
     fields.extend_from(&head.fields, |field| {
-        let is_of_request = matches!(field.kind, FieldKind::Host | FieldKind::Expect) || is_about_content(field.name);
+        let is_of_request = matches!(field.kind, FieldKind::Host | FieldKind::Expect | FieldKind::ContentLength)
+            || is_about_content(field.name) && !rules.is_some_and(|rules| is_for_traefiks(field.name, rules));
+        let is_wanted = rules
+            .and_then(|rules| rules.request_fields.as_ref())
+            .is_none_or(|wanted| wanted.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(field.name)));
         let is_understood = field.kind != FieldKind::Authorization || takes_credentials(forward.product, field.value);
         let is_loop_field = field.name.eq_ignore_ascii_case(LOOP_FIELD);
-        !is_of_request && is_understood && !is_loop_field && forwarding::is_for_endpoint(field.kind)
+        is_wanted && !is_of_request && is_understood && !is_loop_field && forwarding::is_for_endpoint(field.kind)
     });
     oidc_cookies::hide(&mut fields);
     remove_claims(&forward.identity, &mut fields);
+    let prefix = &*question.told.removed_prefix;
     let facts =
-        ForwardingFacts { connection, origin: admission.origin, port: admission.port, public_https_port, prefix: "" };
+        ForwardingFacts { connection, origin: admission.origin, port: admission.port, public_https_port, prefix };
     forwarding::tell(&facts, &head.fields, &mut fields);
-    let (method, target) = (head.method.as_str().as_bytes(), head.target.as_bytes());
+    let (method, target) = (head.method.as_str().as_bytes(), question.told.text.as_bytes());
     fields.push_known(FieldKind::Spoofable, b"X-Forwarded-Method", &[method]);
     fields.push_known(FieldKind::Spoofable, b"X-Forwarded-Uri", &[target]);
-    if forward.is_asked_elsewhere() {
+    if rules.is_none() && forward.is_asked_elsewhere() {
         let scheme = admission.origin.scheme().text().as_bytes();
         let host = fields.get(FieldKind::XForwardedHost).unwrap_or_default().to_vec();
         fields.push_known(FieldKind::Spoofable, b"X-Original-Method", &[method]);
         fields.push_known(FieldKind::Spoofable, b"X-Original-URL", &[scheme, b"://", &host, target]);
     }
+    for middleware in question.before {
+        if let Middleware::RequestHeader(name, value) = middleware
+            && name != HOST
+        {
+            headers::apply(name, value.as_ref(), &mut fields);
+        }
+    }
     subrequest::mark(&head.fields, question.own_mark, &mut fields);
+    let body = question.body_for(rules);
+    if !body.is_empty() {
+        let len = Decimal::of(body.len() as u64);
+        fields.push_known(FieldKind::ContentLength, b"Content-Length", &[len.bytes()]);
+    }
     fields
+}
+
+/// The host and the port of a service's URL.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// Whether Traefik sends a field about the content to a service. A condition or a range would make an answer of another
+/// request of it.
+fn is_for_traefiks(name: &[u8], rules: &ForwardRules) -> bool {
+    let is_of_body = name.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case(b"content-"));
+    is_of_body && (rules.body_max.is_some() || name.eq_ignore_ascii_case(b"content-type"))
 }
 
 /// Whether a field says something about the content that is sent, or about the one that is wanted of the application: a
@@ -260,12 +341,22 @@ async fn judged(
     forward: &ForwardAuth,
     question: &Question<'_>,
 ) -> Result<Result<Approval, LocalReply>, NoAnswer> {
-    let status = head.status;
+    let (status, rules) = (head.status, forward.rules.as_deref());
+    let answer_max = rules.and_then(|rules| rules.answer_max);
     if status.is_success() {
         let approval = approval(&head, forward)?;
-        subrequest::skip_what_has_come(&mut stream).await;
+        match answer_max {
+            Some(max) if subrequest::body_of(&mut stream, max).await?.is_none() => {
+                return Ok(Err(too_large(ANSWER_TOO_LARGE)));
+            }
+            Some(_) => {}
+            None => subrequest::skip_what_has_come(&mut stream).await,
+        }
         question.connector.release(stream);
         return Ok(Ok(approval));
+    }
+    if let Some(rules) = rules {
+        return Ok(Err(answer_of_traefiks(stream, head, forward, rules, question).await?));
     }
     let is_redirection = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
     if !is_redirection && !status.is_client_error() {
@@ -292,12 +383,69 @@ async fn judged(
     Ok(Err(AuthReply { status, fields, body }.into()))
 }
 
+const ANSWER_TOO_LARGE: &str = "the answer of the log-in service is larger than it may be";
+
+/// What a client gets of an answer that is no success: all of it.
+async fn answer_of_traefiks(
+    mut stream: UpstreamStream,
+    head: ResponseHead,
+    forward: &ForwardAuth,
+    rules: &ForwardRules,
+    question: &Question<'_>,
+) -> Result<LocalReply, NoAnswer> {
+    let ResponseHead { status, mut fields, .. } = head;
+    if status.is_informational() {
+        return Err(NoAnswer::invalid("it switches to another protocol"));
+    }
+    let max = rules.answer_max.unwrap_or(BODY_MAX).min(BODY_MAX);
+    let Some(body) = subrequest::body_of(&mut stream, max).await? else {
+        return match rules.answer_max {
+            Some(_) => Ok(too_large(ANSWER_TOO_LARGE)),
+            None => Err(NoAnswer::invalid("its answer is too large")),
+        };
+    };
+    question.connector.release(stream);
+    fields.retain(|field| !matches!(field.kind, FieldKind::ContentLength | FieldKind::ProxyAuthenticate));
+    if !rules.keeps_location {
+        let location = fields.all_named(b"location").next().map(|location| resolved(location, forward));
+        if let Some(location) = location {
+            fields.set(b"Location", &location);
+        }
+    }
+    Ok(AuthReply { status, fields, body }.into())
+}
+
+/// A place as the service means it (RFC 3986, section 5.2, without `..`): relative to the URL at which it was asked.
+fn resolved(location: &[u8], forward: &ForwardAuth) -> Vec<u8> {
+    let has_scheme = location.iter().position(|byte| matches!(byte, b':' | b'/' | b'?' | b'#'));
+    if has_scheme.is_some_and(|at| at > 0 && location[at] == b':') {
+        return location.to_vec();
+    }
+    let service = forward.service.trim_end_matches('/').as_bytes();
+    let path = forward.target.split('?').next().unwrap_or_default().as_bytes();
+    match location {
+        [b'/', b'/', ..] => {
+            let scheme = service.split(|byte| *byte == b':').next().unwrap_or_default();
+            [scheme, b":", location].concat()
+        }
+        [b'/', ..] => [service, location].concat(),
+        [b'?' | b'#', ..] | [] => [service, path, location].concat(),
+        _ => {
+            let folder = path.iter().rposition(|byte| *byte == b'/').map_or(&b"/"[..], |at| &path[..=at]);
+            [service, folder, location].concat()
+        }
+    }
+}
+
 /// Copies what goes to the application and to the client.
 fn approval(head: &ResponseHead, forward: &ForwardAuth) -> Result<Approval, NoAnswer> {
     let mut approval = Approval::default();
     let is_identity = |name: &[u8]| forward.identity.iter().any(|known| known.is(name));
     for field in head.fields.iter() {
         let target = if field.kind == FieldKind::SetCookie {
+            if forward.rules.as_ref().is_some_and(|rules| !is_passed_on(field.value, rules)) {
+                continue;
+            }
             &mut approval.cookies
         } else if is_identity(field.name) {
             &mut approval.identity
@@ -310,7 +458,10 @@ fn approval(head: &ResponseHead, forward: &ForwardAuth) -> Result<Approval, NoAn
         return Err(NoAnswer::invalid("its fields are too large"));
     }
     let names = forward.product.map_or(AuthProduct::Authelia.user_fields(), AuthProduct::user_fields);
-    let user = names.iter().find_map(|name| approval.identity.all_named(name.as_bytes()).next());
+    let user = match forward.rules.as_ref().and_then(|rules| rules.user_field.as_ref()) {
+        Some(name) => head.fields.all_named(name.as_str().as_bytes()).next(),
+        None => names.iter().find_map(|name| approval.identity.all_named(name.as_bytes()).next()),
+    };
     approval.user = user.filter(|user| !user.is_empty()).map(|user| String::from_utf8_lossy(user).into());
     Ok(approval)
 }
@@ -372,6 +523,30 @@ mod tests {
         ] {
             assert_eq!(sign_in(target), location, "{target}");
         }
+    }
+
+    #[test]
+    fn a_place_is_where_the_service_means_it() {
+        let forward = ForwardAuth {
+            service: "https://auth:9091".into(),
+            product: None,
+            target: "/verify/at?x=/1".into(),
+            identity: Box::default(),
+            rules: None,
+        };
+        for (location, place) in [
+            ("https://b.test/x", "https://b.test/x"),
+            ("app:x", "app:x"),
+            ("//b.test/x", "https://b.test/x"),
+            ("/x:y", "https://auth:9091/x:y"),
+            ("x", "https://auth:9091/verify/x"),
+            ("x/y:z", "https://auth:9091/verify/x/y:z"),
+            ("?a", "https://auth:9091/verify/at?a"),
+            ("", "https://auth:9091/verify/at"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&resolved(location.as_bytes(), &forward)), place, "{location}");
+        }
+        assert_eq!((authority("http://ann@auth:1/x"), authority("auth")), ("auth:1", "auth"));
     }
 
     #[test]

@@ -7,10 +7,13 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_model::{Authentication, BasicAuth, LoginMethod, OnDoubt, RateLimit, Route};
+use gangway_model::{
+    Authentication, BasicAuth, ClientKey, IdentityField, LoginMethod, Middleware, OnDoubt, RateLimit, Route,
+};
 use tokio::time::Instant;
 
 use crate::access::appsec::{self, AppsecService, Inspection};
+use crate::access::chosen_address::chosen_address;
 use crate::access::client_key::LimitedClient;
 use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
 use crate::access::credentials::Credentials;
@@ -25,6 +28,7 @@ use crate::downstream::connection::ClientConnection;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
+use crate::middleware::changed_target::upstream_target;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
@@ -40,7 +44,7 @@ pub(crate) struct AccessControl {
     limiter: OnceLock<Arc<RateLimiter>>,
     requests: Arc<ConcurrencyCounts>,
     logins: Logins,
-    oidc: OidcLogins,
+    oidc: Arc<OidcLogins>,
     /// The web application firewall, if there is one.
     appsec: Option<AppsecService>,
     /// Marks our questions to services.
@@ -103,7 +107,8 @@ impl Passage {
         }
     }
 
-    fn user(&self) -> Option<&str> {
+    /// Who is logged in.
+    pub(crate) fn user(&self) -> Option<&str> {
         match &self.login {
             Login::User(user) => Some(user),
             Login::Approved(approval) | Login::Token(approval) => approval.user(),
@@ -126,6 +131,12 @@ impl Passage {
                 if self.has_checked_credentials() && !basic.keep {
                     fields.remove(FieldKind::Authorization);
                 }
+                if let Some(name) = &basic.user_field {
+                    forward::remove_claims(&[IdentityField::Named(name.as_str().into())], fields);
+                    if let Some(user) = self.user() {
+                        fields.push(name.as_str().as_bytes(), user.as_bytes());
+                    }
+                }
             }
             LoginMethod::Forward(forward) => {
                 forward::remove_claims(&forward.identity, fields);
@@ -146,9 +157,10 @@ impl Passage {
     }
 
     /// Adds the cookies that a log-in service has set for the client.
-    pub(crate) fn add_cookies(&self, fields: &mut Fields) {
+    pub(crate) fn add_cookies(&self, authentication: &Authentication, fields: &mut Fields) {
         if let Some(approval) = self.approval() {
-            approval.add_cookies(fields);
+            let rules = authentication.forward().and_then(|forward| forward.rules.as_deref());
+            approval.add_cookies(rules, fields);
         }
     }
 }
@@ -161,7 +173,12 @@ impl Guard<'_> {
                 oidc::is_form(head, admission).then_some(FORM_LEN_MAX)
             }
             Self::Appsec(_) => Some(appsec::BODY_MAX),
-            Self::Login(_) | Self::Limit(_) => None,
+            // One byte more tells of a body that is larger.
+            Self::Login(authentication) => {
+                let rules = authentication.forward().and_then(|forward| forward.rules.as_ref());
+                rules.and_then(|rules| rules.body_max).map(|max| max + 1)
+            }
+            Self::Limit(_) => None,
         }
     }
 
@@ -195,6 +212,18 @@ impl AtGate<'_> {
     fn client(&self) -> IpAddr {
         self.admission.origin.client
     }
+
+    /// Its client, as a limit of the route tells clients apart.
+    fn limited<'r>(&'r self, route: &'r str, key: &'r ClientKey, user: Option<&'r str>) -> LimitedClient<'r> {
+        let (head, admission) = (self.head, self.admission);
+        let address = match key {
+            ClientKey::AddressBy(choice) => {
+                chosen_address(choice, &head.fields, self.connection, admission.origin).address
+            }
+            ClientKey::Address | ClientKey::Header(_) | ClientKey::User | ClientKey::Host => Some(self.client()),
+        };
+        LimitedClient::of(route, key, address, (admission.host(head), &head.fields), user)
+    }
 }
 
 impl AccessControl {
@@ -203,7 +232,7 @@ impl AccessControl {
             limiter: OnceLock::new(),
             requests: Arc::new(ConcurrencyCounts::new()),
             logins: Logins::new(sources.user_lists),
-            oidc: OidcLogins::new(sources.providers, sources.ended_sessions, sources.session_events),
+            oidc: Arc::new(OidcLogins::new(sources.providers, sources.ended_sessions, sources.session_events)),
             appsec,
             question_mark: subrequest::new_mark("auth"),
         }
@@ -266,13 +295,13 @@ impl AccessControl {
         let route = &*request.active.route.id;
         match limit {
             Limit::Rate(limit) => {
-                let fields = &request.head.fields;
-                let client = LimitedClient::of(route, &limit.key, request.client(), fields, passage.user());
+                let client = request.limited(route, &limit.key, passage.user());
                 let taken = self.limiter().take(&client, Rate::of(limit), request.started);
                 taken.map_err(|exceeded| rate_exceeded(limit, exceeded))
             }
-            Limit::Concurrency(max) => {
-                let permit = self.requests.begin(&(route, AddressKey::of(request.client())), max);
+            Limit::Concurrency(limit) => {
+                let client = request.limited(route, &limit.key, None);
+                let permit = self.requests.begin(&client, limit.requests);
                 passage.permit = Some(permit.ok_or_else(too_many_at_once)?);
                 Ok(())
             }
@@ -307,7 +336,18 @@ impl AccessControl {
             }
             LoginMethod::Forward(_) if is_skipped => Ok(Login::Skipped { is_ours: false }),
             LoginMethod::Forward(forward) => {
+                // Middlewares before it may have changed the target that Traefik's users write their rules for.
+                let before = match &forward.rules {
+                    Some(_) => before(authentication, &request.active.route.middlewares),
+                    None => &[],
+                };
+                let told = upstream_target(before, &head.target, "").map_err(|_| {
+                    LocalReply::from(FailureReply::new(Reason::BadRequest).with_detail("`..` hides in the path"))
+                })?;
                 let question = Question {
+                    told: &told,
+                    before,
+                    body: request.body,
                     head: request.head,
                     admission: request.admission,
                     connection: request.connection,
@@ -348,14 +388,23 @@ impl AccessControl {
                 Err(FailureReply::new(Reason::Overloaded).with_detail(detail).with_retry_after(RETRY_AFTER).into())
             }
             (Err(LoginError::NoList(list)), _) => {
-                let detail = format!("the list of users `auth/{list}` on the volume is missing or damaged");
+                let place = if list.starts_with('/') { list.to_string() } else { format!("auth/{list}") };
+                let detail = format!("the list of users `{place}` is missing or damaged");
                 Err(FailureReply::new(Reason::RouteClosed).with_detail(detail).into())
             }
         }
     }
 }
 
+/// The middlewares before a log-in.
+fn before<'m>(authentication: &Authentication, middlewares: &'m [Middleware]) -> &'m [Middleware] {
+    let is_it = |one: &Middleware| one.authentication().is_some_and(|one| std::ptr::eq(one, authentication));
+    let place = middlewares.iter().position(is_it);
+    &middlewares[..place.unwrap_or(0)]
+}
+
 fn unauthorized(realm: &str, detail: &str) -> LocalReply {
+    let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
     let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
     FailureReply::new(Reason::Unauthorized).with_detail(detail).with_field("www-authenticate", challenge).into()
 }
@@ -383,7 +432,7 @@ fn whole_seconds(duration: Duration) -> Duration {
 mod tests {
     use std::num::NonZeroU32;
 
-    use gangway_model::Middleware;
+    use gangway_model::ConcurrencyLimit;
 
     use super::*;
     use crate::samples::{HOST, OTHER_HOST, route};
@@ -391,7 +440,10 @@ mod tests {
     #[test]
     fn what_was_passed_counts_until_the_protection_of_the_route_changes() {
         let protected = |host, max: &[u32]| {
-            let limit = |max: &u32| Middleware::ConcurrencyLimit(NonZeroU32::new(*max).expect("some"));
+            let limit = |max: &u32| {
+                let requests = NonZeroU32::new(*max).expect("some");
+                Middleware::ConcurrencyLimit(ConcurrencyLimit::of_address(requests))
+            };
             Arc::new(route(host, "/", Vec::new(), max.iter().map(limit).collect()).1)
         };
         let passed = Passage { route: Some(protected(HOST, &[2])), ..Passage::default() };

@@ -1,8 +1,6 @@
 //! The middlewares that act at the gate of a route.
 
-use std::num::NonZeroU32;
-
-use gangway_model::{Authentication, Middleware, OnDoubt, RateLimit, Route};
+use gangway_model::{Authentication, ConcurrencyLimit, Middleware, OnDoubt, RateLimit, Route};
 
 /// How requests pass the gate of a route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,14 +36,14 @@ pub(crate) enum Guard<'m> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Limit<'m> {
     Rate(&'m RateLimit),
-    Concurrency(NonZeroU32),
+    Concurrency(&'m ConcurrencyLimit),
 }
 
 impl<'m> Guard<'m> {
     fn of(middleware: &'m Middleware) -> Option<Self> {
         match middleware {
             Middleware::RateLimit(limit) => Some(Self::Limit(Limit::Rate(limit))),
-            Middleware::ConcurrencyLimit(max) => Some(Self::Limit(Limit::Concurrency(*max))),
+            Middleware::ConcurrencyLimit(limit) => Some(Self::Limit(Limit::Concurrency(limit))),
             Middleware::Appsec(on_doubt) => Some(Self::Appsec(*on_doubt)),
             Middleware::Authentication(authentication) => Some(Self::Login(authentication)),
             Middleware::AddressFilter(_)
@@ -54,6 +52,8 @@ impl<'m> Guard<'m> {
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
             | Middleware::Redirect { .. }
+            | Middleware::UrlRedirect(_)
+            | Middleware::PathChange(_)
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
@@ -61,9 +61,17 @@ impl<'m> Guard<'m> {
             | Middleware::SecureHeaders { .. }
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
+            | Middleware::Cors(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => None,
         }
     }
+}
+
+/// Whether a middleware acts at the gate.
+pub(crate) fn is_guard(middleware: &Middleware) -> bool {
+    Guard::of(middleware).is_some()
 }
 
 /// The guards of a route, in the order in which a request meets them.

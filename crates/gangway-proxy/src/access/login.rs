@@ -204,7 +204,7 @@ mod tests {
         // A slow hash, so that a client can leave before its password is checked.
         let ann = "ann:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC";
         let ann = BasicUser::parse(ann).expect("a user");
-        let basic = BasicAuth { users: vec![ann], lists: vec![], realm: "x".into(), keep: false };
+        let basic = BasicAuth { users: vec![ann], lists: vec![], realm: "x".into(), keep: false, user_field: None };
         let mut fields = Fields::default();
         let encoded = STANDARD.encode("ann:wrong");
         fields.push(b"authorization", format!("Basic {encoded}").as_bytes());

@@ -1,6 +1,7 @@
 //! Who may come in, and how much: the checks of a request that need a state or take time.
 
 pub(crate) mod appsec;
+pub(crate) mod chosen_address;
 mod client_key;
 mod concurrency;
 mod credentials;

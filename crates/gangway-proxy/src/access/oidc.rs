@@ -17,7 +17,7 @@ use http::{Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::access::forward::{Approval, is_page_view, remove_claims};
+use crate::access::forward::{Approval, Renewed, is_page_view, remove_claims};
 use crate::access::oidc_cookies::{CookieSite, sessions, values};
 use crate::access::oidc_renewals::{Current, Renewals};
 use crate::access::used_ids::UsedIds;
@@ -127,6 +127,21 @@ impl Visit<'_> {
     }
 }
 
+/// A session that was renewed for a request, whose cookie its answer is to set.
+#[derive(Debug)]
+struct RenewedSession {
+    logins: Arc<OidcLogins>,
+    provider: Arc<Provider>,
+    session: Session,
+}
+
+impl Renewed for RenewedSession {
+    /// Meanwhile its user may have logged out or in again, or the session may have been renewed once more.
+    fn is_current(&self) -> bool {
+        !self.logins.has_ended(&self.provider, &self.session) && !self.logins.renewals.has_newer(&self.session)
+    }
+}
+
 /// What let a user in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum LoggedInBy {
@@ -134,6 +149,16 @@ pub(super) enum LoggedInBy {
     Cookie,
     /// An access token in `Authorization`.
     Token,
+}
+
+/// What became of the wish to end a session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum SessionEnding {
+    Now,
+    /// It had ended.
+    Before,
+    /// Neither this instance nor the register has room to remember it, so its cookie counts still.
+    Failed,
 }
 
 /// What a request needs of the published providers. Taken out at once: nothing published is held while a provider is asked.
@@ -153,25 +178,32 @@ impl OidcLogins {
         Self { providers, finished, ended, registered_ends, logout_tokens, renewals: Renewals::default(), events }
     }
 
-    fn has_ended(&self, session: &SessionId) -> bool {
-        self.ended.has(session) || self.registered_ends.load().has(session)
+    fn has_ended(&self, provider: &Provider, session: &Session) -> bool {
+        self.ended.has(session.id()) || self.registered_ends.load().has(&provider.settings().name, session)
     }
 
-    /// Ends a session here, and at all instances once the register has it. False if that was done before.
-    fn end(&self, session: &Session, now: UnixSeconds) -> bool {
-        // Where there is no room for it here, the register must know it all the more.
-        let is_new = self.ended.insert(session.id(), session.ends(), now) || !self.ended.has(session.id());
-        if is_new {
-            self.tell(SessionEvent::Ended(session.id().clone(), session.ends()));
+    /// Ends a session here, and at all instances once the register has it.
+    fn end(&self, provider: &Provider, host: &str, session: &Session, now: UnixSeconds) -> SessionEnding {
+        let is_new = self.ended.insert(session.id(), session.ends(), now);
+        let is_kept = self.ended.has(session.id());
+        if is_kept && !is_new {
+            return SessionEnding::Before;
         }
-        is_new
+        // Where there is no room for it here, the register must know it all the more.
+        let ended = provider.registered(provider.scope(host).unwrap_or(host), session);
+        match self.tell(SessionEvent::Ended(ended)) || is_kept {
+            true => SessionEnding::Now,
+            false => SessionEnding::Failed,
+        }
     }
 
-    /// Tells the register, which must keep nobody from logging in or out.
-    fn tell(&self, event: SessionEvent) {
-        if self.events.try_send(event).is_err() {
+    /// Tells the register, which must keep nobody from logging in or out. False if it does not listen.
+    fn tell(&self, event: SessionEvent) -> bool {
+        let is_told = self.events.try_send(event).is_ok();
+        if !is_told {
             tracing::warn!("the register of log-ins is too slow; one is not in it");
         }
+        is_told
     }
 
     fn ready(&self, provider: &str) -> Result<Ready, LocalReply> {
@@ -188,7 +220,7 @@ impl OidcLogins {
 
     /// Lets a user in who has logged in, or who shows an access token where these count. An error is the reply for the client.
     pub(super) async fn log_in(
-        &self,
+        self: &Arc<Self>,
         oidc: &OidcAuth,
         visit: &Visit<'_>,
     ) -> Result<(LoggedInBy, Approval), LocalReply> {
@@ -223,7 +255,7 @@ impl OidcLogins {
 
     /// Lets a user in by a session, if the client has one that counts.
     async fn by_cookie(
-        &self,
+        self: &Arc<Self>,
         oidc: &OidcAuth,
         Ready { provider, keys, now }: &Ready,
         visit: &Visit<'_>,
@@ -232,18 +264,25 @@ impl OidcLogins {
         let name = site.session_name(&oidc.provider);
         let Some(session) = sessions(fields, &name)
             .filter_map(|sealed| provider.session(keys, visit.host(), &sealed, *now))
-            .find(|session| !self.has_ended(session.id()))
+            .find(|session| !self.has_ended(provider, session))
         else {
             return Ok(None);
         };
         let session = match self.renewals.current(provider, session.clone(), *now).await {
             // It may have been ended meanwhile.
-            Ok(_) if self.has_ended(session.id()) => return Ok(None),
+            Ok(_) if self.has_ended(provider, &session) => return Ok(None),
             Ok(Current::Same(session)) => return admitted(oidc, session.user()).map(Some).map_err(LocalReply::from),
             Ok(Current::Newer(session)) => session,
+            Ok(Current::NoRoom) => {
+                let detail = "so many sessions were renewed of late that this one has to wait";
+                return Err(FailureReply::new(Reason::Overloaded)
+                    .with_detail(detail)
+                    .with_retry_after(RETRY_AFTER)
+                    .into());
+            }
             Err(RenewalError::Ended(why)) => {
                 // Others may have waited for the same answer.
-                if self.end(&session, *now) {
+                if self.end(provider, visit.host(), &session, *now) != SessionEnding::Before {
                     tracing::info!(provider = &*oidc.provider, %why, "a session was not renewed and has ended");
                 }
                 return Ok(None);
@@ -257,7 +296,9 @@ impl OidcLogins {
             Ok(approval) => {
                 let mut fields = Fields::default();
                 cookies.iter().for_each(|cookie| push_cookie(&mut fields, cookie));
-                Ok(Some(approval.with_cookies(fields)))
+                let renewed =
+                    Box::new(RenewedSession { logins: Arc::clone(self), provider: Arc::clone(provider), session });
+                Ok(Some(approval.with_cookies(fields, renewed)))
             }
             // Its old cookie may be of no use any more, so the client needs the new one also where it is not let in.
             Err(refused) => {
@@ -342,12 +383,20 @@ impl OidcLogins {
         if !self.finished.insert(callback.state(), now + STATE_KEPT, now) {
             return failed(&finished_before(), known, Some(gone));
         }
+        let of_session = visit.session_site(&provider);
+        let name = of_session.session_name(known);
+        // The browser has one session. Answers that are on their way to it must not bring back the one before.
+        for sealed in sessions(&visit.head.fields, &name) {
+            if let Some(before) = provider.session(&keys, visit.host(), &sealed, now)
+                && !self.has_ended(&provider, &before)
+            {
+                self.end(&provider, visit.host(), &before, now);
+            }
+        }
         self.tell(SessionEvent::Begun(begun));
         // With the origin in front no path can be taken for another host.
         let mut reply = AuthReply::redirect(&format!("{origin}{return_to}"));
         reply.status = StatusCode::SEE_OTHER;
-        let of_session = visit.session_site(&provider);
-        let name = of_session.session_name(known);
         for cookie in of_session.set_session(&visit.head.fields, &name, &sealed, lifetime.as_secs()) {
             push_cookie(&mut reply.fields, &cookie);
         }
@@ -369,9 +418,15 @@ impl OidcLogins {
         let mut was_logged_in = false;
         for sealed in sessions(&visit.head.fields, &name) {
             let session = provider.session(&keys, visit.host(), &sealed, now);
-            if let Some(session) = session.filter(|session| !self.has_ended(session.id())) {
+            if let Some(session) = session.filter(|session| !self.has_ended(&provider, session)) {
                 was_logged_in = true;
-                self.end(&session, now);
+                if self.end(&provider, visit.host(), &session, now) == SessionEnding::Failed {
+                    let detail = "there is no room to remember the log-out; the session counts still";
+                    return FailureReply::new(Reason::Overloaded)
+                        .with_detail(detail)
+                        .with_retry_after(RETRY_AFTER)
+                        .into();
+                }
             }
         }
         let mut fields = Fields::default();
@@ -520,4 +575,63 @@ fn failed(error: &LoginError, provider: &str, gone: Option<String>) -> LocalRepl
         reply = reply.with_field("set-cookie", gone);
     }
     reply.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use gangway_publish::channel;
+
+    use super::*;
+    use crate::access::oidc_renewals::tests::Renewing;
+    use crate::access::used_ids::IDS_MAX;
+
+    #[tokio::test]
+    async fn a_renewed_session_is_current_until_it_ends_or_is_renewed_again() {
+        let renewing = Renewing::start().await;
+        let session = renewing.session().await;
+        let ((_providers, providers), (_ends, ends)) =
+            (channel(Providers::default()), channel(EndedSessions::default()));
+        let logins = Arc::new(OidcLogins::new(providers, ends, mpsc::channel(1).0));
+        let renew = async |session: &Session, after| match logins
+            .renewals
+            .current(&renewing.client, session.clone(), renewing.now + after)
+            .await
+        {
+            Ok(Current::Newer(session)) => {
+                let (logins, provider) = (Arc::clone(&logins), Arc::clone(&renewing.client));
+                RenewedSession { logins, provider, session }
+            }
+            other => panic!("{other:?}"),
+        };
+        let renewed = renew(&session, 80).await;
+        assert!(renewed.is_current());
+        let again = renew(&renewed.session, 160).await;
+        assert!(!renewed.is_current() && again.is_current());
+        logins.end(&renewing.client, "a.localhost", &session, renewing.now);
+        assert!(!again.is_current());
+    }
+
+    #[tokio::test]
+    async fn an_end_that_nobody_can_remember_is_none() {
+        let renewing = Renewing::start().await;
+        let (session, other) = (renewing.session().await, renewing.session().await);
+        let ((_providers, providers), (_ends, ends)) =
+            (channel(Providers::default()), channel(EndedSessions::default()));
+        let (events, mut told) = mpsc::channel(1);
+        let logins = OidcLogins::new(providers, ends, events);
+        let end = |session: &Session| logins.end(&renewing.client, "a.localhost", session, renewing.now);
+        let has_ended = |session: &Session| logins.has_ended(&renewing.client, session);
+        assert_eq!((end(&session), end(&session)), (SessionEnding::Now, SessionEnding::Before));
+        // The register does not listen, but there is room here.
+        assert_eq!((end(&other), has_ended(&other)), (SessionEnding::Now, true));
+        let Ok(SessionEvent::Ended(ended)) = told.try_recv() else { panic!("an end") };
+        assert_eq!((&ended.id, &*ended.provider, &*ended.scope), (session.id(), "home", "a.localhost"));
+        assert!(told.try_recv().is_err(), "each end is told once");
+        let third = renewing.session().await;
+        for number in 0..IDS_MAX {
+            logins.ended.insert(&SessionId::from(number.to_string()), u64::MAX, renewing.now);
+        }
+        assert_eq!((end(&third), has_ended(&third)), (SessionEnding::Now, false), "the register is told");
+        assert_eq!(end(&third), SessionEnding::Failed, "and does not listen any more");
+    }
 }

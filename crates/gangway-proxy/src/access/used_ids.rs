@@ -6,7 +6,7 @@ use std::hash::Hash;
 use parking_lot::Mutex;
 
 /// Ids at once. Each is a log-in or a log-out of the last while, so more than a busy company has.
-const IDS_MAX: usize = 65_536;
+pub(super) const IDS_MAX: usize = 65_536;
 
 /// Ids with the second at which each may be forgotten.
 #[derive(Debug)]

@@ -176,3 +176,33 @@ fn host_in(origin: &str) -> &str {
     let port_at = authority.rfind(':').filter(|colon| !authority[*colon..].contains(']'));
     &authority[..port_at.unwrap_or(authority.len())]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_a_scheme_and_an_authority_of_ordinary_form() {
+        let longest = format!("https://{}", "a".repeat(300));
+        let longer = format!("{longest}a");
+        for (origin, host) in [
+            ("https://docs.example.com", Some("docs.example.com")),
+            ("http://docs-9.example.com:8080", Some("docs-9.example.com")),
+            ("http://a_b", Some("a_b")),
+            ("https://[2001:db8::7]", Some("[2001:db8::7]")),
+            ("https://[2001:db8::7]:8443", Some("[2001:db8::7]")),
+            (&longest, Some(&longest[8..])),
+            (&longer, None),
+            ("https://", None),
+            ("https://Docs.example.com", None),
+            ("https://a/b", None),
+            ("https://a b", None),
+            ("ftp://a", None),
+            ("null", None),
+        ] {
+            let head = RequestHead::of_test("GET", "/", &[("origin", origin)]);
+            assert_eq!(origin_of(&head).map(host_in), host, "{origin}");
+        }
+        assert_eq!(origin_of(&RequestHead::of_test("GET", "/", &[])), None);
+    }
+}

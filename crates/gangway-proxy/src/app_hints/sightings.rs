@@ -132,6 +132,15 @@ mod tests {
     }
 
     #[test]
+    fn the_first_address_is_told_as_long_as_the_refusal_holds() {
+        let (sightings, now) = (Sightings::default(), Instant::now());
+        let other = Sighting { origin: "https://other.example.com".into(), ..by("app") };
+        let note = |sighting: &Sighting, at| sightings.note((Refusal::HostOfVite, Refuted::ByTime), sighting, 0, at);
+        assert!(note(&by("app"), now) && !note(&other, now + Duration::from_secs(1)));
+        assert_eq!(sightings.present(0, now), [(Refusal::HostOfVite, by("app"))]);
+    }
+
+    #[test]
     fn another_endpoint_is_news() {
         let (sightings, now) = (Sightings::default(), Instant::now());
         assert!(sightings.note((Refusal::HostOfVite, Refuted::ByTime), &by("old"), 0, now));

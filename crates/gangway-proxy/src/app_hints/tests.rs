@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::Refusal;
+use super::refusal::LOOKED_AT_MAX;
 use super::search::{Answered, Search};
 use crate::message::body_length::BodyLength;
 use crate::message::request_head::RequestHead;
@@ -125,9 +126,12 @@ impl Passing {
 
 /// A request by https.
 fn admission(head: &RequestHead) -> Admission {
+    Admission::of(head, origin(true)).expect("in order")
+}
+
+fn origin(secure: bool) -> ClientOrigin {
     let client = [192, 0, 2, 7].into();
-    let origin = ClientOrigin { client, secure: true, local: false, is_anonymous: false, is_certain: true };
-    Admission::of(head, origin).expect("in order")
+    ClientOrigin { client, secure, local: false, is_anonymous: false, is_certain: true }
 }
 
 /// A route for a certain host, or for all.
@@ -160,7 +164,8 @@ fn every_answer_is_recognised_in_pieces_of_every_size() {
 #[test]
 fn an_answer_of_another_status_or_type_or_coding_is_none() {
     for (text, refusal, request) in ANSWERS {
-        for status in [200, 302, 401, 404, 422, 500, 503] {
+        let own = Passing::of(text).head.status.as_u16();
+        for status in [101, 200, 302, 400, 401, 403, 404, 422, 500, 503].into_iter().filter(|status| *status != own) {
             let other =
                 Passing::of(text).changed(|passing| passing.head.status = StatusCode::from_u16(status).expect("one"));
             assert!(!other.is_recognised(*request), "{refusal:?} with {status}");
@@ -254,6 +259,73 @@ fn requests_that_anybody_can_make_up_say_nothing() {
     for (text, refusal, request) in ANSWERS.iter().filter(|(_, refusal, _)| of_hosts.contains(refusal)) {
         let found = Passing::of(text).refusals(*request, &route(false));
         assert!(found.is_empty(), "{refusal:?}: a route for all hosts is asked for any");
+    }
+}
+
+#[test]
+fn a_hint_names_the_address_that_was_asked_for() {
+    let vite = Passing::of(include_str!("../../tests/refusals/vite.http"));
+    let https: &[(&str, &str)] = &[("origin", "https://docs.example.com")];
+    let other: &[(&str, &str)] = &[("origin", "https://evil.example")];
+    for (secure, host, fields, told) in [
+        (true, HOST, &[][..], "https://docs.example.com"),
+        (true, "docs.example.com:443", &[], "https://docs.example.com"),
+        (true, "docs.example.com:8443", &[], "https://docs.example.com:8443"),
+        (true, "docs.example.com:80", &[], "https://docs.example.com:80"),
+        (false, HOST, &[], "http://docs.example.com"),
+        (false, "docs.example.com:80", &[], "http://docs.example.com"),
+        (false, "docs.example.com:443", &[], "http://docs.example.com:443"),
+        // A proxy before Gangway speaks TLS.
+        (false, HOST, https, "https://docs.example.com"),
+        (false, HOST, other, "http://docs.example.com"),
+    ] {
+        let head = RequestHead::of_test("GET", "/", &[&[("host", host)], fields].concat());
+        let admission = Admission::of(&head, origin(secure)).expect("in order");
+        let (active, news) = (route(true), Arc::default());
+        let endpoint = &active.ready[0];
+        let answered = Answered { head: &head, admission: &admission, active: &active, endpoint, news: &news };
+        Search::begin(&answered, &vite.head).expect("it may be one").push(&vite.body);
+        let (_, seen) = active.state.refusals.present(0, Instant::now()).pop().expect("a refusal");
+        assert_eq!((&*seen.origin, &*seen.host), (told, HOST), "{secure} {host} {fields:?}");
+    }
+}
+
+#[test]
+fn a_route_for_a_wildcard_is_for_its_hosts_by_name() {
+    let vite = Passing::of(include_str!("../../tests/refusals/vite.http"));
+    for (pattern, is_recognised) in [("*.example.com", true), ("*.example.org", false)] {
+        let table = table(|route| {
+            let pattern = HostPattern::parse(pattern, &mut Vec::new()).expect("a pattern");
+            route.hosts = vec![pattern];
+        });
+        let active = table.routes().iter().find(|active| !active.ready.is_empty()).expect("the route").clone();
+        assert_eq!(!vite.refusals(PAGE, &active).is_empty(), is_recognised, "{pattern}");
+    }
+}
+
+#[test]
+fn no_more_is_looked_at_than_may_be_of_use() {
+    let head = RequestHead::of_test("GET", "/", &[("host", HOST)]);
+    let (admission, active, news) = (admission(&head), route(true), Arc::default());
+    let begin = |passing: &Passing| {
+        let endpoint = &active.ready[0];
+        Search::begin(
+            &Answered { head: &head, admission: &admission, active: &active, endpoint, news: &news },
+            &passing.head,
+        )
+    };
+    let vite = Passing::of(include_str!("../../tests/refusals/vite.http"));
+    let mut search = begin(&vite).expect("it may be one");
+    assert!(search.push(&[b' '; LOOKED_AT_MAX - 1]) && !search.push(b" "));
+    let of_head = vite.clone().changed(|passing| passing.head.body = BodyLength::Empty);
+    assert!(begin(&of_head).is_none());
+    assert!(begin(&vite.clone().changed(|passing| passing.head.status = StatusCode::OK)).is_none());
+    for (kind, length) in [("Text/PLAIN", BodyLength::Framed), ("text/plain", BodyLength::UntilClose)] {
+        let other = vite.clone().changed(|passing| {
+            passing.head.fields.set(b"content-type", kind.as_bytes());
+            passing.head.body = length;
+        });
+        assert!(other.is_recognised(PAGE), "{kind}");
     }
 }
 

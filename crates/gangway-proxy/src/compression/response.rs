@@ -1,6 +1,6 @@
 //! Which responses are compressed, and what their heads say then.
 
-use gangway_model::{ContentCoding, choose_coding};
+use gangway_model::{CompressedTypes, Compression, ContentCoding, choose_coding};
 use http::{Method, StatusCode};
 
 use crate::message::body_length::BodyLength;
@@ -10,28 +10,25 @@ use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::message::vary::{self, tokens};
 
-/// Smaller bodies fit into a packet or two as they are.
-const LEN_MIN: u64 = 1024;
-
 /// Fields that say something about the bytes of the body, or of the representation, that would no longer hold.
 const DIGESTS: [&[u8]; 4] = [b"content-md5", b"digest", b"content-digest", b"repr-digest"];
 
-/// Compresses a response by one of these codings, if it is one that can be, and the client takes it: its head says so,
+/// Compresses a response, if it is one that can be, and the client takes it: its head says so,
 /// and the result is the coding for its body, if one follows.
 ///
 /// The response to a HEAD request says what that to a GET request would say (RFC 9110, section 9.3.2), and so does a
 /// 304 (section 15.4.5).
 pub(crate) fn on_response(
-    offered: &[ContentCoding],
+    compression: &Compression,
     request: &RequestHead,
     has_memory: bool,
     response: &mut ResponseHead,
 ) -> Option<ContentCoding> {
-    if !is_compressible(request, response) {
+    if !is_compressible(compression, request, response) {
         return None;
     }
     vary::add("Accept-Encoding", &mut response.fields);
-    let coding = choose_coding(request.fields.all_named(b"accept-encoding"), offered)?;
+    let coding = choose_coding(request.fields.all_named(b"accept-encoding"), &compression.codings)?;
     if !has_memory {
         return None;
     }
@@ -53,7 +50,8 @@ pub(crate) fn on_response(
 }
 
 /// Whether a response would be compressed for a client that takes it.
-fn is_compressible(request: &RequestHead, response: &ResponseHead) -> bool {
+fn is_compressible(compression: &Compression, request: &RequestHead, response: &ResponseHead) -> bool {
+    let len_min = compression.len_min;
     let (status, fields) = (response.status, &response.fields);
     let has_body = match status {
         StatusCode::NOT_MODIFIED => true,
@@ -62,18 +60,18 @@ fn is_compressible(request: &RequestHead, response: &ResponseHead) -> bool {
         _ => !status.is_informational(),
     };
     let is_large = match response.body {
-        BodyLength::Sized(len) => len >= LEN_MIN,
+        BodyLength::Sized(len) => len >= len_min,
         BodyLength::Framed | BodyLength::UntilClose => true,
         // The length that the field states is that of another response, which has a body.
         BodyLength::Empty if request.method == Method::HEAD || status == StatusCode::NOT_MODIFIED => {
             fields.get(FieldKind::ContentLength).is_none_or(|len| {
-                std::str::from_utf8(len).is_ok_and(|len| len.parse().is_ok_and(|len: u64| len >= LEN_MIN))
+                std::str::from_utf8(len).is_ok_and(|len| len.parse().is_ok_and(|len: u64| len >= len_min))
             })
         }
         BodyLength::Empty => false,
     };
     let is_of_type = match fields.get(FieldKind::ContentType) {
-        Some(content_type) => is_worth_it(content_type),
+        Some(content_type) => is_of(&compression.types, essence(content_type)),
         None => status == StatusCode::NOT_MODIFIED,
     };
     has_body
@@ -87,11 +85,25 @@ fn is_compressible(request: &RequestHead, response: &ResponseHead) -> bool {
         })
 }
 
+/// Whether content of this type is compressed.
+fn is_of(types: &CompressedTypes, essence: &[u8]) -> bool {
+    let is_among = |types: &[Box<str>]| types.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(essence));
+    match types {
+        CompressedTypes::Worthwhile { except } => is_worth_it(essence) && !is_among(except),
+        CompressedTypes::Only(types) => is_among(types),
+    }
+}
+
+/// A type without its parameters.
+fn essence(content_type: &[u8]) -> &[u8] {
+    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
 /// Whether content of this type becomes much smaller.
 ///
 /// Events do as well, but a stream of events lasts for hours, and each would hold the memory of a compressor for that
 /// long.
-fn is_worth_it(content_type: &[u8]) -> bool {
+fn is_worth_it(essence: &[u8]) -> bool {
     const TYPES: &[&[u8]] = &[
         b"application/graphql",
         b"application/javascript",
@@ -116,7 +128,6 @@ fn is_worth_it(content_type: &[u8]) -> bool {
         b"image/vnd.microsoft.icon",
         b"image/x-icon",
     ];
-    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let begins = |start: &[u8]| essence.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
     let ends = |suffix: &[u8]| {
         let start = essence.len().checked_sub(suffix.len());
@@ -142,7 +153,10 @@ fn weaken_etag(fields: &mut Fields) {
 mod tests {
     use super::*;
 
-    const OFFERED: &[ContentCoding] = &ContentCoding::ALL;
+    /// By every coding, whatever gains by it.
+    fn usual() -> Compression {
+        Compression::by(ContentCoding::ALL)
+    }
 
     /// A response that would be compressed.
     fn response(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
@@ -180,7 +194,7 @@ mod tests {
     fn a_response_that_is_compressed_says_so() {
         let fields = [("ETag", "\"x\""), ("Vary", "Origin,cookie"), ("Accept-Ranges", "bytes"), ("X-Kept", "1")];
         let mut response = response(200, &fields);
-        let coding = on_response(OFFERED, &request("GET", "br, gzip"), true, &mut response);
+        let coding = on_response(&usual(), &request("GET", "br, gzip"), true, &mut response);
         assert_eq!(coding, Some(ContentCoding::Brotli));
         assert_eq!(response.body, BodyLength::Framed);
         assert_eq!(
@@ -199,21 +213,21 @@ mod tests {
     fn head_and_304_say_what_the_answer_to_get_would_say() {
         let mut to_head = response(200, &[("ETag", "\"x\"")]);
         to_head.body = BodyLength::Empty;
-        assert_eq!(on_response(OFFERED, &request("HEAD", "gzip"), true, &mut to_head), None);
+        assert_eq!(on_response(&usual(), &request("HEAD", "gzip"), true, &mut to_head), None);
         let mut to_get = response(200, &[("ETag", "\"x\"")]);
-        assert_eq!(on_response(OFFERED, &request("GET", "gzip"), true, &mut to_get), Some(ContentCoding::Gzip));
+        assert_eq!(on_response(&usual(), &request("GET", "gzip"), true, &mut to_get), Some(ContentCoding::Gzip));
         assert_eq!((lines(&to_head), to_head.body), (lines(&to_get), BodyLength::Empty));
 
         let fields = [("Content-Type", ""), ("Content-Length", ""), ("ETag", "\"x\"")];
         let mut unchanged = response(304, &fields);
         unchanged.body = BodyLength::Empty;
-        assert_eq!(on_response(OFFERED, &request("GET", "gzip"), true, &mut unchanged), None);
+        assert_eq!(on_response(&usual(), &request("GET", "gzip"), true, &mut unchanged), None);
         assert_eq!(lines(&unchanged), ["ETag: W/\"x\"", "Vary: Accept-Encoding"]);
 
         let mut small = response(200, &[("Content-Length", "1023")]);
         small.body = BodyLength::Empty;
         let before = lines(&small);
-        assert_eq!(on_response(OFFERED, &request("HEAD", "gzip"), true, &mut small), None);
+        assert_eq!(on_response(&usual(), &request("HEAD", "gzip"), true, &mut small), None);
         assert_eq!(lines(&small), before);
     }
 
@@ -221,7 +235,7 @@ mod tests {
     fn a_client_that_takes_nothing_gets_the_response_as_it_is_and_caches_are_told() {
         for (accepted, has_memory) in [("", true), ("deflate", true), ("gzip", false)] {
             let mut response = response(200, &[("ETag", "\"x\"")]);
-            assert_eq!(on_response(OFFERED, &request("GET", accepted), has_memory, &mut response), None);
+            assert_eq!(on_response(&usual(), &request("GET", accepted), has_memory, &mut response), None);
             assert_eq!(response.body, BodyLength::Sized(5000));
             assert_eq!(
                 lines(&response),
@@ -264,7 +278,7 @@ mod tests {
         ] {
             let mut response = response(status, fields);
             let before = (lines(&response), response.body);
-            let coding = on_response(OFFERED, &request("GET", "zstd, br, gzip"), true, &mut response);
+            let coding = on_response(&usual(), &request("GET", "zstd, br, gzip"), true, &mut response);
             assert_eq!((coding, lines(&response), response.body), (None, before.0, before.1), "{status} {fields:?}");
         }
     }
@@ -288,7 +302,7 @@ mod tests {
             (500, &[]),
         ] {
             let mut response = response(status, fields);
-            let coding = on_response(OFFERED, &request("GET", "zstd"), true, &mut response);
+            let coding = on_response(&usual(), &request("GET", "zstd"), true, &mut response);
             assert_eq!(coding, Some(ContentCoding::Zstd), "{status} {fields:?}");
             let codings: Vec<_> = response.fields.all_named(b"content-encoding").collect();
             assert_eq!(codings, [b"zstd"], "{status} {fields:?}");
@@ -296,9 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn a_route_may_name_types_and_a_length() {
+        let types = |types: &[&str]| types.iter().map(|one| Box::from(*one)).collect::<Box<[Box<str>]>>();
+        let except = Compression { types: CompressedTypes::Worthwhile { except: types(&["text/html"]) }, ..usual() };
+        let only = Compression { types: CompressedTypes::Only(types(&["text/html", "image/png"])), ..usual() };
+        let small = Compression { len_min: 100, ..usual() };
+        for (compression, fields, is_compressed) in [
+            (&except, &[][..], false),
+            (&except, &[("Content-Type", "text/css")], true),
+            (&except, &[("Content-Type", "image/png")], false),
+            (&only, &[], true),
+            (&only, &[("Content-Type", "Image/PNG")], true),
+            (&only, &[("Content-Type", "text/css")], false),
+            (&small, &[("Content-Length", "100")], true),
+            (&small, &[("Content-Length", "99")], false),
+        ] {
+            let mut response = response(200, fields);
+            let coding = on_response(compression, &request("GET", "gzip"), true, &mut response);
+            assert_eq!(coding.is_some(), is_compressed, "{compression} {fields:?}");
+        }
+    }
+
+    #[test]
     fn a_validator_that_is_weak_stays_as_it_is() {
         let mut response = response(200, &[("ETag", "W/\"x\"")]);
-        on_response(OFFERED, &request("GET", "gzip"), true, &mut response);
+        on_response(&usual(), &request("GET", "gzip"), true, &mut response);
         assert_eq!(response.fields.all_named(b"etag").collect::<Vec<_>>(), [b"W/\"x\""]);
     }
 
@@ -306,7 +342,7 @@ mod tests {
     fn a_vary_that_says_it_already_stays() {
         for vary in ["*", "Origin, accept-encoding"] {
             let mut response = response(200, &[("Vary", vary)]);
-            on_response(OFFERED, &request("GET", "gzip"), true, &mut response);
+            on_response(&usual(), &request("GET", "gzip"), true, &mut response);
             assert_eq!(response.fields.all_named(b"vary").collect::<Vec<_>>(), [vary.as_bytes()]);
         }
     }

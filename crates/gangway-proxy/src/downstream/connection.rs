@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use gangway_model::Arrival;
+use rustls::CipherSuite;
 
 use crate::downstream::listener_profile::ListenerProfile;
 use crate::message::address_text::AddressText;
@@ -31,6 +32,8 @@ pub(crate) struct ClientConnection {
     pub(crate) sni: Option<Box<str>>,
     /// Whether the connection uses TLS 1.3.
     pub(crate) is_tls13: bool,
+    /// What the connection is encrypted by.
+    pub(crate) cipher: Option<CipherSuite>,
     /// The file of client CAs that the client's certificate was checked against.
     pub(crate) client_ca: Option<Box<str>>,
     /// Upstream connections that belong to this client connection.
@@ -55,6 +58,7 @@ impl ClientConnection {
             secure: false,
             sni: None,
             is_tls13: false,
+            cipher: None,
             client_ca: None,
             dedicated: DedicatedConnections::default(),
             account: None,

@@ -158,6 +158,7 @@ impl FrontDoor {
         };
         connection.secure = true;
         connection.sni = sni;
+        connection.cipher = tls.get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite());
         connection.is_tls13 = tls.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         connection.client_ca = client_ca;
         let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");

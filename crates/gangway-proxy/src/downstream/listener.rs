@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use gangway_model::KnownListener;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::downstream::deferred_accept;
@@ -68,8 +69,8 @@ pub(crate) fn bind(
                 by_shard[at % shards].push(Listener { socket, profile: Arc::clone(profile), is_held });
             }
         }
-        let (name, protocol) = (profile.name.clone(), profile.protocol);
-        listening.0.push(BoundListener { name, protocol, addresses: actual });
+        let known = KnownListener { name: profile.name.clone(), protocol: profile.protocol };
+        listening.0.push(BoundListener { known, addresses: actual });
     }
     for PassedSocket { socket, .. } in passed.iter().filter(|passed| passed.is_held) {
         let address = socket.local_addr().map_err(failed(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))?;

@@ -208,6 +208,7 @@ pub(super) async fn attempt<D: Downstream>(
                 }
                 TransferError::Downstream(_)
                 | TransferError::BodyTooLarge
+                | TransferError::ResponseTooLarge
                 | TransferError::PageWanted
                 | TransferError::KeptAnswer(_)
                 | TransferError::Internal => false,
@@ -236,9 +237,15 @@ async fn answer_by_page<D: Downstream>(transfer: &mut Transfer<'_, D, Rules<'_>>
         let Rules { worker, head, context, active, .. } = rules;
         let request_id = context.request_id().to_owned();
         let sources = PageSources { shared: &worker.shared, connector: &worker.connector };
-        unless_client_goes(*client, lookup::find(&sources, active, head, response, &request_id)).await?
+        match context.admission() {
+            Some(admission) => {
+                let finding = lookup::find(&sources, active, (head, admission), response, &request_id);
+                unless_client_goes(*client, finding).await?
+            }
+            None => None,
+        }
     };
-    lookup::vary_by_audience(response);
+    lookup::vary_by_audience(rules.active, response);
     let Some(page) = found else {
         return transfer.resume().map(|()| ByPage::None);
     };
@@ -299,6 +306,8 @@ struct Onlookers {
     recorder: Option<Box<Recorder>>,
     /// Looks for what an application refuses because of its own settings.
     search: Option<Search>,
+    /// The bytes that may still come, where the route bounds them.
+    left: Option<u64>,
 }
 
 impl Rules<'_> {
@@ -312,6 +321,15 @@ impl Rules<'_> {
         }
         if self.may_have_page && lookup::is_wanted(self.active, self.head, response) {
             return Err(TransferError::PageWanted);
+        }
+        // What comes after a switch of the protocol is no body.
+        if let Some(max) = self.context.routed.as_ref().and_then(|routed| routed.bounds.response)
+            && response.status != StatusCode::SWITCHING_PROTOCOLS
+        {
+            if matches!(response.body, BodyLength::Sized(len) if len > max) {
+                return Err(TransferError::ResponseTooLarge);
+            }
+            self.onlookers.get_or_insert_default().left = Some(max);
         }
         // One comparison sorts out nearly all responses.
         if !(200..400).contains(&response.status.as_u16()) {
@@ -333,7 +351,7 @@ impl Rules<'_> {
         {
             state.end_with_endpoint(task.clone());
         }
-        client_response::prepare(context, response);
+        client_response::prepare(context, self.head, response);
         if let Some(run) = &context.cache {
             let outcome = run.outcome();
             self.worker.shared.metrics.cache_requests.with_label_values(&[outcome.label()]).inc();
@@ -371,14 +389,17 @@ impl Rules<'_> {
 
 impl Onlookers {
     /// Shows them a piece of the body. Returns whether one of them looks on.
-    fn push(&mut self, data: &[u8]) -> bool {
+    fn push(&mut self, data: &[u8]) -> Result<bool, TransferError> {
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(data.len() as u64).ok_or(TransferError::ResponseTooLarge)?;
+        }
         if self.recorder.as_mut().is_some_and(|recorder| !recorder.push(data)) {
             self.recorder = None;
         }
         if self.search.as_mut().is_some_and(|search| !search.push(data)) {
             self.search = None;
         }
-        self.recorder.is_some() || self.search.is_some()
+        Ok(self.recorder.is_some() || self.search.is_some() || self.left.is_some())
     }
 }
 
@@ -393,19 +414,20 @@ impl TransferRules for Rules<'_> {
     }
 
     fn on_request_data(&mut self, len: usize) -> Result<(), TransferError> {
-        let limit = self.context.routed.as_ref().and_then(|routed| routed.body_limit);
+        let limit = self.context.routed.as_ref().and_then(|routed| routed.bounds.request);
         match limit {
             Some(limit) if self.context.body.exceeds(len, limit) => Err(TransferError::BodyTooLarge),
             Some(_) | None => Ok(()),
         }
     }
 
-    fn on_response_data(&mut self, data: &[u8]) {
+    fn on_response_data(&mut self, data: &[u8]) -> Result<(), TransferError> {
         if let Some(onlookers) = &mut self.onlookers
-            && !onlookers.push(data)
+            && !onlookers.push(data)?
         {
             self.onlookers = None;
         }
+        Ok(())
     }
 
     fn on_response_end(&mut self, has_trailers: impl FnOnce() -> bool) {

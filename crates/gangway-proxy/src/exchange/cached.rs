@@ -194,7 +194,7 @@ fn prepare(worker: &Worker, exchange: &mut Exchange, stored: &Stored, outcome: C
     }
     let age = Decimal::of(stored.age_seconds(Instant::now()));
     response.fields.push(b"Age", age.bytes());
-    pass_middlewares(context, response);
+    pass_middlewares(context, head, response);
     outcome.tell(response);
     let offered = context.routed.as_ref()?.active.route.compression()?;
     let memory = &worker.shared.overload.memory;
@@ -259,6 +259,7 @@ pub(super) fn replacement(exchange: &Exchange, failure: AttemptFailure) -> Resul
         }
         error @ (TransferError::Downstream(_)
         | TransferError::BodyTooLarge
+        | TransferError::ResponseTooLarge
         | TransferError::PageWanted
         | TransferError::Internal) => failure(error),
     }

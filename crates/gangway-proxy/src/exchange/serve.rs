@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use http::Version;
 
-use crate::access::gate::AtGate;
+use crate::access::gate::{AtGate, Passage};
 use crate::access::guard::{GateKind, guards};
 use crate::cache::run::Replacement;
 use crate::downstream::connection::ClientConnection;
@@ -43,6 +43,7 @@ use crate::upstream::error;
 const STREAM_BYTES: usize = 24 * 1024;
 
 const BODY_TOO_LARGE: &str = "the body is larger than the route allows";
+const RESPONSE_TOO_LARGE: &str = "the answer is larger than the route allows";
 
 /// How a request ended, for the record.
 struct Ending {
@@ -103,8 +104,8 @@ impl<'r, D: Downstream> Recorded<'r, D> {
             error: ending.error.as_deref(),
             cut: ending.cut,
         };
-        let Exchange { head, context, replay, .. } = &mut *self.exchange;
-        let ended = request_log::record(&self.worker.shared, head, self.connection, context, outcome);
+        let Exchange { head, context, response, replay, .. } = &mut *self.exchange;
+        let ended = request_log::record(&self.worker.shared, (&*head, &*response), self.connection, context, outcome);
         context.end();
         replay.reset();
         self.exchange.ended = Some(ended);
@@ -261,47 +262,39 @@ async fn pass_gate<D: Downstream>(
     exchange: &mut Exchange,
     client: &mut D,
 ) -> Result<(), AtGateEnd> {
-    let Exchange { head, context, replay, .. } = exchange;
-    let RequestContext { started, received, routed, passage, .. } = context;
-    let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
-        return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
-    };
-    let shared = &worker.shared;
-    let route = &routed.active.route;
-    if passage.is_for(route) {
+    let (request, passage) = at_gate(worker, connection, exchange)?;
+    let route = Arc::clone(&request.active.route);
+    if passage.is_for(&route) {
         return Ok(());
     }
     passage.begin();
-    for guard in guards(route) {
-        if let Some(held) = guard.wanted_body(head, admission) {
-            let (memory, account) = (&shared.overload.memory, connection.account.as_ref());
-            let bounds = HoldBounds { held, allowed: routed.body_limit, memory, account };
-            hold_body(client, head, replay, bounds).await.map_err(not_held)?;
+    for guard in guards(&route) {
+        let (request, _) = at_gate(worker, connection, exchange)?;
+        if let Some(held) = guard.wanted_body(request.head, request.admission) {
+            let Exchange { head, context, replay, .. } = &mut *exchange;
+            let allowed = context.routed.as_ref().and_then(|routed| routed.bounds.request);
+            let (memory, account) = (&worker.shared.overload.memory, connection.account.as_ref());
+            hold_body(client, head, replay, HoldBounds { held, allowed, memory, account }).await.map_err(not_held)?;
         }
-        let request = AtGate {
-            head,
-            admission,
-            started: *started,
-            body: replay.bytes(),
-            connection,
-            active: &routed.active,
-            connector: &worker.connector,
-            public_https_port: shared.settings.public_https_port,
-        };
-        let passing = pin!(shared.access.pass(guard, request, passage));
+        let (request, passage) = at_gate(worker, connection, exchange)?;
+        let passing = pin!(worker.shared.access.pass(guard, request, passage));
         let outcome = match guard.asks_service() {
             true => unless_client_goes(client, passing).await.map_err(AtGateEnd::Client)?,
             false => passing.await,
         };
         outcome.map_err(AtGateEnd::Reply)?;
     }
-    passage.finish(route);
+    exchange.context.passage.finish(&route);
     Ok(())
 }
 
-/// Lets the request past the gate of a route that has only limits.
-fn pass_limits(worker: &Worker, connection: &ClientConnection, exchange: &mut Exchange) -> Result<(), AtGateEnd> {
-    let Exchange { head, context, .. } = exchange;
+/// The request as the gate of its route sees it, and what it has passed.
+fn at_gate<'e>(
+    worker: &'e Worker,
+    connection: &'e ClientConnection,
+    exchange: &'e mut Exchange,
+) -> Result<(AtGate<'e>, &'e mut Passage), AtGateEnd> {
+    let Exchange { head, context, replay, .. } = exchange;
     let RequestContext { started, received, routed, passage, .. } = context;
     let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
         return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
@@ -310,12 +303,18 @@ fn pass_limits(worker: &Worker, connection: &ClientConnection, exchange: &mut Ex
         head,
         admission,
         started: *started,
-        body: &[],
+        body: replay.bytes(),
         connection,
         active: &routed.active,
         connector: &worker.connector,
         public_https_port: worker.shared.settings.public_https_port,
     };
+    Ok((request, passage))
+}
+
+/// Lets the request past the gate of a route that has only limits.
+fn pass_limits(worker: &Worker, connection: &ClientConnection, exchange: &mut Exchange) -> Result<(), AtGateEnd> {
+    let (request, passage) = at_gate(worker, connection, exchange)?;
     worker.shared.access.pass_limits(&request, passage).map_err(AtGateEnd::Reply)
 }
 
@@ -461,6 +460,10 @@ async fn fail<D: Downstream>(
         TransferError::BodyTooLarge => {
             (BODY_TOO_LARGE.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(BODY_TOO_LARGE).into()))
         }
+        TransferError::ResponseTooLarge => {
+            let reply = FailureReply::new(Reason::ResponseTooLarge).with_detail(RESPONSE_TOO_LARGE);
+            (RESPONSE_TOO_LARGE.into(), Some(reply.into()))
+        }
         // It was handled where it arose.
         TransferError::PageWanted | TransferError::KeptAnswer(_) | TransferError::Internal => {
             ("a fault of ours".into(), Some(FailureReply::new(Reason::Internal).into()))
@@ -504,7 +507,7 @@ async fn reply<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: 
     if let Some(page) = &page {
         body = page::replace(page, &exchange.head, &mut head);
     }
-    pass_middlewares(&exchange.context, &mut head);
+    pass_middlewares(&exchange.context, &exchange.head, &mut head);
     let status = head.status.as_u16();
     match send(&mut exchange.context, client, &head, body).await {
         Ok(()) => Ending::whole(status),
@@ -533,7 +536,8 @@ async fn page<D: Downstream>(
     let request_id = context.request_id().to_owned();
     let active = &context.routed.as_ref()?.active;
     let sources = PageSources { shared: &worker.shared, connector: &worker.connector };
-    unless_client_goes(client, lookup::find(&sources, active, head, reply, &request_id)).await.ok().flatten()
+    let request = (&*head, context.admission()?);
+    unless_client_goes(client, lookup::find(&sources, active, request, reply, &request_id)).await.ok().flatten()
 }
 
 #[cfg(test)]

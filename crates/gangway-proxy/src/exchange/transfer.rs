@@ -38,7 +38,7 @@ pub(crate) trait TransferRules {
     fn on_request_data(&mut self, len: usize) -> Result<(), TransferError>;
 
     /// Called for bytes of the response's body that the client takes, as the endpoint sent them.
-    fn on_response_data(&mut self, data: &[u8]);
+    fn on_response_data(&mut self, data: &[u8]) -> Result<(), TransferError>;
 
     /// Called when the whole body of the response has come.
     fn on_response_end(&mut self, has_trailers: impl FnOnce() -> bool);
@@ -63,6 +63,8 @@ pub(crate) enum TransferError {
     Downstream(DownstreamError),
     /// The request's body is larger than the route allows.
     BodyTooLarge,
+    /// The response's body is larger than the route allows.
+    ResponseTooLarge,
     /// The head of the response is at hand, and a page is to be looked for before it is passed on.
     PageWanted,
     /// The head of the response is at hand, and what is kept is to be sent in its place.
@@ -299,7 +301,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                             return Ok(Poll::Pending);
                         };
                         relayed += taken;
-                        self.parts.rules.on_response_data(&data[..taken]);
+                        self.parts.rules.on_response_data(&data[..taken])?;
                         self.parts.endpoint.consume(taken);
                         if self.parts.rules.is_drained() {
                             return Err(drained());
@@ -351,7 +353,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                     self.is_waiting = false;
                     match encoder.encode(data) {
                         Ok(taken) => {
-                            self.parts.rules.on_response_data(&data[..taken]);
+                            self.parts.rules.on_response_data(&data[..taken])?;
                             self.parts.endpoint.consume(taken);
                             encoded += taken;
                             Ok(())

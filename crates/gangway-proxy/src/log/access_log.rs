@@ -13,7 +13,8 @@ use prometheus::IntCounter;
 
 use crate::log::record::{LogRecord, caddy, combined, common, json, text, traefik};
 use crate::log::sink::Sink;
-use crate::settings::{AccessLogFormat, AccessLogTarget};
+use crate::log::traefik_line::NamedRecord;
+use crate::settings::{AccessLogFormat, AccessLogTarget, TraefikLog};
 
 /// Lines that may wait for the sink.
 const QUEUE_MAX: usize = 8192;
@@ -33,6 +34,8 @@ pub(crate) struct AccessLog {
     queue: Option<SyncSender<SinkCommand>>,
     waiting_bytes: Arc<AtomicUsize>,
     format: AccessLogFormat,
+    /// How lines are written instead, where this is set.
+    traefik: Option<Arc<TraefikLog>>,
     /// How many requests there were, for the format that tells it.
     lines: Arc<AtomicU64>,
     dropped: IntCounter,
@@ -47,9 +50,9 @@ enum SinkCommand {
 impl AccessLog {
     /// Opens the sink and starts its thread.
     pub(crate) fn start(target: &AccessLogTarget, format: AccessLogFormat, dropped: IntCounter) -> io::Result<Self> {
-        let (waiting_bytes, lines) = (Arc::new(AtomicUsize::new(0)), Arc::default());
+        let (waiting_bytes, lines, traefik) = (Arc::new(AtomicUsize::new(0)), Arc::default(), None);
         let sink = match target {
-            AccessLogTarget::Off => return Ok(Self { queue: None, waiting_bytes, format, lines, dropped }),
+            AccessLogTarget::Off => return Ok(Self { queue: None, waiting_bytes, format, traefik, lines, dropped }),
             AccessLogTarget::Stdout => Sink::Stdout,
             AccessLogTarget::File(path) => Sink::file(path.clone())?,
         };
@@ -57,15 +60,32 @@ impl AccessLog {
         let mut writing =
             SinkThread { sink, torn: false, waiting_bytes: Arc::clone(&waiting_bytes), dropped: dropped.clone() };
         std::thread::Builder::new().name("access-log".into()).spawn(move || writing.run(&messages))?;
-        Ok(Self { queue: Some(queue), waiting_bytes, format, lines, dropped })
+        Ok(Self { queue: Some(queue), waiting_bytes, format, traefik, lines, dropped })
     }
 
     pub(crate) fn is_on(&self) -> bool {
         self.queue.is_some()
     }
 
+    /// The same log with lines as Traefik writes them.
+    pub(crate) fn in_traefiks_form(self, traefik: Option<TraefikLog>) -> Self {
+        Self { traefik: traefik.map(Arc::new), ..self }
+    }
+
+    /// How lines are written in Traefik's place, for [`AccessLog::write_named`]. None for [`AccessLog::write`].
+    pub(crate) fn traefik(&self) -> Option<&TraefikLog> {
+        self.traefik.as_deref()
+    }
+
+    /// Writes a line as Traefik does. `number` counts requests, with and without a line.
+    pub(crate) fn write_named(&self, record: &NamedRecord<'_>, log: &TraefikLog) {
+        let number = self.lines.fetch_add(1, Ordering::Relaxed) + 1;
+        if record.is_logged(log) {
+            self.queue(record.line(log, SystemTime::now(), number));
+        }
+    }
+
     pub(crate) fn write(&self, record: &LogRecord<'_>) {
-        let Some(queue) = &self.queue else { return };
         let line = match self.format {
             AccessLogFormat::Text => text(record, SystemTime::now()),
             AccessLogFormat::Json => json(record, SystemTime::now()),
@@ -76,6 +96,11 @@ impl AccessLog {
             }
             AccessLogFormat::Caddy => caddy(record, SystemTime::now()),
         };
+        self.queue(line);
+    }
+
+    fn queue(&self, line: String) {
+        let Some(queue) = &self.queue else { return };
         let len = line.len();
         let waiting = self.waiting_bytes.fetch_add(len, Ordering::Relaxed);
         if waiting > QUEUE_BYTES_MAX || queue.try_send(SinkCommand::Line(line)).is_err() {
@@ -188,6 +213,7 @@ mod tests {
                     queue: Some(queue),
                     waiting_bytes,
                     format: AccessLogFormat::Text,
+                    traefik: None,
                     lines: Arc::default(),
                     dropped: dropped.clone(),
                 },

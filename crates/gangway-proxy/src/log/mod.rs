@@ -6,4 +6,5 @@ pub(crate) mod failure_log;
 pub(crate) mod record;
 pub(crate) mod request_log;
 pub(crate) mod sink;
+pub(crate) mod traefik_line;
 pub(crate) mod unclaimed_hosts;

@@ -19,7 +19,7 @@ pub(crate) const LINE_MAX: usize = 8 * 1024;
 pub(crate) const TARGET_MAX: usize = 4096;
 
 /// Bytes of any other field that a client controls.
-const FIELD_MAX: usize = 384;
+pub(crate) const FIELD_MAX: usize = 384;
 
 /// The fields of a request. Never `Authorization`, never a cookie.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +165,7 @@ fn combined_escaped(record: &LogRecord<'_>, now: SystemTime, escape: Escape) -> 
 }
 
 /// Servers that knew HTTP/1.1 first write the version so, and parsers expect it.
-fn version<'a>(record: &LogRecord<'a>) -> &'a str {
+pub(crate) fn version<'a>(record: &LogRecord<'a>) -> &'a str {
     if record.version == "HTTP/2" { "HTTP/2.0" } else { record.version }
 }
 
@@ -243,7 +243,7 @@ fn escape_text(line: &mut String, text: &str, max: usize) {
     });
 }
 
-fn escape_json(line: &mut String, text: &str, max: usize) {
+pub(crate) fn escape_json(line: &mut String, text: &str, max: usize) {
     escape(line, text, max, |line, character| match character {
         '"' => line.push_str("\\\""),
         '\\' => line.push_str("\\\\"),
@@ -261,7 +261,7 @@ fn escape_unicode(line: &mut String, text: &str, max: usize) {
 }
 
 /// Escapes like nginx.
-fn escape_hexadecimal(line: &mut String, text: &str, max: usize) {
+pub(crate) fn escape_hexadecimal(line: &mut String, text: &str, max: usize) {
     escape(line, text, max, |line, character| {
         for byte in character.encode_utf8(&mut [0; 4]).bytes() {
             let _ = write!(line, "\\x{byte:02x}");
@@ -310,7 +310,7 @@ fn milliseconds(line: &mut String, duration: Duration) {
 }
 
 /// RFC 3339 with milliseconds, in UTC.
-fn timestamp(line: &mut String, now: SystemTime) {
+pub(crate) fn timestamp(line: &mut String, now: SystemTime) {
     let now = OffsetDateTime::from(now);
     let ((year, month, day), (hour, minute, second, millis)) = (now.to_calendar_date(), now.to_hms_milli());
     let month = u8::from(month);
@@ -318,7 +318,7 @@ fn timestamp(line: &mut String, now: SystemTime) {
 }
 
 /// `21/Sep/2026:14:13:20 +0000`.
-fn common_time(line: &mut String, now: SystemTime) {
+pub(crate) fn common_time(line: &mut String, now: SystemTime) {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let now = OffsetDateTime::from(now);
     let ((year, month, day), (hour, minute, second)) = (now.to_calendar_date(), now.to_hms());

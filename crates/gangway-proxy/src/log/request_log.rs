@@ -1,13 +1,18 @@
 //! Records a request that has ended: in the counters, in the failures of its route, and in the access log.
 
-use gangway_model::{HTTP, HTTPS};
+use std::net::SocketAddr;
+
+use gangway_model::{HTTP, HTTPS, Scheme};
 use http::Version;
 use tokio::time::Instant;
 
 use crate::downstream::connection::ClientConnection;
 use crate::log::record::LogRecord;
+use crate::log::traefik_line::NamedRecord;
 use crate::message::field_kind::FieldKind;
 use crate::message::request_head::RequestHead;
+use crate::message::response_head::ResponseHead;
+use crate::named_metrics::CountedEnd;
 use crate::reply::reason::Reason;
 use crate::request::context::{Received, RequestContext};
 use crate::shared::Shared;
@@ -53,10 +58,11 @@ pub(crate) struct RequestOutcome<'a> {
     pub(crate) cut: Option<CutReason>,
 }
 
-/// Called once for each request, when it ends. Returns that time.
+/// Called once for each request, when it ends. Returns that time. `response` is the head of the application's answer, if it
+/// gave one.
 pub(crate) fn record(
     shared: &Shared,
-    head: &RequestHead,
+    (head, response): (&RequestHead, &ResponseHead),
     connection: &ClientConnection,
     ctx: &RequestContext,
     outcome: RequestOutcome<'_>,
@@ -71,6 +77,20 @@ pub(crate) fn record(
             shared.failures.notify_one();
         }
     }
+    if let Some(named) = &shared.metrics.named {
+        let router = active.and_then(|active| active.route.router.as_deref());
+        named.count(&CountedEnd {
+            entry_point: &connection.listener.name,
+            router: active.filter(|_| router.is_some()).map_or("", |active| &active.route.name),
+            service: router.map_or("", |router| &router.service_name),
+            is_served: ctx.attempt.chosen.is_some(),
+            status: outcome.status,
+            method: &head.method,
+            duration,
+            bytes_in: outcome.bytes_in,
+            bytes_out: outcome.bytes_out,
+        });
+    }
     if !shared.access_log.is_on() {
         return ended;
     }
@@ -81,7 +101,7 @@ pub(crate) fn record(
     };
     let admission = ctx.admission();
     let (sent, first_byte) = (ctx.attempt.sent, ctx.attempt.first_byte);
-    shared.access_log.write(&LogRecord {
+    let record = LogRecord {
         client: admission.map_or_else(|| connection.peer_ip(), |admission| admission.origin.client),
         method,
         scheme: ctx.scheme().text(),
@@ -101,8 +121,50 @@ pub(crate) fn record(
         user_agent: text(FieldKind::UserAgent),
         referrer: text(FieldKind::Referer),
         detail: ctx.reply.detail.as_deref().or(outcome.error).unwrap_or_default(),
-    });
+    };
+    match shared.access_log.traefik() {
+        None => shared.access_log.write(&record),
+        Some(log) => shared.access_log.write_named(&named(&record, head, response, connection, ctx, ended), log),
+    }
     ended
+}
+
+/// The record with what Traefik's fields tell beside it.
+fn named<'a>(
+    base: &LogRecord<'a>,
+    head: &'a RequestHead,
+    response: &'a ResponseHead,
+    connection: &'a ClientConnection,
+    ctx: &'a RequestContext,
+    ended: Instant,
+) -> NamedRecord<'a> {
+    let route = ctx.routed.as_ref().map(|routed| &routed.active.route);
+    let server = ctx.endpoint().map(|chosen| {
+        let of_route = route.into_iter().flat_map(|route| &route.upstream.endpoints);
+        let scheme = of_route.clone().find(|one| one.key == chosen.key).map_or(Scheme::Http, |one| one.scheme);
+        let scheme = match scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::H2c => "h2c",
+        };
+        (scheme, chosen.key.address.to_string())
+    });
+    let authority = head.fields.get(FieldKind::Host).and_then(|host| std::str::from_utf8(host).ok());
+    NamedRecord {
+        base: *base,
+        peer: SocketAddr::new(connection.peer_ip(), connection.peer.port()),
+        authority: authority.unwrap_or(""),
+        user: ctx.passage.user().unwrap_or(""),
+        service: route.and_then(|route| route.router.as_deref()).map_or("", |router| &router.service_name),
+        server,
+        entry_point: &connection.listener.name,
+        tls_version: connection.secure.then_some(if connection.is_tls13 { "1.3" } else { "1.2" }),
+        cipher: connection.cipher,
+        retries: ctx.attempt.tries.saturating_sub(1),
+        at_origin: ctx.attempt.sent.map(|sent| ended.saturating_duration_since(sent)).unwrap_or_default(),
+        request: &head.fields,
+        response: ctx.attempt.first_byte.map(|_| &response.fields),
+    }
 }
 
 fn version_text(version: Version) -> &'static str {

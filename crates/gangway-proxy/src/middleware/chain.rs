@@ -2,53 +2,91 @@
 //!
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
-use gangway_model::target_change::Unconfined;
-use gangway_model::{ClientPlace, Geography, Judgement, Middleware, Reputation};
+use gangway_model::{ClientPlace, Geography, Judgement, Middleware, Reputation, RequestedUrl};
 
+use crate::access::chosen_address::chosen_address;
 use crate::access::gate::Passage;
+use crate::access::guard::is_guard;
+use crate::downstream::connection::ClientConnection;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
-use crate::middleware::upstream_target::UpstreamTarget;
+use crate::middleware::changed_target::upstream_target;
 use crate::middleware::{
-    add_prefix, address_filter, body_limit, crowdsec, headers, hsts, redirect, rewrite, secure_headers, strip_prefix,
+    address_filter, allowed_hosts, body_limit, cors, crowdsec, headers, hsts, redirect, secure_headers, strip_prefix,
+    url_redirect,
 };
 use crate::reply::local_reply::LocalReply;
 use crate::request::client_origin::{ClientOrigin, ClientScheme};
 
-/// Runs before an endpoint is chosen. The first middleware that replies ends the chain. Otherwise the result is the
-/// bound on the request's body, if there is one.
+/// A reply before an endpoint is chosen.
+#[derive(Debug)]
+pub(crate) struct EarlyReply {
+    pub(crate) reply: LocalReply,
+    /// Whether clients get it who were not let in: a redirection to https must come before a password is asked for.
+    pub(crate) is_before_gate: bool,
+}
+
+/// The largest bodies that a route allows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct BodyBounds {
+    pub(crate) request: Option<u64>,
+    pub(crate) response: Option<u64>,
+}
+
+/// Runs before an endpoint is chosen. The first middleware that replies ends the chain.
 ///
-/// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched. `geography` is
-/// asked only by lists that name places, and `reputation` once. What needs a state or takes time happens later, at the gate.
+/// `host` is in the form in which hosts are compared, with the port that the client named, and `prefix` is the decoded
+/// path prefix that matched. `geography` is asked only by lists that name places, and `reputation` once. What needs a
+/// state or takes time happens later, at the gate.
 pub(crate) fn on_request(
     middlewares: &[Middleware],
     head: &RequestHead,
-    host: &str,
-    origin: ClientOrigin,
+    host: (&str, Option<u16>),
+    client_of: (&ClientConnection, ClientOrigin),
     knowledge: (&dyn Geography, Option<&dyn Reputation>),
     prefix: &str,
-) -> Result<Option<u64>, LocalReply> {
-    let (geography, reputation) = knowledge;
-    let place = ClientPlace::new(origin.client, geography);
-    let judgement = reputation.map_or(Judgement::Unknown, |reputation| reputation.judge(&place));
+) -> Result<BodyBounds, EarlyReply> {
+    let ((connection, origin), (geography, reputation)) = (client_of, knowledge);
+    let client = ClientPlace::new(origin.client, geography);
+    let judgement = reputation.map_or(Judgement::Unknown, |reputation| reputation.judge(&client));
     if let Some(reply) = crowdsec::on_every_request(&judgement, origin) {
-        return Err(reply);
+        return Err(EarlyReply { reply, is_before_gate: false });
     }
-    let mut limit = None;
-    for middleware in middlewares {
+    let mut bounds = BodyBounds::default();
+    for (place, middleware) in middlewares.iter().enumerate() {
         let reply = match middleware {
             Middleware::StripPrefix(_) if head.fields.has(FieldKind::Upgrade) => None,
             Middleware::StripPrefix(_) => strip_prefix::on_request(&head.method, &head.target, prefix),
-            Middleware::Redirect { status, target } => Some(redirect::on_request(*status, target, host, &head.target)),
-            Middleware::AddressFilter(filter) => address_filter::on_request(filter, origin, &place),
+            Middleware::Redirect { status, target } => {
+                Some(redirect::on_request(*status, target, host.0, &head.target))
+            }
+            Middleware::UrlRedirect(redirect) => {
+                // A path that cannot be changed is refused later, whatever the redirection would be.
+                upstream_target(&middlewares[..place], &head.target, prefix).ok().and_then(|target| {
+                    let asked =
+                        RequestedUrl { is_secure: origin.secure, host: host.0, port: host.1, target: &target.text };
+                    url_redirect::on_request(redirect, &head.method, &asked)
+                })
+            }
+            Middleware::AddressFilter(filter) => {
+                let chosen = chosen_address(&filter.by, &head.fields, connection, origin);
+                address_filter::on_request(filter, chosen, &client, geography)
+            }
+            Middleware::Cors(cors) => cors::on_request(cors, head),
+            Middleware::AllowedHosts(hosts) => allowed_hosts::on_request(hosts, host),
             Middleware::Crowdsec(on_doubt) => crowdsec::on_request(*on_doubt, &judgement, origin),
             Middleware::BodyLimit(max) => {
-                limit = Some(*max);
+                bounds.request = Some(*max);
                 body_limit::on_request(*max, head.body)
+            }
+            Middleware::ResponseLimit(max) => {
+                bounds.response = Some(max.get());
+                None
             }
             Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
+            | Middleware::PathChange(_)
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::Hsts(_)
@@ -62,43 +100,13 @@ pub(crate) fn on_request(
             | Middleware::Cache(_) => None,
         };
         if let Some(reply) = reply {
-            return Err(reply);
+            // What stands before a guard in the chain answers before it. A preflight has no credentials.
+            let is_answer = matches!(middleware, Middleware::UrlRedirect(_) | Middleware::Cors(_));
+            let is_before_gate = is_answer && !middlewares[..place].iter().any(is_guard);
+            return Err(EarlyReply { reply, is_before_gate });
         }
     }
-    Ok(limit)
-}
-
-/// Computes the target for the endpoint. [`on_upstream_fields`] runs later: a forwarding field tells the prefix that is
-/// removed here, and a label may override that field.
-pub(crate) fn upstream_target<'a>(
-    middlewares: &[Middleware],
-    target: &'a str,
-    prefix: &'a str,
-) -> Result<UpstreamTarget<'a>, Unconfined> {
-    let mut target = UpstreamTarget::new(target);
-    for middleware in middlewares {
-        match middleware {
-            Middleware::StripPrefix(_) => strip_prefix::on_target(prefix, &mut target)?,
-            Middleware::AddPrefix(added) => add_prefix::on_target(added, &mut target)?,
-            Middleware::Rewrite { pattern, replacement } => rewrite::on_target(pattern, replacement, &mut target)?,
-            Middleware::Redirect { .. }
-            | Middleware::RequestHeader(..)
-            | Middleware::ResponseHeader(..)
-            | Middleware::BodyLimit(_)
-            | Middleware::Hsts(_)
-            | Middleware::SecureHeaders { .. }
-            | Middleware::AddressFilter(_)
-            | Middleware::Crowdsec(_)
-            | Middleware::Appsec(_)
-            | Middleware::RateLimit(_)
-            | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_)
-            | Middleware::Compression(_)
-            | Middleware::ErrorPages(_)
-            | Middleware::Cache(_) => {}
-        }
-    }
-    Ok(target)
+    Ok(bounds)
 }
 
 /// Changes the fields for the endpoint, after the forwarding fields were set.
@@ -111,6 +119,8 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
             | Middleware::Redirect { .. }
+            | Middleware::UrlRedirect(_)
+            | Middleware::PathChange(_)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::Hsts(_)
@@ -122,23 +132,35 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
+            | Middleware::Cors(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => {}
         }
     }
 }
 
-/// Changes the fields of a response, of the application or of a local reply. Responses pass the chain in reverse.
-pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields: &mut Fields, scheme: ClientScheme) {
+/// Changes the fields of a response to a request, of the application or of a local reply. Responses pass the chain in reverse.
+pub(crate) fn on_response(
+    middlewares: &[Middleware],
+    passage: &Passage,
+    request: &RequestHead,
+    fields: &mut Fields,
+    scheme: ClientScheme,
+) {
     for middleware in middlewares.iter().rev() {
         match middleware {
             Middleware::ResponseHeader(name, value) => headers::apply(name, value.as_ref(), fields),
             Middleware::Hsts(max_age) => hsts::on_response(*max_age, scheme, fields),
             Middleware::SecureHeaders { hsts } => secure_headers::on_response(*hsts, scheme, fields),
-            Middleware::Authentication(_) => passage.add_cookies(fields),
+            Middleware::Authentication(authentication) => passage.add_cookies(authentication, fields),
+            Middleware::Cors(cors) => cors::on_response(cors, request, fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
             | Middleware::Redirect { .. }
+            | Middleware::UrlRedirect(_)
+            | Middleware::PathChange(_)
             | Middleware::RequestHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::AddressFilter(_)
@@ -148,6 +170,8 @@ pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields:
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => {}
         }
     }
@@ -158,15 +182,17 @@ mod tests {
     use std::cell::Cell;
     use std::net::IpAddr;
 
-    use gangway_model::{AddressFilter, ClientList, CountryCode, Located, NoGeography, OnDoubt, PlaceKind};
+    use gangway_model::target_change::Unconfined;
+    use gangway_model::{AddressFilter, ClientList, CountryCode, Hsts, Located, NoGeography, OnDoubt, PlaceKind};
 
     use super::*;
+    use crate::samples;
 
     #[test]
     fn a_removed_prefix_is_told_and_one_that_does_not_begin_the_path_is_refused() {
         let chain = [Middleware::StripPrefix(vec!["/stash".into()])];
         let stripped = upstream_target(&chain, "/stash/a%2Fb//c?x=%20", "/stash").expect("it begins the path");
-        assert_eq!((&*stripped.text, stripped.removed_prefix), ("/a%2Fb//c?x=%20", "/stash"));
+        assert_eq!((&*stripped.text, &*stripped.removed_prefix), ("/a%2Fb//c?x=%20", "/stash"));
         assert_eq!(upstream_target(&chain, "/stashed", "/stash"), Err(Unconfined));
     }
 
@@ -187,12 +213,12 @@ mod tests {
             Middleware::ResponseHeader(http::HeaderName::from_static("x-from"), value)
         };
         let removed = Middleware::ResponseHeader(http::HeaderName::from_static("server"), None);
-        let chain = [set("outer"), Middleware::Hsts(60.try_into().expect("not 0")), set("inner"), removed];
+        let chain = [set("outer"), Middleware::Hsts(Hsts::of(60.try_into().expect("not 0"))), set("inner"), removed];
         for (scheme, hsts) in [(ClientScheme::Https, Some(&b"max-age=60"[..])), (ClientScheme::Http, None)] {
             let mut fields = Fields::default();
             fields.push(b"Server", b"app");
             fields.push(b"X-From", b"app");
-            on_response(&chain, &Passage::default(), &mut fields, scheme);
+            on_response(&chain, &Passage::default(), &RequestHead::default(), &mut fields, scheme);
             assert_eq!(fields.all_named(b"x-from").collect::<Vec<_>>(), [b"outer"]);
             assert_eq!(fields.get_named(b"strict-transport-security"), hsts);
             assert_eq!(fields.get_named(b"server"), None);
@@ -230,7 +256,7 @@ mod tests {
             let countries = countries.iter().map(|code| CountryCode::of(code).expect("two letters")).collect();
             ClientList::from_iter(networks).with(countries, systems.to_vec())
         };
-        let filter = |allow, deny| Middleware::AddressFilter(AddressFilter { allow, deny });
+        let filter = |allow, deny| Middleware::AddressFilter(AddressFilter { allow, deny, ..AddressFilter::default() });
         let client = "192.0.2.0/24";
         for (chain, is_let_in, asked) in [
             (vec![filter(Some(list(&[client], &[], &[])), list(&["203.0.113.0/24"], &[], &[]))], true, 0),
@@ -249,7 +275,8 @@ mod tests {
         ] {
             let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
             let counting = Counting::default();
-            let result = on_request(&chain, &head, "a", ORIGIN, (&counting, None), "/");
+            let result =
+                on_request(&chain, &head, ("a", None), (&samples::connection(true), ORIGIN), (&counting, None), "/");
             assert_eq!((result.is_ok(), counting.0.get()), (is_let_in, asked), "{chain:?}");
         }
     }
@@ -286,7 +313,9 @@ mod tests {
             let reputation = Always(judgement.clone());
             let found = [&plain, &open, &closed].map(|chain| {
                 let knowledge: (&dyn Geography, Option<&dyn Reputation>) = (&NoGeography, Some(&reputation));
-                let reply = on_request(chain, &head, "a", origin, knowledge, "/").err()?;
+                let reply = on_request(chain, &head, ("a", None), (&samples::connection(true), origin), knowledge, "/")
+                    .err()?
+                    .reply;
                 reply.reason().map(crate::reply::reason::Reason::token)
             });
             assert_eq!(found, expected, "{judgement:?} {origin:?}");
@@ -299,7 +328,8 @@ mod tests {
         let is_redirected = |method: &str, fields: &[(&str, &str)]| {
             let fields = [&[("host", "a")], fields].concat();
             let head = RequestHead::of_test(method, "/stash?x", &fields);
-            on_request(&chain, &head, "a", ORIGIN, (&NoGeography, None), "/stash").is_err()
+            on_request(&chain, &head, ("a", None), (&samples::connection(true), ORIGIN), (&NoGeography, None), "/stash")
+                .is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

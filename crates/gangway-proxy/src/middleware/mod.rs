@@ -6,13 +6,18 @@
 
 mod add_prefix;
 mod address_filter;
+mod allowed_hosts;
 pub(crate) mod body_limit;
 pub(crate) mod chain;
+pub(crate) mod changed_target;
+mod cors;
 mod crowdsec;
-mod headers;
+pub(crate) mod headers;
 mod hsts;
+mod path_change;
 mod redirect;
 mod rewrite;
 mod secure_headers;
 mod strip_prefix;
-mod upstream_target;
+pub(crate) mod upstream_target;
+mod url_redirect;

@@ -20,7 +20,7 @@ pub(crate) fn on_response(max_age: Option<NonZeroU64>, scheme: ClientScheme, fie
         }
     }
     if let Some(max_age) = max_age.filter(|_| !is_there(fields, hsts::NAME)) {
-        hsts::on_response(max_age, scheme, fields);
+        hsts::on_response(gangway_model::Hsts::of(max_age), scheme, fields);
     }
 }
 

@@ -27,6 +27,6 @@ pub(crate) fn on_target<'a>(prefix: &'a str, target: &mut UpstreamTarget<'a>) ->
         return Ok(());
     }
     target.text = Cow::Owned(without_prefix(prefix, &target.text).ok_or(Unconfined)?);
-    target.removed_prefix = prefix;
+    target.removed_prefix = Cow::Borrowed(prefix);
     Ok(())
 }

@@ -11,11 +11,13 @@ pub(crate) struct UpstreamTarget<'a> {
     /// Borrowed until a middleware changes it.
     pub(crate) text: Cow<'a, str>,
     /// For `X-Forwarded-Prefix`; empty if no middleware removed a prefix.
-    pub(crate) removed_prefix: &'a str,
+    pub(crate) removed_prefix: Cow<'a, str>,
+    /// For `X-Replaced-Path`; None if no middleware replaced the path.
+    pub(crate) replaced_path: Option<Box<str>>,
 }
 
 impl<'a> UpstreamTarget<'a> {
     pub(crate) fn new(target: &'a str) -> Self {
-        Self { text: Cow::Borrowed(target), removed_prefix: "" }
+        Self { text: Cow::Borrowed(target), removed_prefix: Cow::Borrowed(""), replaced_path: None }
     }
 }

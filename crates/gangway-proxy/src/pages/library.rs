@@ -50,7 +50,7 @@ impl PageLibrary {
         let body = self.0.get(path).filter(|_| of_audience == audience)?;
         let mut fields = Fields::default();
         fields.push(b"Content-Type", content_type.as_bytes());
-        Some(Page { fields, body: body.clone(), _memory: None })
+        Some(Page { fields, body: body.clone(), status: None, is_whole: false, _memory: None })
     }
 
     /// The page of a folder for a status: its own, that of its class, or the one for all.

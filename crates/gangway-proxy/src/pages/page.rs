@@ -1,7 +1,7 @@
 //! A page, and what it replaces of an answer.
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::message::body_length::BodyLength;
 use crate::message::decimal::Decimal;
@@ -20,6 +20,10 @@ pub(crate) struct Page {
     /// The fields that describe it.
     pub(crate) fields: Fields,
     pub(crate) body: Bytes,
+    /// The status in place of the error's.
+    pub(crate) status: Option<StatusCode>,
+    /// Whether its fields are those of the whole answer, and not only of its content.
+    pub(crate) is_whole: bool,
     /// The memory that the body takes, if nobody else has it.
     pub(crate) _memory: Option<MemoryLease>,
 }
@@ -40,10 +44,18 @@ const DESCRIBES_CONTENT: [&[u8]; 12] = [
     b"x-content-encoded-by",
 ];
 
-/// Puts the page into the head of an answer. The status stays, and so do fields that say something else than what the
+/// Fields of an error that tell a client what to do. No answer of a page service says them for it.
+const SAYS_WHAT_TO_DO: [&[u8]; 6] =
+    [b"allow", b"location", b"retry-after", b"set-cookie", b"www-authenticate", b"x-request-id"];
+
+/// Puts the page into the head of an answer. The status stays unless the page has one of its own, and so do fields that say something else than what the
 /// content is: cookies, challenges, `Retry-After`, `Location`, whether it may be kept. Returns the body to send.
 pub(crate) fn replace(page: &Page, request: &RequestHead, response: &mut ResponseHead) -> Bytes {
-    response.fields.retain(|field| !describes_content(&field));
+    response.status = page.status.unwrap_or(response.status);
+    response.fields.retain(|field| match page.is_whole {
+        true => SAYS_WHAT_TO_DO.iter().any(|name| field.name.eq_ignore_ascii_case(name)),
+        false => !describes_content(&field),
+    });
     response.fields.extend_from(&page.fields, |_| true);
     let len = page.body.len() as u64;
     response.fields.push_known(FieldKind::ContentLength, b"Content-Length", &[Decimal::of(len).bytes()]);
@@ -63,9 +75,23 @@ fn describes_content(field: &Field<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
     use super::*;
+
+    #[test]
+    fn the_page_of_a_whole_answer_leaves_what_a_client_has_to_do() {
+        let mut response = ResponseHead { status: StatusCode::UNAUTHORIZED, ..ResponseHead::default() };
+        [("WWW-Authenticate", "Basic"), ("X-App", "app"), ("Cache-Control", "public"), ("Content-Length", "7")]
+            .iter()
+            .for_each(|(name, value)| response.fields.push(name.as_bytes(), value.as_bytes()));
+        let (status, body) = (Some(StatusCode::OK), Bytes::from_static(b"{}"));
+        let mut page = Page { fields: Fields::default(), body, status, is_whole: true, _memory: None };
+        page.fields.push(b"X-App", b"page");
+        replace(&page, &RequestHead::of_test("GET", "/", &[]), &mut response);
+        let text = |bytes| std::str::from_utf8(bytes).expect("text");
+        let fields: Vec<_> = response.fields.iter().map(|field| (text(field.name), text(field.value))).collect();
+        assert_eq!(response.status, StatusCode::OK);
+        assert_eq!(fields, [("WWW-Authenticate", "Basic"), ("X-App", "page"), ("Content-Length", "2")]);
+    }
 
     #[test]
     fn what_describes_the_content_goes_and_what_says_something_else_stays() {
@@ -102,7 +128,13 @@ mod tests {
         ];
         goes.iter().for_each(|name| response.fields.push(name.as_bytes(), b"7"));
         stays.iter().for_each(|(name, value)| response.fields.push(name.as_bytes(), value.as_bytes()));
-        let mut page = Page { fields: Fields::default(), body: Bytes::from_static(b"<h1>"), _memory: None };
+        let mut page = Page {
+            fields: Fields::default(),
+            body: Bytes::from_static(b"<h1>"),
+            status: None,
+            is_whole: false,
+            _memory: None,
+        };
         page.fields.push(b"Content-Type", b"text/html");
         for (method, sent, body) in [("GET", "<h1>", BodyLength::Sized(4)), ("HEAD", "", BodyLength::Empty)] {
             let mut response = response.clone();

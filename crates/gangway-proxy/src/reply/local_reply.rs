@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use gangway_model::InternalService;
 use http::{Method, StatusCode};
 
 use crate::grammar::is_value;
 use crate::message::body_length::BodyLength;
 use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::reply::auth_reply::AuthReply;
@@ -31,8 +33,12 @@ pub(crate) enum LocalReply {
     Challenge { key_authorization: String },
     /// The client is redirected.
     Redirect { status: StatusCode, location: String },
+    /// A service of Gangway itself answers.
+    OfInternalService(InternalService),
     /// A service that was asked about the request answers in place of the application.
     OfAuthService(Box<AuthReply>),
+    /// What a browser may do with requests of another origin.
+    Preflight(Box<Fields>),
 }
 
 /// Why a request cannot be served.
@@ -106,7 +112,11 @@ impl LocalReply {
     fn as_failure(&self) -> Option<&FailureReply> {
         match self {
             Self::Failure(failure) => Some(failure),
-            Self::Redirect { .. } | Self::Challenge { .. } | Self::OfAuthService(_) => None,
+            Self::Redirect { .. }
+            | Self::Challenge { .. }
+            | Self::OfInternalService(_)
+            | Self::OfAuthService(_)
+            | Self::Preflight(_) => None,
         }
     }
 
@@ -129,6 +139,9 @@ impl LocalReply {
             Self::Challenge { key_authorization } => challenge(key_authorization, request),
             Self::Redirect { status, location } => redirection(*status, location, audience),
             Self::OfAuthService(reply) => reply.render(request),
+            Self::Preflight(fields) => preflight(fields, audience),
+            // Who knows the services answers before this.
+            Self::OfInternalService(_) => FailureReply::new(Reason::Internal).page(request, audience),
             Self::Failure(failure) if is_grpc(request) => grpc_failure(failure.reason, audience),
             Self::Failure(failure) => failure.page(request, audience),
         }
@@ -147,6 +160,15 @@ fn redirection(status: StatusCode, location: &str, audience: Audience<'_>) -> (R
     let mut head = head(status);
     let fields = &mut head.fields;
     fields.push(b"location", if is_value(location.as_bytes()) { location.as_bytes() } else { b"/" });
+    fields.push(b"content-length", b"0");
+    fields.push(b"x-request-id", audience.request_id.as_bytes());
+    (head, Bytes::new())
+}
+
+fn preflight(told: &Fields, audience: Audience<'_>) -> (ResponseHead, Bytes) {
+    let mut head = head(StatusCode::OK);
+    let fields = &mut head.fields;
+    fields.extend_from(told, |_| true);
     fields.push(b"content-length", b"0");
     fields.push(b"x-request-id", audience.request_id.as_bytes());
     (head, Bytes::new())

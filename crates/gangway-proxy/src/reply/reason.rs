@@ -21,12 +21,16 @@ pub(crate) enum Reason {
     MethodNotAllowed,
     RequestTimeout,
     BodyTooLarge,
+    /// The answer of the application is larger than the route allows.
+    ResponseTooLarge,
     TargetTooLong,
     ExpectationFailed,
     HeadTooLarge,
     Misdirected,
     /// There is no memory left for it, or its client has too many requests under way.
     Overloaded,
+    /// The route is not for the host that is asked for.
+    HostNotAllowed,
     /// The client's address is not let in.
     Forbidden,
     /// CrowdSec has banned the client.
@@ -76,11 +80,15 @@ impl Reason {
             Self::MethodNotAllowed => (405, "method-not-allowed", "This method is not served."),
             Self::RequestTimeout => (408, "request-timeout", "The request took too long to arrive."),
             Self::BodyTooLarge => (413, "body-too-large", "The request is larger than the application allows."),
+            Self::ResponseTooLarge => {
+                (500, "response-too-large", "The answer of the application is larger than allowed.")
+            }
             Self::TargetTooLong => (414, "target-too-long", "The address is too long."),
             Self::ExpectationFailed => (417, "expectation-failed", "The expectation of the request cannot be met."),
             Self::HeadTooLarge => (431, "head-too-large", "The request's header fields are too large."),
             Self::Misdirected => (421, "misdirected", "This connection is not for this address. Please try again."),
             Self::Overloaded => (503, "overloaded", "This server is busy. Please try again in a moment."),
+            Self::HostNotAllowed => (500, "host-not-allowed", "This name is not served here."),
             Self::Forbidden => (403, "forbidden", "This address may not come in here."),
             Self::Banned => (403, "banned", "This address is banned here."),
             Self::AppsecBlocked => (403, "appsec-blocked", "This request looks like an attack, and was not let in."),
@@ -135,11 +143,13 @@ impl Reason {
             Self::MethodNotAllowed => "method not allowed",
             Self::RequestTimeout => "request took too long",
             Self::BodyTooLarge => "request too large",
+            Self::ResponseTooLarge => "answer too large",
             Self::TargetTooLong => "address too long",
             Self::ExpectationFailed => "expectation failed",
             Self::HeadTooLarge => "header fields too large",
             Self::Misdirected => "wrong connection",
             Self::Overloaded => "busy",
+            Self::HostNotAllowed => "name not served",
             Self::Forbidden => "not let in",
             Self::Banned => "banned",
             Self::AppsecBlocked => "blocked",

@@ -6,6 +6,7 @@ use gangway_model::secret::masked_target;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::middleware::chain;
+use crate::reply::internal;
 use crate::reply::local_reply::LocalReply;
 use crate::reply::page::Audience;
 use crate::request::admission::Admission;
@@ -25,6 +26,9 @@ pub(crate) fn render_for(
     }
     ctx.reply.reason = reply.reason();
     ctx.reply.detail = reply.detail().map(str::to_owned);
+    if let LocalReply::OfInternalService(service) = reply {
+        return internal::render(&*shared.internal, *service, head, ctx);
+    }
     let request_id = ctx.request_id().to_owned();
     let admission = ctx.admission().filter(|admission| admission.origin.local);
     let url = admission.map_or_else(String::new, |admission| url(head, admission));
@@ -36,14 +40,14 @@ pub(crate) fn render_for(
 }
 
 /// Changes the head of a reply as the middlewares of the route change those of the application's responses.
-pub(crate) fn pass_middlewares(ctx: &RequestContext, response: &mut ResponseHead) {
+pub(crate) fn pass_middlewares(ctx: &RequestContext, request: &RequestHead, response: &mut ResponseHead) {
     if let Some(routed) = &ctx.routed {
-        chain::on_response(&routed.active.route.middlewares, &ctx.passage, &mut response.fields, ctx.scheme());
+        chain::on_response(&routed.active.route.middlewares, &ctx.passage, request, &mut response.fields, ctx.scheme());
     }
 }
 
 /// The URL that the client asked for, without the values of secret parameters.
-fn url(head: &RequestHead, admission: &Admission) -> String {
+pub(crate) fn url(head: &RequestHead, admission: &Admission) -> String {
     let scheme = admission.origin.scheme().text();
     let port = admission.port.map(|port| format!(":{port}")).unwrap_or_default();
     format!("{scheme}://{}{port}{}", admission.host(head), masked_target(&head.target))

@@ -128,6 +128,13 @@ pub(crate) fn chain(fields: &Fields) -> impl Iterator<Item = IpAddr> + '_ {
     listed(fields).map_while(address_of)
 }
 
+/// The items of a peer's lists, the nearest first; none for what is no address. A count includes those.
+pub(crate) fn forwarded(fields: &Fields) -> impl Iterator<Item = Option<IpAddr>> + '_ {
+    let lines = fields.all(FieldKind::XForwardedFor).rev();
+    let items = lines.flat_map(|line| text(line).unwrap_or("not text").rsplit(',')).map(str::trim);
+    items.take(CHAIN_MAX).map(address_of)
+}
+
 /// The items in a peer's lists, the nearest first.
 fn listed(fields: &Fields) -> impl Iterator<Item = &str> {
     let lines = fields.all(FieldKind::XForwardedFor).rev();

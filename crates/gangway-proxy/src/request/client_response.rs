@@ -12,7 +12,7 @@ use crate::upstream::sticky;
 /// Turns the head of a final response, or of a 101, into the head for the client: without what the endpoint says to the
 /// proxy, with the cookie of a sticky route, and changed by the middlewares of the route. The fields that concern only
 /// the connection to the endpoint are gone already: its side has removed them.
-pub(crate) fn prepare(ctx: &RequestContext, response: &mut ResponseHead) {
+pub(crate) fn prepare(ctx: &RequestContext, request: &RequestHead, response: &mut ResponseHead) {
     let fields = &mut response.fields;
     fields.remove(FieldKind::ProxyAuthenticate);
     let Some(routed) = &ctx.routed else { return };
@@ -22,7 +22,7 @@ pub(crate) fn prepare(ctx: &RequestContext, response: &mut ResponseHead) {
     {
         sticky::set_cookie(cookie.current(), token.current(), ctx.scheme(), fields);
     }
-    chain::on_response(&routed.active.route.middlewares, &ctx.passage, fields, ctx.scheme());
+    chain::on_response(&routed.active.route.middlewares, &ctx.passage, request, fields, ctx.scheme());
 }
 
 /// Whether a response may last for hours, so that its client connection ends together with the endpoint. Over HTTP/2
@@ -40,6 +40,7 @@ mod tests {
 
     use super::*;
     use crate::message::fields::Fields;
+    use crate::middleware::chain::BodyBounds;
     use crate::request::decision::RoutedTo;
     use crate::samples::table;
 
@@ -48,8 +49,13 @@ mod tests {
         let table = table(change);
         let active = table.routes().iter().find(|active| !active.ready.is_empty()).expect("the route").clone();
         let mut ctx = RequestContext::default();
-        ctx.routed =
-            Some(RoutedTo { active, prefix: "".into(), body_limit: None, is_at_gate: true, is_upgrade: false });
+        ctx.routed = Some(RoutedTo {
+            active,
+            prefix: "".into(),
+            bounds: BodyBounds::default(),
+            is_at_gate: true,
+            is_upgrade: false,
+        });
         ctx.attempt.chosen = Some(0);
         ctx
     }
@@ -74,7 +80,7 @@ mod tests {
             route.middlewares = vec![Middleware::ResponseHeader(HeaderName::from_static("x-set"), value)];
         });
         let mut response = response(101, &[("Upgrade", "websocket"), ("Proxy-Authenticate", "NTLM"), ("Link", "</a>")]);
-        prepare(&ctx, &mut response);
+        prepare(&ctx, &RequestHead::default(), &mut response);
         assert_eq!(names(&response.fields), ["Upgrade", "Link", "x-set"]);
     }
 
@@ -87,7 +93,7 @@ mod tests {
         for (is_new_to_endpoint, cookies) in [(true, 1), (false, 0)] {
             ctx.attempt.is_new_to_endpoint = is_new_to_endpoint;
             let mut response = response(200, &[]);
-            prepare(&ctx, &mut response);
+            prepare(&ctx, &RequestHead::default(), &mut response);
             assert_eq!(response.fields.all(FieldKind::SetCookie).count(), cookies);
         }
     }

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use gangway_model::{Geography, ListenerScope, Reputation, RequestView, Route, TlsMode, TlsVersion, https_redirect};
+use gangway_model::{
+    Geography, ListenerScope, Reputation, RequestView, Route, TlsMode, TlsVersion, Transport, https_redirect,
+};
 use gangway_tls::Store;
 
 use crate::downstream::connection::ClientConnection;
 use crate::hold::unavailable::nothing_to_wait_for;
 use crate::message::request_head::RequestHead;
-use crate::middleware::chain;
+use crate::middleware::chain::{self, BodyBounds};
 use crate::reply::local_reply::{FailureReply, LocalReply};
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
@@ -65,8 +67,8 @@ pub(crate) struct RoutedTo {
     pub(crate) active: Arc<ActiveRoute>,
     /// The decoded path prefix that matched.
     pub(crate) prefix: Cow<'static, str>,
-    /// The largest body that the route allows.
-    pub(crate) body_limit: Option<u64>,
+    /// The largest bodies that the route allows.
+    pub(crate) bounds: BodyBounds,
     /// Whether the listener's rules are met. A reply of theirs comes before the gate: a password is asked for over https.
     pub(crate) is_at_gate: bool,
     /// Whether the request asks to switch to a protocol that the route passes on.
@@ -86,19 +88,27 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
     }
     let (active, prefix) = (Arc::clone(found.route), kept_prefix(found.prefix));
     let is_upgrade = upgrade::is_passed_on(request.head, &active.route);
-    let mut routed = RoutedTo { active, prefix, body_limit: None, is_at_gate: false, is_upgrade };
+    let mut routed = RoutedTo { active, prefix, bounds: BodyBounds::default(), is_at_gate: false, is_upgrade };
     let route = &routed.active.route;
     if let Err(reply) = listener_rules(route, view.host, request, in_force) {
         return RequestDecision::ReplyFor(routed, reply);
     }
     routed.is_at_gate = true;
-    let (head, origin, knowledge) = (request.head, request.admission.origin, (in_force.geography, in_force.reputation));
-    match chain::on_request(&route.middlewares, head, view.host, origin, knowledge, &routed.prefix) {
-        Ok(body_limit) => routed.body_limit = body_limit,
-        Err(reply) => return RequestDecision::ReplyFor(routed, reply),
+    let (head, knowledge) = (request.head, (in_force.geography, in_force.reputation));
+    let client_of = (request.connection, request.admission.origin);
+    let host = (view.host, request.admission.port);
+    match chain::on_request(&route.middlewares, head, host, client_of, knowledge, &routed.prefix) {
+        Ok(bounds) => routed.bounds = bounds,
+        Err(early) => {
+            routed.is_at_gate = !early.is_before_gate;
+            return RequestDecision::ReplyFor(routed, early.reply);
+        }
     }
     if !routed.active.ready.is_empty() {
         return RequestDecision::Serve(routed);
+    }
+    if let Some(service) = routed.active.route.upstream.internal {
+        return RequestDecision::ReplyFor(routed, LocalReply::OfInternalService(service));
     }
     match nothing_to_wait_for(&routed.active) {
         Some(reply) => RequestDecision::ReplyFor(routed, reply.into()),
@@ -131,7 +141,8 @@ fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
 fn listener_rules(route: &Route, host: &str, request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
     let (admission, listener) = (request.admission, &route.listener);
     let is_secure = admission.origin.secure;
-    if listener.tls == TlsMode::Off && is_secure {
+    // A scope of plain connections has been asked already, and says nothing of what a proxy before us decrypted.
+    if listener.tls == TlsMode::Off && is_secure && listener.scope.transport != Transport::Plain {
         let detail = "this route is served by plain HTTP only";
         return Err(FailureReply::new(Reason::NoRoute).with_detail(detail).into());
     }
@@ -339,7 +350,10 @@ mod tests {
         let decision = asked(Some(&limited(19)), &connection(false), (HOST, "/app"));
         assert_eq!(reason(&decision), Some(Reason::BodyTooLarge));
         let decision = asked(Some(&limited(20)), &connection(false), (HOST, "/app"));
-        assert!(matches!(&decision, RequestDecision::Serve(routed) if routed.body_limit == Some(20)), "{decision:?}");
+        assert!(
+            matches!(&decision, RequestDecision::Serve(routed) if routed.bounds.request == Some(20)),
+            "{decision:?}"
+        );
         let stripped = table(|route| route.middlewares = vec![Middleware::StripPrefix(vec!["/app".into()])]);
         let decision = asked(Some(&stripped), &connection(false), (HOST, "/app"));
         assert_eq!(location(decision), "/app/");

@@ -11,6 +11,7 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::middleware::chain;
+use crate::middleware::changed_target::upstream_target;
 use crate::reply::rejection::Rejection;
 use crate::request::context::Routing;
 use crate::request::forwarding::{self, ForwardingFacts};
@@ -32,7 +33,7 @@ pub(crate) fn prepare<'h>(
 ) -> Result<Cow<'h, str>, Rejection> {
     let (admission, routed) = (routing.admission, routing.routed);
     let route = &routed.active.route;
-    let target = chain::upstream_target(&route.middlewares, &head.target, &routed.prefix)
+    let target = upstream_target(&route.middlewares, &head.target, &routed.prefix)
         .map_err(|_| Rejection::bad("`..` hides in the path"))?;
     fields.clear();
     let host = match &route.host_header {
@@ -53,9 +54,12 @@ pub(crate) fn prepare<'h>(
         origin: admission.origin,
         port: admission.port,
         public_https_port,
-        prefix: target.removed_prefix,
+        prefix: &target.removed_prefix,
     };
     forwarding::tell(&facts, &head.fields, fields);
+    if let Some(path) = &target.replaced_path {
+        fields.set(b"X-Replaced-Path", path.as_bytes());
+    }
     chain::on_upstream_fields(&route.middlewares, routing.passage, fields);
     if routed.is_upgrade {
         if let Some(protocol) = head.fields.get(FieldKind::Upgrade) {
@@ -93,6 +97,7 @@ mod tests {
 
     use super::*;
     use crate::message::request_head::Upgrade;
+    use crate::middleware::chain::BodyBounds;
     use crate::request::admission::Admission;
     use crate::request::client_origin::ClientOrigin;
     use crate::request::context::{Received, RequestContext};
@@ -113,7 +118,13 @@ mod tests {
         let mut ctx = RequestContext::default();
         ctx.received = Received::Admitted(Admission::of(head, origin).expect("in order"));
         let is_upgrade = head.upgrade.is_some();
-        ctx.routed = Some(RoutedTo { active, prefix: "/app".into(), body_limit: None, is_at_gate: true, is_upgrade });
+        ctx.routed = Some(RoutedTo {
+            active,
+            prefix: "/app".into(),
+            bounds: BodyBounds::default(),
+            is_at_gate: true,
+            is_upgrade,
+        });
         let routing = ctx.routing().expect("routed");
         let endpoint = &routing.routed.active.ready[0];
         let mut fields = Fields::default();
@@ -204,7 +215,7 @@ mod tests {
     #[test]
     fn a_target_that_no_middleware_changes_is_not_copied() {
         let head = RequestHead::of_test("GET", "/app", &[("Host", HOST)]);
-        let target = chain::upstream_target(&[], &head.target, "/app").expect("nothing is done");
+        let target = upstream_target(&[], &head.target, "/app").expect("nothing is done");
         assert!(matches!(target.text, Cow::Borrowed(_)));
     }
 }

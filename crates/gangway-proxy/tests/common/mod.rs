@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gangway_crowdsec::{Appsec, AppsecKey, Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
@@ -17,17 +18,26 @@ use gangway_model::{
 };
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
 use gangway_proxy::{
-    AccessLogFormat, AccessLogTarget, AppHints, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases, Limits,
-    ListenerSettings, LoginSources, Metrics, PageLibrary, PlainFallback, ProxySettings, Sources, Threading,
-    TrustedProxies, UserLists, Whereabouts,
+    AccessLogFormat, AccessLogTarget, AppHints, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases,
+    InternalRequest, InternalServices, Limits, ListenerSettings, LoginSources, Metrics, PageLibrary, PlainFallback,
+    ProxySettings, Sources, Threading, TrustedProxies, UserLists, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
 use gangway_testkit::crowdsec::BOUNCER_KEY;
 use gangway_tls::{CertificateResolver, Demand, InternalCa, Mint, Scope, Store, UnixTime};
-use http::HeaderValue;
+use http::{HeaderValue, Response};
 use tokio::sync::mpsc;
+
+/// Services of Gangway that say which of them was asked for what.
+struct Echoing;
+
+impl InternalServices for Echoing {
+    fn answer(&self, request: &InternalRequest<'_>) -> Response<Bytes> {
+        Response::new(format!("{} {} {}", request.service, request.method, request.target).into())
+    }
+}
 
 /// A running data plane and the ends to feed it.
 pub(crate) struct Plane {
@@ -74,6 +84,7 @@ impl Plane {
             threading: Threading::PerCore(2),
             access_log: AccessLogTarget::Off,
             access_log_format: AccessLogFormat::Text,
+            traefik_log: None,
             secret: CookieSecret::none(),
         };
         change(&mut settings);
@@ -112,6 +123,7 @@ impl Plane {
             }),
             bouncer: Some(Bouncer::new(of_decisions).expect("good names")),
             pages: library,
+            internal: Arc::new(Echoing),
         };
         let (plane, tasks) = gangway_proxy::start(settings, sources, metrics).expect("free ports");
         let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager, app_hints } = tasks;
@@ -293,6 +305,7 @@ impl RouteToServe {
             page_services: Vec::new(),
             closed: false,
             origins: Box::default(),
+            router: None,
         };
         (self.change)(&mut route);
         let scope = route.listener.scope.clone();

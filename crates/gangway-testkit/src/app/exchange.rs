@@ -20,6 +20,8 @@ pub struct Asked {
     pub headers: Vec<(String, String)>,
     /// The peer's address and port.
     pub peer: String,
+    /// The address and port that it came to.
+    pub local: String,
 }
 
 impl Asked {

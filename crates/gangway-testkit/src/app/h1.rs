@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::body::{Framing, HEAD_MAX, bad, latin1};
 use super::exchange::{Asked, Exchange};
-use super::{App, routes};
+use super::{App, Ends, routes};
 use crate::websocket;
 
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -20,16 +20,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
 /// How long a connection without `--keep-alive` may be idle: longer than any test.
 const IDLE_MAX: Duration = Duration::from_secs(3600);
 
-pub(super) async fn serve<S>(mut stream: S, mut buffer: BytesMut, peer: String, app: Arc<App>) -> io::Result<()>
+pub(super) async fn serve<S>(mut stream: S, mut buffer: BytesMut, ends: Ends, app: Arc<App>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let idle = app.keep_alive.unwrap_or(IDLE_MAX);
     while let Ok(Some(mut asked)) = tokio::time::timeout(idle, head(&mut stream, &mut buffer)).await.unwrap_or(Ok(None))
     {
-        asked.peer.clone_from(&peer);
-        if let Some(key) = websocket_key(&asked) {
-            return talk(stream, buffer, &key).await;
+        asked.peer.clone_from(&ends.peer);
+        asked.local.clone_from(&ends.local);
+        if let Some(key) = websocket_key(&asked, &app) {
+            if let Some(directed) = &app.directed {
+                directed.note(&asked, &app.name, 0);
+            }
+            return talk(stream, buffer, &key, &app.name).await;
         }
         let framing = framing(&asked);
         let expects = asked.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
@@ -177,6 +181,7 @@ async fn head(stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> i
         version: version.into(),
         headers,
         peer: String::new(),
+        local: String::new(),
     }))
 }
 
@@ -190,18 +195,18 @@ fn framing(asked: &Asked) -> Framing {
     }
 }
 
-fn websocket_key(asked: &Asked) -> Option<String> {
+fn websocket_key(asked: &Asked, app: &App) -> Option<String> {
     let upgrade = asked.header("upgrade")?.eq_ignore_ascii_case("websocket");
     let key = asked.header("sec-websocket-key")?;
-    (upgrade && asked.path().ends_with("/ws")).then(|| derive_accept_key(key.as_bytes()))
+    (upgrade && (app.directed.is_some() || asked.path().ends_with("/ws"))).then(|| derive_accept_key(key.as_bytes()))
 }
 
-async fn talk<S>(mut stream: S, early: BytesMut, accept: &str) -> io::Result<()>
+async fn talk<S>(mut stream: S, early: BytesMut, accept: &str, name: &str) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let head = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accept}\r\nx-app: {name}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await?;
     stream.flush().await?;

@@ -10,12 +10,12 @@ use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::exchange::{Asked, Exchange};
-use super::{App, routes};
+use super::{App, Ends, routes};
 
 /// As much as a fast peer may have under way, so that the application is never what slows a test.
 const WINDOW: u32 = 4 * 1024 * 1024;
 
-pub(super) async fn serve<S>(stream: S, peer: String, app: Arc<App>) -> io::Result<()>
+pub(super) async fn serve<S>(stream: S, ends: Ends, app: Arc<App>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -27,7 +27,7 @@ where
         .map_err(io::Error::other)?;
     while let Some(request) = connection.accept().await {
         let (request, respond) = request.map_err(io::Error::other)?;
-        let (app, peer) = (Arc::clone(&app), peer.clone());
+        let (app, Ends { peer, local }) = (Arc::clone(&app), ends.clone());
         tokio::spawn(async move {
             let (parts, body) = request.into_parts();
             let mut asked = Asked {
@@ -36,6 +36,7 @@ where
                 version: "HTTP/2".into(),
                 headers: Vec::new(),
                 peer,
+                local,
             };
             if let Some(authority) = parts.uri.authority() {
                 asked.headers.push((":authority".into(), authority.to_string()));

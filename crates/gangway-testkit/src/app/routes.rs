@@ -22,6 +22,9 @@ pub(super) async fn answer(asked: &Asked, exchange: &mut Exchange<'_>, app: &Arc
 }
 
 async fn route(asked: &Asked, exchange: &mut Exchange<'_>, app: &App) -> io::Result<()> {
+    if let Some(directed) = &app.directed {
+        return directed.answer(asked, exchange, app).await;
+    }
     if asked.header("content-type").is_some_and(|kind| kind.starts_with("application/grpc")) {
         return trailers(exchange, "application/grpc").await;
     }

@@ -1,7 +1,7 @@
 //! The test application as a program: one static file that is a whole image.
 //!
 //! ```text
-//! app [--name NAME] [--http ADDR]… [--tls ADDR]… [--start-delay MS] [--keep-alive MS] [--unhealthy] [--on-term exit|ignore|drain] [--drain-max MS]
+//! app [--name NAME] [--http ADDR]… [--tls ADDR]… [--start-delay MS] [--keep-alive MS] [--unhealthy] [--directed PREFIX] [--on-term exit|ignore|drain] [--drain-max MS]
 //! app hc [PORT]            asks /health of this container; ends with 0 or 1, for HEALTHCHECK
 //! app sum [PATTERN-BYTES]  prints the sum of standard input, or of that much of the pattern
 //! app pattern BYTES        writes that much of the pattern to standard output
@@ -35,6 +35,8 @@ struct Arguments {
     start_delay: Duration,
     keep_alive: Option<Duration>,
     healthy: bool,
+    /// What the names of the fields begin with that direct it.
+    directed: Option<String>,
     on_term: OnTerm,
     drain_max: Duration,
 }
@@ -76,6 +78,7 @@ fn parse(words: &[&str]) -> io::Result<Arguments> {
         start_delay: Duration::ZERO,
         keep_alive: None,
         healthy: true,
+        directed: None,
         on_term: OnTerm::Exit,
         drain_max: DRAIN_MAX,
     };
@@ -88,6 +91,7 @@ fn parse(words: &[&str]) -> io::Result<Arguments> {
         let value = *words.next().ok_or_else(|| io::Error::other(format!("`{flag}` needs a value")))?;
         let millis = || value.parse().map(Duration::from_millis).map_err(io::Error::other);
         match *flag {
+            "--directed" => arguments.directed = Some(value.into()),
             "--name" => arguments.name = value.into(),
             "--http" => arguments.http.push(value.into()),
             "--tls" => arguments.tls.push(value.into()),
@@ -123,6 +127,9 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
     let mut app = App::new(arguments.name);
     if let Some(idle) = arguments.keep_alive {
         app = app.keep_alive(idle);
+    }
+    if let Some(prefix) = &arguments.directed {
+        app = app.directed(prefix);
     }
     app.set_healthy(arguments.healthy);
     let app = Arc::new(app);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use gangway_compose::{ComposeSnapshot, Environment, FileSpan, Input, Loader, Project, SourceDiagnostic, service_sets};
+use gangway_compose::{
+    ComposeSnapshot, Environment, FileSpan, Input, Loader, Project, Service, SourceDiagnostic, service_sets,
+};
 use gangway_diagnostic::{Code, Diagnostic, Severity, codes};
 use gangway_model::{HTTP, HTTPS, KnownListener, Settings, compile};
 
@@ -10,11 +12,14 @@ use super::config_file::{self, CheckedConfig};
 use super::gangway_service::{self, GangwayService, ServiceSettings};
 use super::other_proxies;
 use super::report::plural;
+use super::traefik_stack::TraefikStack;
 
 /// A project of compose files, a config file, or both.
 pub(super) struct Deployment {
     pub(super) project: Option<ComposeProject>,
     pub(super) config: Option<CheckedConfig>,
+    /// Traefik's configuration, where Gangway would run in its place.
+    pub(super) traefik: Option<TraefikStack>,
 }
 
 /// A project with the files that it was loaded from.
@@ -40,7 +45,9 @@ impl Deployment {
         let nothing = Project::default();
         let project = self.project.as_ref().map_or(&nothing, |project| &project.project);
         let mut are_all_settings_known = false;
-        for service in project.services.values().filter(|service| service.is_gangway()) {
+        // In Traefik's place, the command is Traefik's.
+        let is_ours = |service: &&Service| self.traefik.is_none() && service.is_gangway();
+        for service in project.services.values().filter(is_ours) {
             let gangway = GangwayService { service, sources: loader.sources() };
             let Some(given) = ServiceSettings::read(gangway, found) else { continue };
             are_all_settings_known |= given.are_all(gangway, self.config.is_some());
@@ -55,11 +62,17 @@ impl Deployment {
         settings.has_geoip |= !are_all_settings_known;
         settings.has_crowdsec |= !are_all_settings_known;
         settings.has_appsec |= !are_all_settings_known;
-        found.extend(other_proxies::notes(loader.sources(), project));
+        found.extend(other_proxies::notes(loader.sources(), project, self.traefik.is_some()));
+        if let Some(traefik) = &self.traefik {
+            settings.listeners = traefik.listeners();
+            settings.traefik = Some(traefik.settings.clone());
+            settings.network = traefik.config.docker.as_ref().and_then(|docker| docker.network.clone());
+        }
         let is_named = |known: &KnownListener| ![HTTP, HTTPS].contains(&&*known.name);
         let are_in_file = self.config.as_ref().is_some_and(|config| config.settings.listeners.iter().any(is_named));
         let are_listeners_known = are_all_settings_known || are_in_file;
-        let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings, are_listeners_known };
+        let (config, traefik) = (self.config.as_ref(), self.traefik.as_ref());
+        let compiler = OfflineCompiler { loader, config, traefik, settings, are_listeners_known };
         let Some(ComposeProject { project, environment, .. }) = &self.project else {
             return compiler.compile(&ComposeSnapshot::new(project), |_| true, found);
         };
@@ -97,6 +110,7 @@ impl Deployment {
 struct OfflineCompiler<'c, 'f> {
     loader: &'c Loader<'f>,
     config: Option<&'c CheckedConfig>,
+    traefik: Option<&'c TraefikStack>,
     settings: Settings,
     /// Otherwise there may be more listeners than are known here.
     are_listeners_known: bool,
@@ -115,7 +129,9 @@ impl OfflineCompiler<'_, '_> {
         if let Some(start) = self.start() {
             let diagnostics = compiled.diagnostics.iter().filter(|diagnostic| counts(diagnostic.code));
             let diagnostics: Vec<Diagnostic> = diagnostics.map(|found| self.as_far_as_files_tell(found)).collect();
+            let of_traefik = |diagnostic| self.traefik?.locate(diagnostic, self.loader.sources());
             found.extend(diagnostics.iter().filter_map(|diagnostic| match self.config {
+                _ if let Some(located) = of_traefik(diagnostic) => Some(located),
                 Some(config) if diagnostic.place.position().is_some() => {
                     Some(config_file::locate(diagnostic, config.id, self.loader.sources()))
                 }
@@ -134,6 +150,9 @@ impl OfflineCompiler<'_, '_> {
             codes::USE_UNKNOWN if self.config.is_none() => {
                 "the config file was not given; the route is closed while that does not define it"
             }
+            code if self.traefik.is_some_and(|traefik| traefik.may_be_elsewhere(code)) => {
+                "Traefik's own configuration is not among these files; what it declares is not missed there"
+            }
             _ => return diagnostic.clone(),
         };
         let message = format!("{} in these files", diagnostic.message);
@@ -144,7 +163,7 @@ impl OfflineCompiler<'_, '_> {
     /// The place of diagnostics that belong to no other place. None where not even the first file could be read.
     fn start(&self) -> Option<FileSpan> {
         let config = || self.config.map(|config| FileSpan::new(config.id, 0..0));
-        self.loader.start().or_else(config)
+        self.loader.start().or_else(config).or_else(|| self.traefik?.start())
     }
 }
 

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use gangway_compose::{FileAccess, Input};
 
+/// No configuration is longer.
+const TEXT_LEN_MAX: u64 = 4 << 20;
+
 /// Reads files and standard input of this process.
 pub(crate) struct Disk;
 
@@ -19,6 +22,14 @@ impl FileAccess for Disk {
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
         path.canonicalize().ok()
+    }
+}
+
+impl Disk {
+    /// The text of a file, if it can be read and is not far too long for a configuration.
+    pub(crate) fn read_text(path: &Path) -> Option<String> {
+        let bytes = read_bounded(File::open(path).ok()?, TEXT_LEN_MAX + 1).ok()?;
+        String::from_utf8(bytes).ok().filter(|text| u64::try_from(text.len()).is_ok_and(|len| len <= TEXT_LEN_MAX))
     }
 }
 

@@ -20,25 +20,25 @@ const COMPOSE_PREFIX: &str = "COMPOSE_";
 
 /// The arguments and the environment that compose files are found with.
 #[derive(Debug, Default)]
-pub(super) struct Invocation<'a> {
+pub(crate) struct Invocation<'a> {
     /// The named files. `-` is standard input. Without any, compose's own choice counts.
-    pub(super) files: &'a [String],
+    pub(crate) files: &'a [String],
     /// Files with variables that replace `.env`. The later ones win over the earlier.
-    pub(super) env_files: &'a [String],
+    pub(crate) env_files: &'a [String],
     /// The variables of this process.
-    pub(super) process: Environment,
+    pub(crate) process: Environment,
 }
 
 /// The compose files that an invocation means, and the variables that hold for them.
 #[derive(Debug)]
-pub(super) struct ComposeInputs {
-    pub(super) files: Vec<Input>,
-    pub(super) environment: Environment,
+pub(crate) struct ComposeInputs {
+    pub(crate) files: Vec<Input>,
+    pub(crate) environment: Environment,
 }
 
 /// The reason why an invocation means no compose files.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum InvocationError {
+pub(crate) enum InvocationError {
     #[error("there is no compose.yaml in {0}")]
     NothingInFolder(String),
     #[error("there is none of {} here or in a folder above; name a file", DEFAULT_NAMES.join(", "))]
@@ -51,7 +51,7 @@ pub(super) enum InvocationError {
 
 impl Invocation<'_> {
     /// Finds the compose files, and reads the files with variables.
-    pub(super) fn inputs(&self, loader: &mut Loader<'_>) -> Result<ComposeInputs, InvocationError> {
+    pub(crate) fn inputs(&self, loader: &mut Loader<'_>) -> Result<ComposeInputs, InvocationError> {
         let named = named_files(self.files)?;
         let folder = named.first().map(Input::folder).unwrap_or_default();
         let replacing = self.env_files_instead();

@@ -1,28 +1,31 @@
 //! `gangway check`: compose files and the config file, checked offline.
 //!
 //! `gangway-compose` loads the files and lists their services as an engine would, and the model compiles them as it
-//! compiles containers, beside the routes of the config file. Each diagnostic is traced back to the line, and where
+//! compiles containers, beside the routes of the config file. Labels and files of Traefik are read by its dialect, where
+//! Gangway would run in Traefik's place. Each diagnostic is traced back to the line, and where
 //! possible the characters, that were written. No engine, image or network is asked.
 
 mod config_file;
 mod deployment;
-mod disk;
+pub(crate) mod disk;
 mod gangway_service;
-mod invocation;
+pub(crate) mod invocation;
 mod offline_settings;
 mod other_proxies;
 mod report;
+pub(crate) mod traefik_stack;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use gangway_compose::{Environment, Input, LoadError, Loader, SourceDiagnostic, SourceMap};
+use gangway_compose::{Environment, Input, LoadError, Loader, Project, SourceDiagnostic, SourceMap};
 use gangway_diagnostic::{Place, Severity};
 
 use self::config_file::CheckedConfig;
 use self::deployment::{ComposeProject, Deployment};
 use self::disk::Disk;
 use self::invocation::{ComposeInputs, Invocation, InvocationError};
+use self::traefik_stack::{GivenFiles, TraefikStack};
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
@@ -46,7 +49,7 @@ pub(crate) fn run(arguments: &CheckArgs) -> ExitCode {
 }
 
 /// The variables of this process. Compose cannot use those that are not UTF-8.
-fn process_environment() -> Environment {
+pub(crate) fn process_environment() -> Environment {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -67,7 +70,9 @@ impl Checked {
         env_files: &[String],
         process: Environment,
     ) -> Result<Self, CheckError> {
-        let (configs, compose): (Vec<String>, Vec<String>) = files.iter().cloned().partition(|file| is_config(file));
+        let mut files = files.to_vec();
+        let of_traefik = GivenFiles::take_from(&mut files);
+        let (configs, compose): (Vec<String>, Vec<String>) = files.into_iter().partition(|file| is_config(file));
         let mut found = Vec::new();
         let mut configs =
             configs.iter().map(|file| read_config(file, loader, &mut found)).collect::<Result<Vec<_>, _>>()?;
@@ -75,14 +80,21 @@ impl Checked {
             return Err(CheckError::SeveralConfigFiles);
         }
         let mut deployments = Vec::new();
-        if compose.is_empty() && !configs.is_empty() {
-            deployments.extend(configs.into_iter().map(|config| Deployment { project: None, config: Some(config) }));
+        if compose.is_empty() && !of_traefik.is_empty() {
+            let nothing = Project::default();
+            let traefik = TraefikStack::read(&nothing, Path::new(""), &of_traefik, &process, loader, &mut found);
+            deployments.push(Deployment { project: None, config: configs.pop(), traefik });
+        } else if compose.is_empty() && !configs.is_empty() {
+            let alone = |config| Deployment { project: None, config: Some(config), traefik: None };
+            deployments.extend(configs.into_iter().map(alone));
         } else {
             let invocation = Invocation { files: &compose, env_files, process };
             let ComposeInputs { files, environment } = invocation.inputs(loader)?;
             let project = loader.project(&files, environment.clone())?;
+            let folder = files.first().map(Input::folder).unwrap_or_default();
+            let traefik = TraefikStack::read(&project, &folder, &of_traefik, &environment, loader, &mut found);
             let project = Some(ComposeProject { project, files, environment });
-            deployments.push(Deployment { project, config: configs.pop() });
+            deployments.push(Deployment { project, config: configs.pop(), traefik });
         }
         found.extend(loader.take_diagnostics());
         let summary = deployments.iter().map(|deployment| deployment.check(loader, &mut found)).collect();

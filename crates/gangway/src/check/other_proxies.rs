@@ -27,14 +27,18 @@ struct ForeignLabels {
     has_middlewares: bool,
 }
 
-/// One note for each file in which a service has labels of another proxy, and none of Gangway.
-pub(super) fn notes(sources: &SourceMap, project: &Project) -> Vec<SourceDiagnostic> {
+/// One note for each file in which a service has labels of another proxy, and none of Gangway. Those of Traefik are understood
+/// where `is_in_traefiks_place` says so.
+pub(super) fn notes(sources: &SourceMap, project: &Project, is_in_traefiks_place: bool) -> Vec<SourceDiagnostic> {
     let mut files: BTreeMap<FileId, ForeignLabels> = BTreeMap::new();
     for service in project.services.values() {
         if service.all_labels().keys().any(|key| is_gangway_label(key)) {
             continue;
         }
-        let labels = ServiceLabels::of(service);
+        let mut labels = ServiceLabels::of(service);
+        if is_in_traefiks_place {
+            labels.spans.retain(|(_, proxy)| *proxy != OtherProxy::Traefik);
+        }
         let Some((first, _)) = labels.spans.iter().min_by_key(|(span, _)| span.clone()) else { continue };
         let empty = || ForeignLabels {
             first: first.clone(),
@@ -75,7 +79,10 @@ fn note(sources: &SourceMap, mut foreign: ForeignLabels) -> SourceDiagnostic {
     if foreign.has_middlewares {
         help += "; and what middlewares do, such as asking for a password, as labels of their own";
     }
-    let message = format!("labels of {} are not understood yet", and_list(&proxies));
+    if foreign.proxies.contains(&OtherProxy::Traefik) {
+        help += "; or let `gangway migrate` print all of Traefik's as ours";
+    }
+    let message = format!("labels of {} are not read here", and_list(&proxies));
     SourceDiagnostic::note(sources, LABELS_OF_OTHERS, foreign.first, message)
         .with_note("not one of ours")
         .with_help(help)

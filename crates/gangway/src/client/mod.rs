@@ -102,7 +102,21 @@ pub(crate) fn healthcheck(args: &InstanceArgs) -> ExitCode {
         Ok(found) => found,
         Err(status) => return status.into(),
     };
-    match http::get(&found.address, "/readyz", HEALTH_TIME) {
+    asked_for_health(&found.address, "/readyz")
+}
+
+/// The same for the instance of the variables and the usual config file.
+pub(crate) fn readiness() -> ExitCode {
+    healthcheck(&InstanceArgs::default())
+}
+
+/// Exits with status 0 if `/ping` at this address is answered by success.
+pub(crate) fn ping(address: &str) -> ExitCode {
+    asked_for_health(address, "/ping")
+}
+
+fn asked_for_health(address: &str, path: &str) -> ExitCode {
+    match http::get(address, path, HEALTH_TIME) {
         Ok(text) => {
             print(text);
             ExitStatus::Success.into()

@@ -117,7 +117,7 @@ pub(super) fn status(status: &api::StatusResponse, diagnostics: &api::Diagnostic
     for listener in &listening.listeners {
         let by_name = match listener.name.as_str() {
             "http" | "https" => String::new(),
-            _ => format!(" ({})", listener.protocol),
+            _ => format!(" ({})", listener.protocol.word()),
         };
         line(&listener.name, format!("{}{by_name}", listener.addresses.join(", ")));
     }

@@ -61,6 +61,9 @@ struct PartyEntry {
     engine: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     container: Option<String>,
+    /// The tenant is Traefik's labels and files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    traefik: bool,
     route: String,
 }
 
@@ -146,15 +149,18 @@ impl PartyEntry {
             Tenant::File => (None, None, None, None),
             Tenant::Project(project) => (text(project), text(&party.service), None, None),
             Tenant::Service(service) => (None, text(service), None, None),
+            Tenant::Traefik => (None, None, None, None),
             Tenant::Container { engine, name } => (None, None, text(&engine.0), text(name)),
         };
-        Self { project, service, engine, container, route: party.route.to_string() }
+        let traefik = party.tenant == Tenant::Traefik;
+        Self { project, service, engine, container, traefik, route: party.route.to_string() }
     }
 
     /// None where the entry names no project, service or container.
     fn read(self) -> Option<Party> {
         let service: Box<str> = self.service.unwrap_or_default().into();
         let tenant = match (self.project, self.engine, self.container) {
+            _ if self.traefik => Tenant::Traefik,
             (Some(project), _, _) => Tenant::Project(project.into()),
             (None, Some(engine), Some(container)) => {
                 Tenant::Container { engine: EngineName(engine.into()), name: container.into() }

@@ -14,8 +14,8 @@ use gangway_proxy::{AppHint, AppHints, Refusal};
 use gangway_publish::{Publisher, Reader};
 use tokio::time::sleep;
 
-use super::finding_log::FindingLog;
 use super::whereabouts::connected_networks;
+use crate::finding_log::FindingLog;
 
 /// While there are hints, it is looked this often whether they are gone.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

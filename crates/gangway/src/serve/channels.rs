@@ -111,6 +111,8 @@ pub(super) struct Channels {
     /// The pages for errors on the volume, and what is wrong with them.
     pub(super) pages: Channel<PageLibrary>,
     pub(super) page_findings: Channel<Vec<Diagnostic>>,
+    /// What is wrong with the files of Traefik's file provider.
+    pub(super) traefik_findings: Channel<Vec<Diagnostic>>,
     /// Which settings applications lack, as their answers show.
     pub(super) app_findings: Channel<Vec<Diagnostic>>,
     /// The place of this process in the network, and its published ports.
@@ -148,6 +150,7 @@ impl Channels {
             crowdsec_findings: Channel::new(Vec::new()),
             pages: Channel::new(PageLibrary::default()),
             page_findings: Channel::new(Vec::new()),
+            traefik_findings: Channel::new(Vec::new()),
             app_findings: Channel::new(Vec::new()),
             whereabouts: Channel::new(whereabouts::at_the_start()),
             config: Channel::new(config),

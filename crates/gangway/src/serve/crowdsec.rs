@@ -11,7 +11,7 @@ use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_proxy::GeoDatabases;
 use gangway_publish::{Publisher, Reader};
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 
 /// Follows the decisions, for ever. Without an engine there is nothing to follow, which is published at once.
 pub(super) async fn follow(settings: Option<LapiSettings>, bouncer: Bouncer, mut outputs: Outputs) -> Infallible {

@@ -16,7 +16,7 @@ use gangway_model::{Compiled, ErrorPages, ErrorRule, Middleware, PAGES_FOLDER, P
 use gangway_proxy::PageLibrary;
 use gangway_publish::{Publisher, Reader};
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -231,7 +231,7 @@ impl PageFolder {
                 statuses.any(|status| self.pages.has_page(&path.of(status), status)),
                 "a page such as `404.html`, `5xx.html` or `index.html`",
             ),
-            PageSource::Service { .. } => return None,
+            PageSource::Service { .. } | PageSource::Answer { .. } => return None,
         };
         (!is_there).then(|| (path.to_string(), help))
     }

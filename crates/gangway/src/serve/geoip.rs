@@ -18,7 +18,7 @@ use gangway_model::{Compiled, Middleware, PlaceKind, Route};
 use gangway_proxy::{GeoDatabase, GeoDatabases};
 use gangway_publish::{Publisher, Reader};
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 

@@ -13,8 +13,8 @@ use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_crowdsec::{Bouncer, Status};
 use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_model::{
-    ClientPlace, Compiled, CountryCode, EndpointKey, Geography, Judgement, ListenerProtocol, Located, Middleware,
-    OnDoubt, PublicPorts, Reputation, RoutingTable, SkipRule,
+    ClientPlace, Compiled, CountryCode, EndpointKey, Geography, Judgement, Located, Middleware, OnDoubt, PublicPorts,
+    Reputation, RoutingTable, SkipRule,
 };
 use gangway_proxy::{BoundListener, DataPlane, GeoDatabases, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
@@ -41,6 +41,7 @@ pub(super) struct Parts {
     pub(super) user_list_findings: Reader<Vec<Diagnostic>>,
     pub(super) provider_findings: [Reader<Vec<Diagnostic>>; 3],
     pub(super) page_findings: Reader<Vec<Diagnostic>>,
+    pub(super) traefik_findings: Reader<Vec<Diagnostic>>,
     pub(super) app_findings: Reader<Vec<Diagnostic>>,
     pub(super) geography: Reader<GeoDatabases>,
     pub(super) geoip_findings: Reader<Vec<Diagnostic>>,
@@ -69,6 +70,7 @@ pub(super) struct Running {
     user_list_findings: Reader<Vec<Diagnostic>>,
     provider_findings: [Reader<Vec<Diagnostic>>; 3],
     page_findings: Reader<Vec<Diagnostic>>,
+    traefik_findings: Reader<Vec<Diagnostic>>,
     app_findings: Reader<Vec<Diagnostic>>,
     geography: Reader<GeoDatabases>,
     geoip_findings: Reader<Vec<Diagnostic>>,
@@ -98,6 +100,7 @@ impl Running {
             user_list_findings: parts.user_list_findings,
             provider_findings: parts.provider_findings,
             page_findings: parts.page_findings,
+            traefik_findings: parts.traefik_findings,
             app_findings: parts.app_findings,
             geography: parts.geography,
             geoip_findings: parts.geoip_findings,
@@ -195,13 +198,8 @@ impl Instance for Running {
     fn listening(&self) -> Vec<ListenerView> {
         let whereabouts = self.whereabouts.load();
         let view = |listener: &BoundListener| ListenerView {
-            name: listener.name.to_string(),
-            protocol: match listener.protocol {
-                ListenerProtocol::Plain => "plain",
-                ListenerProtocol::Tls => "tls",
-                ListenerProtocol::Detected => "auto",
-            }
-            .to_owned(),
+            name: listener.known.name.to_string(),
+            protocol: listener.known.protocol,
             addresses: listener.addresses.iter().map(ToString::to_string).collect(),
             port: listener.addresses.first().map(|address| whereabouts.public_port(address.port())),
         };
@@ -239,9 +237,9 @@ impl Instance for Running {
         let of_settings = settings.diagnostics.iter().chain(&report.findings);
         let (places, crowdsec) = (self.geoip_findings.load_full(), self.crowdsec_findings.load_full());
         let providers = self.provider_findings.iter().flat_map(|findings| findings.load_full().to_vec());
-        let apps = self.app_findings.load_full();
+        let (apps, traefik) = (self.app_findings.load_full(), self.traefik_findings.load_full());
         let of_files = users.iter().chain(places.iter()).chain(pages.iter());
-        let of_others = crowdsec.iter().chain(apps.iter());
+        let of_others = crowdsec.iter().chain(apps.iter()).chain(traefik.iter());
         of_settings
             .chain(of_files)
             .chain(of_others)
@@ -369,6 +367,8 @@ fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
         | Middleware::Redirect { .. }
+        | Middleware::UrlRedirect(_)
+        | Middleware::PathChange(_)
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
@@ -379,6 +379,9 @@ fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static
         | Middleware::Appsec(_)
         | Middleware::Compression(_)
         | Middleware::ErrorPages(_)
+        | Middleware::Cors(_)
+        | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::Cache(_) => None,
     }
 }

@@ -140,8 +140,11 @@ pub(super) fn list(addresses: &[SocketAddr]) -> String {
 
 /// Listeners besides `http` and `https`, as one field.
 pub(super) fn other_listeners(listening: &ListenAddresses) -> String {
-    let others = listening.0.iter().filter(|listener| ![HTTP, HTTPS].contains(&&*listener.name));
-    others.map(|listener| format!("{}={}", listener.name, list(&listener.addresses))).collect::<Vec<_>>().join(" ")
+    let others = listening.0.iter().filter(|listener| ![HTTP, HTTPS].contains(&&*listener.known.name));
+    others
+        .map(|listener| format!("{}={}", listener.known.name, list(&listener.addresses)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Why the log cannot start.

@@ -10,7 +10,6 @@ mod crowdsec;
 mod data_folder;
 mod data_persistence;
 mod error_pages;
-mod finding_log;
 mod geoip;
 mod handover;
 mod handover_loop;
@@ -19,6 +18,7 @@ mod log;
 mod oidc;
 mod oidc_sessions;
 mod open_files;
+mod own_pages;
 mod part_settings;
 mod route_log;
 mod route_ports;
@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gangway_acme::storage::FolderStorage;
-use gangway_admin::{Admin, Sources};
+use gangway_admin::{Admin, Sources, TraefikAnswers};
 use gangway_certs::PlainHttp;
 use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::{HTTP, HTTPS, OwnListeners};
@@ -56,6 +56,7 @@ use self::handover::{HandoverListener, HandoverSecret};
 use self::handover_loop::HandoverLoop;
 use self::instance::{Parts, Running};
 use self::log::Log;
+use self::own_pages::OwnPages;
 use self::route_ports::RoutePorts;
 use self::serve_error::ServeError;
 use self::signals::{Signal, Signals};
@@ -67,13 +68,16 @@ use crate::exit_status::ExitStatus;
 use crate::hosts;
 use crate::output::print_error;
 use crate::settings::{Layer, ServeSettings};
+use crate::traefik::InTraefiksPlace;
 
 /// The threads for everything but requests: engines, certificates, the admin listener.
 const CONTROL_THREADS: usize = 2;
 
 /// Serves until a signal asks the process to stop, or until a successor has taken over.
-pub(crate) fn run(flags: Layer) -> ExitCode {
-    let start = match StartSettings::read(flags) {
+///
+/// `place` is what takes the place of our own settings where Gangway runs in Traefik's.
+pub(crate) fn run(flags: Layer, place: Option<InTraefiksPlace>) -> ExitCode {
+    let start = match StartSettings::read(flags, place) {
         Ok(start) => start,
         Err(diagnostics) => {
             diagnostics.iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}\n")));
@@ -109,6 +113,7 @@ fn run_on_new_runtime(start: StartSettings) -> Result<ExitStatus, ServeError> {
 /// The whole life of an instance, from the first socket to the last request.
 async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, ServeError> {
     start.log_foreign_variables();
+    start.log_place();
     let settings = &start.settings;
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     data_folder::prepare(&settings.data)?;
@@ -143,6 +148,10 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         bind(&start, &channels, passed, (&supervisor, registry), (&bouncer, asked)).await?;
 
     let look = Arc::new(Notify::new());
+    let traefik_files = start.traefik_files.clone().map(|files| {
+        let named = Channel::new(files.named_files());
+        (files, named)
+    });
     let inputs = TaskInputs {
         proxy: proxy_tasks,
         model_settings: Channel::new(model_settings(&start, &listening, &admin)),
@@ -151,7 +160,12 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         config: start.config_reload(),
         look: Arc::clone(&look),
         engines: settings.docker.clone(),
-        certificates: part_settings::certificates(settings, channels.compiled.reader()),
+        certificates: part_settings::certificates(
+            settings,
+            channels.compiled.reader(),
+            traefik_files.as_ref().map(|(_, named)| named.reader()),
+        ),
+        traefik_files,
         data: settings.data.clone(),
         geoip: settings.geoip.clone(),
         crowdsec: (settings.crowdsec.clone(), bouncer),
@@ -163,9 +177,9 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
     let relieved = match takeover::take_place(predecessor, &instance, &mut signals).await {
         Ok(relieved) => relieved,
         Err(NotInPlace::StoppedBefore) => return Ok(ExitStatus::Success),
-        Err(NotInPlace::StoppedMeanwhile) => return Ok(shutdown::stop(&instance, &mut signals).await),
+        Err(NotInPlace::StoppedMeanwhile) => return Ok(shutdown::stop(&instance, settings.times, &mut signals).await),
         Err(NotInPlace::Refused(why)) => {
-            shutdown::withdraw(&instance).await;
+            shutdown::withdraw(&instance, settings.times).await;
             return Err(ServeError::NotTakenOver(why));
         }
     };
@@ -179,8 +193,8 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         predecessor: relieved,
     };
     Ok(match until_end(handover, &instance, &look, &mut signals).await {
-        End::Stopped => shutdown::stop(&instance, &mut signals).await,
-        End::Succeeded => shutdown::drain(&instance, &supervisor, &mut signals).await,
+        End::Stopped => shutdown::stop(&instance, settings.times, &mut signals).await,
+        End::Succeeded => shutdown::drain(&instance, &supervisor, settings.times, &mut signals).await,
     })
 }
 
@@ -233,6 +247,11 @@ async fn bind(
     let settings = &start.settings;
     let admin_settings = part_settings::admin(settings, passed.socket(settings.admin));
     let metrics = gangway_proxy::Metrics::new(&registry)?;
+    let metrics = match &settings.surroundings.metrics {
+        Some(named) => metrics.counting_names(&registry, named)?,
+        None => metrics,
+    };
+    let own_pages = Arc::<OwnPages>::default();
     let sources = gangway_proxy::Sources {
         compiled: channels.compiled.reader(),
         certificates: channels.resolver(),
@@ -247,6 +266,7 @@ async fn bind(
         bouncer: settings.crowdsec.is_some().then(|| bouncer.clone()),
         appsec,
         pages: channels.pages.reader(),
+        internal: Arc::clone(&own_pages) as _,
     };
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
     let (plane, proxy_tasks) = gangway_proxy::start(proxy_settings, sources, metrics)?;
@@ -264,6 +284,7 @@ async fn bind(
         provider_findings: [&channels.provider_findings, &channels.provider_checks, &channels.session_findings]
             .map(Channel::reader),
         page_findings: channels.page_findings.reader(),
+        traefik_findings: channels.traefik_findings.reader(),
         app_findings: channels.app_findings.reader(),
         geography: channels.geography.reader(),
         geoip_findings: channels.geoip_findings.reader(),
@@ -282,7 +303,9 @@ async fn bind(
         instance: instance.clone(),
         started: UnixTime::now(),
         version: env!("CARGO_PKG_VERSION"),
+        has_traefiks_names: settings.surroundings.metrics.is_some(),
     };
+    own_pages.open(TraefikAnswers::new(sources.clone(), settings.surroundings.pages.clone()));
     let admin = Arc::new(Admin::bind(admin_settings, sources).await?);
     sockets.extend(admin.socket().map(Arc::new));
     tracing::info!(

@@ -18,7 +18,7 @@ use gangway_tls::UnixTime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 use crate::settings::{OidcTable, Outside, read_file};
 
 /// Secrets are files too, so everything is read again now and then.

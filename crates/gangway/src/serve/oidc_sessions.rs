@@ -2,22 +2,21 @@
 //!
 //! A user who logs in or out waits for none of it.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_acme::storage::StorageError;
-use gangway_certs::{RegisteredSession, change_login_sessions, login_sessions};
+use gangway_certs::{RegisteredSession, bound_login_sessions, change_login_sessions, login_sessions};
 use gangway_diagnostic::{Diagnostic, Place, codes};
-use gangway_oidc::{BegunSession, EndedAtProvider, EndedSessions, Providers, SessionEvent, UnixSeconds};
+use gangway_oidc::{BegunSession, EndedAtProvider, EndedSessions, Providers, SessionEnd, SessionEvent, UnixSeconds};
 use gangway_publish::{Publisher, Reader};
 use gangway_tls::UnixTime;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 
 /// How often other instances, and `gangway sessions revoke`, are heeded.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -25,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Events that are written at once.
 const EVENTS_MAX: usize = 256;
 
-/// Changes that wait for a volume that cannot be written. The oldest make room.
+/// Changes that wait for a volume that cannot be written. Log-ins make room for log-outs, and then the oldest for the others.
 const PENDING_MAX: usize = 100_000;
 
 /// The written ends of what the task knows.
@@ -45,7 +44,7 @@ pub(super) async fn follow(
     let mut log = FindingLog::default();
     let mut pending = Vec::new();
     // The ends that are known, until the sessions would have ended anyway: a register that is gone takes none back.
-    let mut ends: HashMap<String, i64> = HashMap::new();
+    let mut ends = Vec::new();
     let mut published = EndedSessions::default();
     loop {
         let mut batch = Vec::new();
@@ -64,13 +63,32 @@ pub(super) async fn follow(
         }
         // Without the register, the ends that were known stay so.
         let Ok(sessions) = sessions else { continue };
-        ends.retain(|_, until| *until > UnixTime::now().seconds());
-        ends.extend(sessions.into_iter().filter(|one| one.is_ended).map(|one| (one.id, one.ends)));
-        let ended: EndedSessions = ends.keys().map(|id| id.clone().into()).collect();
+        keep_ends(&mut ends, sessions, UnixTime::now());
+        let ended: EndedSessions = ends.iter().map(end_of).collect();
         if ended != published {
             published.clone_from(&ended);
             outputs.ended.publish(ended);
         }
+    }
+}
+
+/// Adds the ends that a register knows to those that were known, within the bounds of a register.
+fn keep_ends(ends: &mut Vec<RegisteredSession>, sessions: Vec<RegisteredSession>, now: UnixTime) {
+    ends.extend(sessions.into_iter().filter(|session| session.is_ended));
+    ends.retain(|session| session.ends > now.seconds());
+    // One that stands for others counts before the same one that does not.
+    ends.sort_by(|one, other| (&one.id, !one.and_older).cmp(&(&other.id, !other.and_older)));
+    ends.dedup_by(|one, other| one.id == other.id);
+    bound_login_sessions(ends);
+}
+
+/// Which sessions have ended according to an entry of the register.
+fn end_of(RegisteredSession { id, provider, subject, begun, and_older, .. }: &RegisteredSession) -> SessionEnd {
+    let begun = UnixSeconds::try_from(*begun).unwrap_or(0);
+    match (and_older, &**provider) {
+        (false, _) => SessionEnd::One(id.clone().into()),
+        (true, "") => SessionEnd::OfEverybody { begun },
+        (true, provider) => SessionEnd::OfUser { provider: provider.into(), subject: subject.clone(), begun },
     }
 }
 
@@ -84,14 +102,14 @@ async fn register(
     for event in batch {
         pending.push(match event {
             SessionEvent::Begun(begun) => Change::Add(registered(begun)),
-            SessionEvent::Ended(id, ends) => Change::End(id.as_str().to_owned(), seconds(ends)),
+            SessionEvent::Ended(ended) => Change::End(registered(ended)),
             SessionEvent::EndedAtProvider { provider, ended, done } => {
                 waiting.push(done);
                 Change::EndOf(provider, ended)
             }
         });
     }
-    pending.drain(..pending.len().saturating_sub(PENDING_MAX));
+    make_room(pending);
     let apply = |sessions: &mut Vec<RegisteredSession>| pending.iter().for_each(|change| change.apply(sessions));
     let sessions = change_login_sessions(data, UnixTime::now(), apply).await;
     if sessions.is_ok() {
@@ -104,11 +122,20 @@ async fn register(
     sessions
 }
 
+fn make_room(pending: &mut Vec<Change>) {
+    let mut surplus = pending.len().saturating_sub(PENDING_MAX);
+    pending.retain(|change| {
+        let makes_room = surplus > 0 && matches!(change, Change::Add(_));
+        surplus -= usize::from(makes_room);
+        !makes_room
+    });
+    pending.drain(..surplus);
+}
+
 /// A change of the register.
 enum Change {
     Add(RegisteredSession),
-    /// It would have counted until then.
-    End(String, i64),
+    End(RegisteredSession),
     EndOf(Box<str>, EndedAtProvider),
 }
 
@@ -116,12 +143,12 @@ impl Change {
     fn apply(&self, sessions: &mut Vec<RegisteredSession>) {
         match self {
             Self::Add(session) => sessions.push(session.clone()),
-            Self::End(id, ends) => {
-                if !sessions.iter().any(|session| session.id == *id) {
-                    // One that the register has forgotten. Its cookie must not count all the same.
-                    sessions.push(unknown(id.clone(), *ends));
+            Self::End(ended) => {
+                if !sessions.iter().any(|session| session.id == ended.id) {
+                    // One that never came into the register. Its cookie must not count all the same.
+                    sessions.push(ended.clone());
                 }
-                end(sessions, |session| session.id == *id);
+                end(sessions, |session| session.id == ended.id);
             }
             Self::EndOf(provider, EndedAtProvider { subject, session: ended }) => end(sessions, |session| {
                 // What names both means the session of the user.
@@ -141,20 +168,6 @@ fn seconds(seconds: UnixSeconds) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
-fn unknown(id: String, ends: i64) -> RegisteredSession {
-    RegisteredSession {
-        id,
-        provider: String::new(),
-        subject: String::new(),
-        user: String::new(),
-        scope: String::new(),
-        begun: 0,
-        ends,
-        provider_session: None,
-        is_ended: true,
-    }
-}
-
 fn registered(begun: BegunSession) -> RegisteredSession {
     let BegunSession { id, provider, subject, user, scope, begun, ends, provider_session } = begun;
     RegisteredSession {
@@ -167,6 +180,7 @@ fn registered(begun: BegunSession) -> RegisteredSession {
         ends: seconds(ends),
         provider_session,
         is_ended: false,
+        and_older: false,
     }
 }
 
@@ -236,15 +250,55 @@ mod tests {
         std::fs::File::create(&data).expect("a file in its place");
         let events = vec![
             SessionEvent::Begun(session("1", "ann", None)),
-            SessionEvent::Ended("1".to_owned().into(), u64::MAX),
-            SessionEvent::Ended("forgotten".to_owned().into(), u64::MAX),
+            SessionEvent::Ended(session("1", "ann", None)),
+            SessionEvent::Ended(session("unknown", "bob", None)),
         ];
         register(&data, events, &mut pending).await.expect_err("no volume");
         std::fs::remove_file(&data).expect("ours");
         std::fs::create_dir(&data).expect("ours");
         let sessions = register(&data, Vec::new(), &mut pending).await.expect("a volume");
         let all: Vec<_> = sessions.iter().map(|one| (&*one.id, &*one.user, one.is_ended)).collect();
-        assert_eq!(all, [("1", "ann", true), ("forgotten", "", true)]);
+        assert_eq!(all, [("1", "ann", true), ("unknown", "bob", true)]);
         assert!(pending.is_empty());
+    }
+
+    #[test]
+    fn ends_that_were_known_outlast_the_register_and_do_not_grow() {
+        let ended = |id: &str, begun| {
+            let one = BegunSession { begun, ..session(id, "ann", None) };
+            RegisteredSession { is_ended: true, ..registered(one) }
+        };
+        let (mut ends, now) = (Vec::new(), UnixTime::from_seconds(5));
+        let loops = (0..10_000).map(|number| ended(&format!("{number}"), number));
+        keep_ends(&mut ends, loops.collect(), now);
+        keep_ends(&mut ends, vec![registered(session("counts", "bob", None)), ended("new", 20_000)], now);
+        assert!(ends.len() < 200, "{}", ends.len());
+        let told: Vec<SessionEnd> = ends.iter().map(end_of).collect();
+        assert!(matches!(&told[0], SessionEnd::OfUser { subject, begun: 9000.., .. } if subject == "ann"), "{told:?}");
+        assert_eq!(told.last(), Some(&SessionEnd::One("new".to_owned().into())));
+        let mut of_all = ended("x", 30_000);
+        (of_all.provider, of_all.and_older) = (String::new(), true);
+        assert_eq!(end_of(&of_all), SessionEnd::OfEverybody { begun: 30_000 });
+        keep_ends(&mut ends, Vec::new(), UnixTime::from_seconds(i64::MAX));
+        assert!(ends.is_empty(), "they would have ended by now");
+    }
+
+    #[test]
+    fn without_a_volume_log_outs_wait_longer_than_log_ins() {
+        let end = |id: &str| Change::End(registered(session(id, "ann", None)));
+        let mut pending = vec![end("first"), end("second")];
+        pending
+            .extend((0..PENDING_MAX).map(|number| Change::Add(registered(session(&number.to_string(), "bob", None)))));
+        make_room(&mut pending);
+        let name = |change: &Change| match change {
+            Change::Add(session) | Change::End(session) => session.id.clone(),
+            Change::EndOf(..) => String::new(),
+        };
+        let first: Vec<String> = pending.iter().take(3).map(name).collect();
+        assert_eq!((pending.len(), first), (PENDING_MAX, ["first", "second", "2"].map(str::to_owned).to_vec()));
+        pending.clear();
+        pending.extend((0..=PENDING_MAX).map(|number| end(&number.to_string())));
+        make_room(&mut pending);
+        assert_eq!((pending.len(), name(&pending[0])), (PENDING_MAX, "1".to_owned()));
     }
 }

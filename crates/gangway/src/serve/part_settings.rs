@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gangway_acme::{Clock, OnDemandSettings, Takes};
 use gangway_admin::AdminSettings;
-use gangway_certs::{KeepSettings, PlainHttp};
+use gangway_certs::{KeepSettings, NamedFiles, PlainHttp};
 use gangway_model::Compiled;
 use gangway_proxy::{CookieSecret, Limits, PassedSocket, PlainFallback, ProxySettings, Threading};
 use gangway_publish::Reader;
@@ -26,8 +26,14 @@ pub(super) fn proxy(settings: &ServeSettings, passed: Vec<PassedSocket>) -> Prox
         public_https_port: settings.public_https_port,
         limits: {
             let limits = Limits::for_open_files(open_files::raise_limit());
-            let memory = settings.memory.unwrap_or(limits.memory);
-            Limits { memory, ..limits }
+            let times = settings.times;
+            Limits {
+                memory: settings.memory.unwrap_or(limits.memory),
+                idle: times.idle.unwrap_or(limits.idle),
+                body_grace: times.stalled_read.unwrap_or(limits.body_grace),
+                stalled_write: times.stalled_write.unwrap_or(limits.stalled_write),
+                ..limits
+            }
         },
         default_certificate: settings.default_certificate.clone(),
         plain_fallback: match settings.plain_http {
@@ -37,11 +43,16 @@ pub(super) fn proxy(settings: &ServeSettings, passed: Vec<PassedSocket>) -> Prox
         threading: Threading::all_cores(),
         access_log: settings.access_log.clone(),
         access_log_format: settings.access_log_format,
+        traefik_log: settings.surroundings.log.clone(),
         secret: CookieSecret::from(move || gangway_certs::secrets(&data)),
     }
 }
 
-pub(super) fn certificates(settings: &ServeSettings, compiled: Reader<Compiled>) -> KeepSettings {
+pub(super) fn certificates(
+    settings: &ServeSettings,
+    compiled: Reader<Compiled>,
+    named_files: Option<Reader<NamedFiles>>,
+) -> KeepSettings {
     let domain = Some(settings.domain.clone()).filter(|domain| **domain != *DEFAULT_DOMAIN);
     KeepSettings {
         data: settings.data.clone(),
@@ -53,6 +64,9 @@ pub(super) fn certificates(settings: &ServeSettings, compiled: Reader<Compiled>)
             OnDemandSettings { ask, takes }
         }),
         plain_http: settings.plain_http,
+        adopted: settings.adopted.clone(),
+        adopted_accounts: settings.adopted_accounts.clone(),
+        named_files,
         clock: Clock::system(),
     }
 }

@@ -306,6 +306,8 @@ impl ServedRoute {
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
+            | Middleware::UrlRedirect(_)
+            | Middleware::PathChange(_)
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
@@ -319,6 +321,9 @@ impl ServedRoute {
             | Middleware::Authentication(_)
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_)
+            | Middleware::Cors(_)
+            | Middleware::AllowedHosts(_)
+            | Middleware::ResponseLimit(_)
             | Middleware::Cache(_) => None,
         });
         let all = &route.upstream.endpoints;
@@ -330,7 +335,8 @@ impl ServedRoute {
         if !all.is_empty() && !is_ready && redirect.is_none() {
             return known.cloned();
         }
-        let serves = redirect.is_some() || !endpoints.is_empty();
+        let is_own = route.upstream.internal.is_some() && !route.hosts.is_empty();
+        let serves = redirect.is_some() || is_own || !endpoints.is_empty();
         let (rule, tls, urls) = (route.rule.clone(), route.listener.tls, String::new());
         let port = if tls == TlsMode::Off { ports.http } else { ports.https };
         serves.then_some(Self { rule, tls, port, redirect, endpoints, urls })
@@ -411,7 +417,10 @@ fn serving_line(route: &Route, served: &ServedRoute, reports: &HashMap<&str, &Co
             format!("{} {scheme}{address}", endpoint.name)
         })
         .collect();
-    let endpoint = some_of(&endpoints);
+    let endpoint = match route.upstream.internal {
+        Some(service) => format!("Gangway itself, as {service}"),
+        None => some_of(&endpoints),
+    };
     let way = way.filter(|_| served.redirect.is_none()).map_or_else(String::new, |way| format!(" ({way})"));
     let to = served.redirect.as_ref().map_or_else(|| endpoint.clone(), |to| format!("a redirection, {to}"));
     let text = format!("serving {} → {to}{way}", served.urls);

@@ -1,13 +1,32 @@
 //! The ports in the URLs of routes: each route may be served on listeners of its own.
 
-use gangway_model::{HTTP, HTTPS, ListenerName, ListenerProtocol, ListenerScope, PublicPorts};
+use gangway_model::{
+    AsListener, HTTP, HTTPS, KnownListener, ListenerProtocol, ListenerScope, PublicPorts, usual_listener,
+};
 use gangway_proxy::{ListenAddresses, Whereabouts};
 
 /// The ports that clients connect to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoutePorts {
     usual: PublicPorts,
-    listeners: Vec<(ListenerName, ListenerProtocol, u16)>,
+    listeners: Vec<RoutePort>,
+}
+
+/// The port that clients of one listener connect to.
+#[derive(Clone, Debug)]
+struct RoutePort {
+    listener: KnownListener,
+    port: u16,
+}
+
+impl AsListener for RoutePort {
+    fn name(&self) -> &str {
+        &self.listener.name
+    }
+
+    fn protocol(&self) -> ListenerProtocol {
+        self.listener.protocol
+    }
 }
 
 impl RoutePorts {
@@ -15,7 +34,7 @@ impl RoutePorts {
     pub(super) fn new(listening: &ListenAddresses, whereabouts: &Whereabouts, https: Option<u16>) -> Self {
         let listeners = listening.0.iter().filter_map(|listener| {
             let port = listener.addresses.first()?.port();
-            Some((listener.name.clone(), listener.protocol, whereabouts.public_port(port)))
+            Some(RoutePort { listener: listener.known.clone(), port: whereabouts.public_port(port) })
         });
         Self { usual: whereabouts.public_ports(listening, https), listeners: listeners.collect() }
     }
@@ -25,17 +44,11 @@ impl RoutePorts {
         if scope.names.is_none() {
             return self.usual;
         }
-        let port = |name: &str, usual: u16, fits: fn(ListenerProtocol) -> bool| {
-            let mut fitting =
-                self.listeners.iter().filter(|(name, protocol, _)| fits(*protocol) && scope.takes_listener(name));
-            let first = fitting.next();
-            let is_usual = first.into_iter().chain(fitting).any(|(known, ..)| **known == *name);
-            first.filter(|_| !is_usual).map_or(usual, |(_, _, port)| *port)
+        let port = |name: &str, usual: u16, is_tls: bool| {
+            let listener = usual_listener(&self.listeners, scope, is_tls);
+            listener.filter(|listener| listener.name() != name).map_or(usual, |listener| listener.port)
         };
-        PublicPorts {
-            http: port(HTTP, self.usual.http, ListenerProtocol::may_be_plain),
-            https: port(HTTPS, self.usual.https, ListenerProtocol::may_be_tls),
-        }
+        PublicPorts { http: port(HTTP, self.usual.http, false), https: port(HTTPS, self.usual.https, true) }
     }
 }
 
@@ -47,6 +60,7 @@ impl From<PublicPorts> for RoutePorts {
 
 #[cfg(test)]
 mod tests {
+    use gangway_model::ListenerName;
     use gangway_proxy::BoundListener;
 
     use super::*;
@@ -54,8 +68,7 @@ mod tests {
     #[test]
     fn a_route_has_the_ports_of_its_listeners() {
         let of = |name, protocol, port| BoundListener {
-            name: ListenerName::parse(name).expect("a name"),
-            protocol,
+            known: KnownListener { name: ListenerName::parse(name).expect("a name"), protocol },
             addresses: vec![([0, 0, 0, 0], port).into()],
         };
         let listening = ListenAddresses(vec![

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use gangway_publish::Reader;
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 use crate::settings::reload::ConfigStatus;
 
 /// Logs each diagnostic once while it lasts, and when it is resolved.

@@ -9,37 +9,47 @@ use super::signals::Signals;
 use super::supervisor::Supervisor;
 use crate::exit_status::ExitStatus;
 use crate::main_process;
-
-/// The time for active requests after Gangway was told to stop. Docker kills ten seconds after it asked.
-const GRACE: Duration = Duration::from_secs(8);
+use crate::settings::Times;
 
 /// The time for active requests after a successor has taken over. It is long because no engine waits for this process
 /// to end.
 const DRAIN_TIME: Duration = Duration::from_secs(600);
 
 /// Finishes active requests after the process was told to stop.
-pub(super) async fn stop(instance: &Running, signals: &mut Signals) -> ExitStatus {
+pub(super) async fn stop(instance: &Running, times: Times, signals: &mut Signals) -> ExitStatus {
+    if !times.accept_grace.is_zero() {
+        tracing::info!(grace = times.accept_grace.as_secs(), "told to stop; accepting requests for a while");
+        tokio::select! {
+            () = tokio::time::sleep(times.accept_grace) => {}
+            () = signals.end() => {}
+        }
+    }
     let Some(plane) = instance.stop() else { return ExitStatus::Success };
-    tracing::info!(grace = GRACE.as_secs(), "told to stop; finishing active requests");
-    finish(plane, signals).await
+    tracing::info!(grace = times.grace.as_secs(), "told to stop; finishing active requests");
+    finish(plane, times.grace, signals).await
 }
 
 /// Finishes active requests of an instance that may not take over.
-pub(super) async fn withdraw(instance: &Running) {
+pub(super) async fn withdraw(instance: &Running, times: Times) {
     if let Some(plane) = instance.stop() {
-        plane.shutdown(GRACE).await;
+        plane.shutdown(times.grace).await;
     }
 }
 
 /// Finishes active requests while a successor takes the new ones.
-pub(super) async fn drain(instance: &Running, supervisor: &Supervisor, signals: &mut Signals) -> ExitStatus {
+pub(super) async fn drain(
+    instance: &Running,
+    supervisor: &Supervisor,
+    times: Times,
+    signals: &mut Signals,
+) -> ExitStatus {
     let Some(mut plane) = instance.stop() else { return ExitStatus::Success };
     let was_told_to_stop = tokio::select! {
         () = plane.leave() => false,
         () = tokio::time::sleep(DRAIN_TIME) => false,
         () = signals.end() => true,
     };
-    let status = finish(plane, signals).await;
+    let status = finish(plane, times.grace, signals).await;
     if !was_told_to_stop && main_process::is_main_process() {
         supervisor.end();
         tracing::info!("waiting to be stopped: if this container ended by itself, the engine might start it again");
@@ -48,9 +58,9 @@ pub(super) async fn drain(instance: &Running, supervisor: &Supervisor, signals: 
     status
 }
 
-async fn finish(plane: DataPlane, signals: &mut Signals) -> ExitStatus {
+async fn finish(plane: DataPlane, grace: Duration, signals: &mut Signals) -> ExitStatus {
     tokio::select! {
-        () = plane.shutdown(GRACE) => {
+        () = plane.shutdown(grace) => {
             tracing::info!("stopped");
             ExitStatus::Success
         }

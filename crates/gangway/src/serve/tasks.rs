@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use gangway_admin::Admin;
-use gangway_certs::{KeepSettings, KeeperOutputs};
+use gangway_certs::{KeepSettings, KeeperOutputs, NamedFiles};
 use gangway_crowdsec::{Appsec, AppsecOutputs, AppsecSettings, Bouncer, LapiSettings, Outputs};
 use gangway_proxy::{BackgroundTasks, Whereabouts};
 use gangway_watcher::Engine;
@@ -28,11 +28,14 @@ use super::{user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
 use crate::settings::{OidcTable, UserTable};
+use crate::traefik::followed_files::{self, FileOutputs, FollowedFiles};
 
 /// The inputs of the tasks beside the published values.
 pub(super) struct TaskInputs<P> {
     pub(super) proxy: BackgroundTasks,
     pub(super) model_settings: Channel<gangway_model::Settings>,
+    /// The files of Traefik's file provider, and the files that they name in turn.
+    pub(super) traefik_files: Option<(FollowedFiles, Channel<NamedFiles>)>,
     /// The lists of users in the config file.
     pub(super) user_tables: Channel<Vec<UserTable>>,
     /// The OpenID providers in the config file.
@@ -61,6 +64,7 @@ where
     let TaskInputs {
         proxy,
         model_settings,
+        traefik_files,
         user_tables,
         oidc_tables,
         config,
@@ -96,6 +100,24 @@ where
             reload::follow(config.clone(), Arc::clone(&look), settings, users, oidc, c.config.publisher())
         });
     }
+
+    // The files of Traefik's file provider → the settings with what they say.
+    let model_settings = match traefik_files {
+        Some((files, named)) => {
+            let with_files = Channel::new(gangway_model::Settings::clone(&model_settings.reader().load()));
+            let parts = (channels.clone(), model_settings, with_files.clone(), named);
+            supervisor.run_with("traefik-files", parts, move |(c, settings, with_files, named)| {
+                let outputs = FileOutputs {
+                    settings: with_files.publisher(),
+                    named: named.publisher(),
+                    findings: c.traefik_findings.publisher(),
+                };
+                followed_files::follow(files.clone(), settings.reader(), outputs)
+            });
+            with_files
+        }
+        None => model_settings,
+    };
 
     // Labels → the table.
     supervisor.run_with("watcher", (channels.clone(), model_settings), move |(c, settings)| {

@@ -1,6 +1,8 @@
 //! The lists of users in `auth/` on the volume and in `[users.<name>]` tables of the config file, which `auth.basic` names
 //! as `@<name>`. A name that stands in both places means neither, and routes that name it are closed.
 //!
+//! A name that is a whole path means that file: so Traefik's labels name them.
+//!
 //! The folder is read every two seconds rather than watched, as bind mounts lose notifications. A list that cannot be read
 //! stays as it was; one whose file is gone is dropped one look later, since the file may be being replaced. Then routes
 //! that name it are closed.
@@ -17,7 +19,7 @@ use gangway_model::{BasicUser, Compiled, LoginMethod, Middleware};
 use gangway_proxy::UserLists;
 use gangway_publish::{Publisher, Reader};
 
-use super::finding_log::FindingLog;
+use crate::finding_log::FindingLog;
 use crate::settings::UserTable;
 
 /// The folder's name on the volume.
@@ -44,15 +46,16 @@ pub(super) struct UserListOutputs {
 pub(super) async fn follow(
     data: PathBuf,
     tables: Reader<Vec<UserTable>>,
-    compiled: Reader<Compiled>,
+    mut compiled: Reader<Compiled>,
     mut outputs: UserListOutputs,
 ) -> Infallible {
     let mut folder = UserListFolder::new(data.join(FOLDER));
     let mut log = FindingLog::default();
     let mut published = BTreeMap::new();
     loop {
+        let files = named(&compiled.load()).into_iter().filter(|name| is_path(name)).take(FILES_MAX).collect();
         let looked = tokio::task::spawn_blocking(move || {
-            folder.look();
+            folder.look(&files);
             folder
         });
         match looked.await {
@@ -77,7 +80,10 @@ pub(super) async fn follow(
                 return std::future::pending().await;
             }
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        // A file that a new route names is read at once.
+        if let Ok(Err(_gone)) = tokio::time::timeout(LOOK_EVERY, compiled.changed()).await {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 }
 
@@ -149,10 +155,15 @@ impl UserListFolder {
         Self { path, lists: BTreeMap::new(), absent: BTreeSet::new(), troubled: BTreeMap::new(), unreadable: None }
     }
 
-    /// Reads every file. Returns whether a list has changed.
-    fn look(&mut self) -> bool {
+    /// Reads every file, and those with these paths. Returns whether a list has changed.
+    fn look(&mut self, files: &BTreeSet<Box<str>>) -> bool {
+        let elsewhere = files.iter().filter(|path| Path::new(&***path).is_file());
+        let elsewhere = elsewhere.map(|path| (path.clone(), read_file(Path::new(&**path))));
         let read = match read(&self.path) {
-            Ok(read) => read,
+            Ok(mut read) => {
+                read.extend(elsewhere);
+                read
+            }
             Err(error) => {
                 // Nothing is known of any list, so all stay.
                 self.unreadable = Some(error);
@@ -186,12 +197,11 @@ impl UserListFolder {
 
     /// Findings about files, and about lists that are named and not there.
     fn findings(&self, named: &BTreeSet<Box<str>>) -> Vec<Diagnostic> {
-        let about = |name: &str, message: String| {
-            Diagnostic::error(codes::USER_LIST, Place::Name(format!("{FOLDER}/{name}").into()), message)
-        };
+        let about =
+            |name: &str, message: String| Diagnostic::error(codes::USER_LIST, Place::Name(shown(name).into()), message);
         let wrong = self.troubled.iter().flat_map(|(name, wrong)| wrong.iter().map(move |wrong| (name, wrong)));
         let wrong = wrong.map(|(name, wrong)| {
-            about(name, format!("the list of users `{FOLDER}/{name}`: {wrong}"))
+            about(name, format!("the list of users `{}`: {wrong}", shown(name)))
                 .with_help("write `user:hash` on each line, as `gangway hash --user` prints it")
                 .with_effect(match self.lists.contains_key(name) {
                     true => "the other users of the list are let in",
@@ -201,7 +211,10 @@ impl UserListFolder {
         let missing = named.iter().filter(|name| !self.lists.contains_key(*name) && !self.troubled.contains_key(*name));
         let missing = missing.map(|name| {
             about(name, format!("there is no list of users `{name}` for `auth.basic`"))
-                .with_help(format!("put lines of `user:hash` into `{FOLDER}/{name}` on the volume"))
+                .with_help(match is_path(name) {
+                    true => format!("put lines of `user:hash` into `{name}`, where Gangway can read it"),
+                    false => format!("put lines of `user:hash` into `{FOLDER}/{name}` on the volume"),
+                })
                 .with_effect(CLOSED)
         });
         let unreadable = self.unreadable.as_ref().map(|error| {
@@ -211,6 +224,16 @@ impl UserListFolder {
         });
         unreadable.into_iter().chain(wrong).chain(missing).collect()
     }
+}
+
+/// Whether the name of a list is the path of its file.
+fn is_path(name: &str) -> bool {
+    name.starts_with('/')
+}
+
+/// A list for people: where its file is.
+fn shown(name: &str) -> String {
+    if is_path(name) { name.to_owned() } else { format!("{FOLDER}/{name}") }
 }
 
 /// The files of the folder by name. A folder that is not there has none.
@@ -278,22 +301,38 @@ mod tests {
         let (path, friends) = (data.path().join(FOLDER), data.path().join(FOLDER).join("friends"));
         let named = BTreeSet::from(["friends".into()]);
         let mut folder = UserListFolder::new(path.clone());
-        assert!(!folder.look());
+        assert!(!folder.look(&BTreeSet::new()));
         let findings = folder.findings(&named);
         assert_eq!((findings.len(), findings[0].code), (1, codes::USER_LIST));
         assert!(findings[0].help.contains("`auth/friends`") && findings[0].effect.contains("closed"));
         fs::create_dir(&path).expect("ours");
         put(&friends, format!("# friends\n\n{ANN}\r\nbroken\n{ANN}\n").as_bytes());
         put(&path.join(".friends.swp"), ANN.as_bytes());
-        assert!(folder.look() && !folder.look());
+        assert!(folder.look(&BTreeSet::new()) && !folder.look(&BTreeSet::new()));
         assert_eq!(folder.lists.keys().map(|name| &**name).collect::<Vec<_>>(), ["friends"]);
         assert_eq!(folder.lists["friends"].len(), 1);
         let findings = folder.findings(&named);
         assert_eq!(findings.len(), 2, "{findings:?}");
         assert!(findings[0].message.contains("line 4") && findings[1].message.contains("line 5"));
         fs::remove_file(&friends).expect("ours");
-        assert!(!folder.look() && folder.lists.contains_key("friends"), "it may be being replaced");
-        assert!(folder.look() && folder.lists.is_empty());
+        assert!(!folder.look(&BTreeSet::new()) && folder.lists.contains_key("friends"), "it may be being replaced");
+        assert!(folder.look(&BTreeSet::new()) && folder.lists.is_empty());
+    }
+
+    #[test]
+    fn a_file_elsewhere_is_followed_by_its_path() {
+        let (data, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let path: Box<str> = elsewhere.path().join("users").to_str().expect("text").into();
+        let named = BTreeSet::from([path.clone()]);
+        let mut folder = UserListFolder::new(data.path().join(FOLDER));
+        assert!(!folder.look(&named));
+        let findings = folder.findings(&named);
+        assert!(findings.len() == 1 && findings[0].help.contains(&*path), "{findings:?}");
+        put(Path::new(&*path), ANN.as_bytes());
+        assert!(folder.look(&named) && folder.findings(&named).is_empty());
+        assert_eq!(folder.lists[&path].len(), 1);
+        fs::remove_file(&*path).expect("ours");
+        assert!(!folder.look(&named) && folder.look(&named) && folder.lists.is_empty());
     }
 
     #[test]
@@ -302,9 +341,9 @@ mod tests {
         let friends = data.path().join("friends");
         let mut folder = UserListFolder::new(data.path().into());
         put(&friends, ANN.as_bytes());
-        assert!(folder.look());
+        assert!(folder.look(&BTreeSet::new()));
         put(&friends, &[0xFF, 0xFE]);
-        assert!(!folder.look() && folder.lists["friends"].len() == 1);
+        assert!(!folder.look(&BTreeSet::new()) && folder.lists["friends"].len() == 1);
         assert_eq!(folder.findings(&BTreeSet::new()).len(), 1);
     }
 
@@ -315,17 +354,17 @@ mod tests {
         let mut folder = UserListFolder::new(path.clone());
         fs::create_dir(&path).expect("ours");
         put(&path.join("friends"), ANN.as_bytes());
-        assert!(folder.look());
+        assert!(folder.look(&BTreeSet::new()));
         fs::rename(&path, data.path().join("elsewhere")).expect("ours");
         put(&path, b"not a folder");
         for _ in 0..3 {
-            assert!(!folder.look() && folder.lists.contains_key("friends"));
+            assert!(!folder.look(&BTreeSet::new()) && folder.lists.contains_key("friends"));
         }
         let findings = folder.findings(&BTreeSet::from(["friends".into()]));
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(findings[0].effect.contains("stay"));
         fs::remove_file(&path).expect("ours");
-        assert!(!folder.look() && folder.look(), "it is gone");
+        assert!(!folder.look(&BTreeSet::new()) && folder.look(&BTreeSet::new()), "it is gone");
         assert!(folder.findings(&BTreeSet::new()).is_empty());
     }
 

@@ -40,7 +40,12 @@ pub(super) async fn follow(
 fn wanted(compiled: &Compiled) -> WantedCertificates {
     let table = &compiled.table;
     let out_of_reach = compiled.names_out_of_reach();
-    let mut wanted = WantedCertificates { names: names(table), out_of_reach, ..WantedCertificates::default() };
+    let mut wanted = WantedCertificates {
+        names: names(table),
+        issuers: table.chosen_issuers(),
+        out_of_reach,
+        ..WantedCertificates::default()
+    };
     for route in table.routes() {
         wanted.client_cas.extend(route.listener.client_ca.clone());
         let Some(folder) = &route.listener.cert_export else { continue };

@@ -22,9 +22,6 @@ const ADMIN_NAME: &str = "admin";
 
 const KEYS: [&str; 4] = ["address", "protocol", "proxy-protocol", "trusted-proxies"];
 
-const PROTOCOLS: [(&str, ListenerProtocol); 3] =
-    [("plain", ListenerProtocol::Plain), ("tls", ListenerProtocol::Tls), ("auto", ListenerProtocol::Detected)];
-
 /// An item of `--listen`: `NAME=ADDR,PROTOCOL`.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct ListenItem {
@@ -266,8 +263,8 @@ fn listener_name(text: &str) -> Result<ListenerName, ValueError> {
 }
 
 fn listener_protocol(text: &str) -> Result<ListenerProtocol, ValueError> {
-    let known = PROTOCOLS.iter().find(|(word, _)| *word == text).map(|(_, protocol)| *protocol);
-    known.ok_or_else(|| ValueError::unknown_word(text, &PROTOCOLS.map(|(word, _)| word)))
+    let words = || ListenerProtocol::ALL.map(ListenerProtocol::word);
+    ListenerProtocol::parse(text).ok_or_else(|| ValueError::unknown_word(text, &words()))
 }
 
 #[cfg(test)]

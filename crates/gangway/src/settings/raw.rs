@@ -37,6 +37,16 @@ impl ProcessLayer {
         Self(variables.overlaid_by(flags))
     }
 
+    /// Takes away what is given for a setting.
+    pub(crate) fn remove(&mut self, flag: &Flag) {
+        self.0.remove(flag);
+    }
+
+    /// Replaces what is given for a setting.
+    pub(crate) fn set(&mut self, flag: &'static Flag, value: SettingValue) {
+        self.0.set(flag, vec![value]);
+    }
+
     /// The config file, if one is named.
     pub(crate) fn config_file(&self) -> Option<PathBuf> {
         self.0.last(&CONFIG).map(PathBuf::from)

@@ -1,12 +1,13 @@
 //! The settings of `gangway serve`, parsed.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gangway_acme::{AcmeSettings, ChallengeKind};
-use gangway_certs::PlainHttp;
+use gangway_acme::{AcmeSettings, AdoptedAccount, ChallengeKind};
+use gangway_certs::{AdoptedCertificate, PlainHttp};
 use gangway_crowdsec::{AppsecSettings, LapiSettings};
 use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, KnownListener, MiddlewareTable, OwnListeners, Selector};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, ListenerSettings, TrustedProxies};
@@ -23,6 +24,7 @@ use super::schema::{
     EXPOSE, Flag, GEOIP, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND,
     PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
 };
+use super::surroundings::Surroundings;
 use super::value::{Layer, SettingOrigin, SettingValue, items};
 
 /// All settings of `serve`, except the routes of the config file.
@@ -30,6 +32,10 @@ use super::value::{Layer, SettingOrigin, SettingValue, items};
 pub(crate) struct ServeSettings {
     /// Where clients of routes are served.
     pub(crate) listeners: Vec<ListenerSettings>,
+    /// Traefik's configuration, where Gangway runs in its place.
+    pub(crate) traefik: Option<gangway_model::TraefikSettings>,
+    /// What surrounds the routers there.
+    pub(crate) surroundings: Surroundings,
     pub(crate) admin: SocketAddr,
     /// Whether to take the place of another instance.
     pub(crate) take_over: bool,
@@ -49,6 +55,11 @@ pub(crate) struct ServeSettings {
     pub(crate) memory: Option<usize>,
     pub(crate) default_certificate: Option<Box<str>>,
     pub(crate) acme: AcmeSettings,
+    /// Certificates that other software has obtained.
+    pub(crate) adopted: Vec<AdoptedCertificate>,
+    /// Accounts that other software has made.
+    pub(crate) adopted_accounts: Vec<AdoptedAccount>,
+    pub(crate) times: Times,
     /// The URL that is asked whether a host that no route names may have a certificate.
     pub(crate) on_demand: Option<Box<str>>,
     /// Files that tell where addresses are.
@@ -63,6 +74,28 @@ pub(crate) struct ServeSettings {
     pub(crate) log_format: LogFormat,
     pub(crate) access_log: AccessLogTarget,
     pub(crate) access_log_format: AccessLogFormat,
+}
+
+/// Times that only another configuration than ours sets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Times {
+    /// How long requests are accepted after Gangway was told to stop.
+    pub(crate) accept_grace: Duration,
+    /// How long active requests have after that. Docker kills ten seconds after it asked.
+    pub(crate) grace: Duration,
+    /// How long a connection may wait for its next request.
+    pub(crate) idle: Option<Duration>,
+    /// How long the body of a request may stall.
+    pub(crate) stalled_read: Option<Duration>,
+    /// How long a client may not read its answer.
+    pub(crate) stalled_write: Option<Duration>,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let (accept_grace, grace) = (Duration::ZERO, Duration::from_secs(8));
+        Self { accept_grace, grace, idle: None, stalled_read: None, stalled_write: None }
+    }
 }
 
 /// The challenges that need no DNS provider, in order of preference. Plain HTTP comes first because it also works
@@ -92,6 +125,7 @@ impl ServeSettings {
             network,
             select: self.select.clone(),
             listeners: self.known_listeners(),
+            traefik: self.traefik.clone(),
             file_routes,
             middlewares,
             default_use: self.default_use.clone(),
@@ -128,6 +162,8 @@ impl SettingsReader<'_> {
         let (crowdsec, appsec) = self.crowdsec();
         ServeSettings {
             listeners: self.listeners(),
+            traefik: None,
+            surroundings: Surroundings::default(),
             admin: self.one(&ADMIN, network::address).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8420))),
             take_over: self.one(&TAKE_OVER, words::switch).unwrap_or_default(),
             docker: self.engines(docker),
@@ -143,6 +179,9 @@ impl SettingsReader<'_> {
             memory: self.one(&MEMORY, words::memory),
             default_certificate: self.one(&DEFAULT_CERT, network::host),
             acme: self.acme(),
+            adopted: Vec::new(),
+            adopted_accounts: Vec::new(),
+            times: Times::default(),
             on_demand: self.one(&ON_DEMAND, network::ask_url),
             geoip: self.many(&GEOIP, words::path),
             crowdsec,
@@ -171,6 +210,8 @@ impl SettingsReader<'_> {
         AcmeSettings {
             issuers: self.many(&ACME_CA, acme::issuer),
             email: self.one(&ACME_EMAIL, network::email),
+            only_chosen: BTreeSet::new(),
+            named: BTreeMap::new(),
             root_pem: self.one(&ACME_CA_ROOT, acme::pem_file),
             profile: self.one(&ACME_PROFILE, words::text),
             wildcards: self.many(&ACME_WILDCARD, network::wildcard_domain),

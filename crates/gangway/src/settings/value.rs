@@ -23,6 +23,8 @@ pub(crate) enum SettingOrigin {
     File(FileSpot),
     /// A key of a table of the config file.
     Key(Place),
+    /// An option of Traefik, where Gangway runs in its place.
+    Traefik(&'static str),
     Default,
 }
 
@@ -69,6 +71,7 @@ impl SettingValue {
                 (place, (spot.line.clone(), spot.span))
             }
             SettingOrigin::Key(place) => (place.clone(), whole()),
+            SettingOrigin::Traefik(option) => (Place::Name((*option).into()), whole()),
             SettingOrigin::Flag | SettingOrigin::Default => (Place::Flag(name), whole()),
             SettingOrigin::Variable | SettingOrigin::ForeignVariable(_) => (Place::Variable(name), whole()),
         };
@@ -81,7 +84,7 @@ impl SettingValue {
         match &self.origin {
             SettingOrigin::Flag | SettingOrigin::Default => format!("--{}", flag.name),
             SettingOrigin::Variable => flag.variable(),
-            SettingOrigin::ForeignVariable(name) => (*name).to_owned(),
+            SettingOrigin::ForeignVariable(name) | SettingOrigin::Traefik(name) => (*name).to_owned(),
             SettingOrigin::Key(place) => place.subject().unwrap_or(flag.name).to_owned(),
             SettingOrigin::File(_) => flag.name.to_owned(),
         }
@@ -111,6 +114,11 @@ impl Layer {
     /// Replaces the values of a setting.
     pub(crate) fn set(&mut self, flag: &'static Flag, values: Vec<SettingValue>) {
         self.0.insert(flag, values);
+    }
+
+    /// Takes away what is given for a setting.
+    pub(crate) fn remove(&mut self, flag: &Flag) {
+        self.0.remove(flag);
     }
 
     /// Adds a value to a setting that may be given several times.

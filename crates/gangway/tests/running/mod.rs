@@ -100,25 +100,22 @@ impl Options {
             put(&config, text);
             command.arg("--config").arg(&config);
         }
-        command.args(&self.flags).envs(self.variables).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let lines = lines(child.stderr.take().unwrap());
-        let none = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut instance = Instance { child, lines, seen: Vec::new(), folder, http: none, https: none, admin: none };
-        let line = instance.logged("listening");
-        let field = |name: &str| {
-            if let Ok(object) = serde_json::from_str::<Value>(&line) {
-                return object[name.trim()].as_str().unwrap().parse().unwrap();
-            }
-            let value = line.split(&format!("{name}=")).nth(1).unwrap_or_default();
-            value.trim_start_matches('"').split(['"', ' ']).next().unwrap().parse().unwrap()
-        };
-        (instance.http, instance.https, instance.admin) = (field(" http"), field("https"), field("admin"));
-        eventually("a table is in force", STUCK, async || {
-            instance.get("/readyz").await.ok().filter(|answer| answer.status == 200)
-        })
-        .await;
-        instance
+        command.args(&self.flags).envs(self.variables);
+        Instance::of(command, folder).await
+    }
+
+    /// Starts it as `serve` with these flags and variables alone, and waits until a table is in force.
+    pub(crate) async fn start_with_variables(self) -> Instance {
+        let mut command = gangway();
+        command.arg("serve").args(&self.flags).env("GANGWAY_ADMIN", "127.0.0.1:0").envs(self.variables);
+        Instance::of(command, tempfile::tempdir().unwrap()).await
+    }
+
+    /// Starts it in Traefik's place, with flags of Traefik and its own folder, and waits until a table is in force.
+    pub(crate) async fn start_in_traefiks_place(self, folder: TempDir) -> Instance {
+        let mut command = gangway();
+        command.arg("traefik").args(&self.flags).env("GANGWAY_ADMIN", "127.0.0.1:0").envs(self.variables);
+        Instance::of(command, folder).await
     }
 }
 
@@ -136,6 +133,28 @@ fn lines(log: ChildStderr) -> Receiver<String> {
 }
 
 impl Instance {
+    async fn of(mut command: Command, folder: TempDir) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = lines(child.stderr.take().unwrap());
+        let none = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut instance = Self { child, lines, seen: Vec::new(), folder, http: none, https: none, admin: none };
+        let line = instance.logged("listening");
+        // In Traefik's place no listener has the name of one of these.
+        let field = |name: &str| {
+            if let Ok(object) = serde_json::from_str::<Value>(&line) {
+                return object[name.trim()].as_str().and_then(|text| text.parse().ok()).unwrap_or(none);
+            }
+            let value = line.split(&format!("{name}=")).nth(1).unwrap_or_default();
+            value.trim_start_matches('"').split(['"', ' ']).next().and_then(|text| text.parse().ok()).unwrap_or(none)
+        };
+        (instance.http, instance.https, instance.admin) = (field(" http"), field("https"), field("admin"));
+        eventually("a table is in force", STUCK, async || {
+            instance.get("/readyz").await.ok().filter(|answer| answer.status == 200)
+        })
+        .await;
+        instance
+    }
+
     /// Waits for a line of the log that contains this text, after the lines that were waited for before.
     pub(crate) fn logged(&mut self, what: &str) -> String {
         loop {

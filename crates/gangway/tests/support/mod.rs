@@ -6,15 +6,16 @@ use std::process::{Command, Stdio};
 
 /// The output of a case as a terminal shows it, with the exit code.
 pub(crate) fn run_case(folder: &Path) -> String {
-    let script = std::fs::read_to_string(folder.join("command")).unwrap_or_else(|_| "check\n".into());
-    let mut arguments = vec!["check"];
+    let usual = if folder.parent().is_some_and(|parent| parent.ends_with("migrate")) { "migrate" } else { "check" };
+    let script = std::fs::read_to_string(folder.join("command")).unwrap_or_else(|_| format!("{usual}\n"));
+    let mut arguments = vec![usual];
     let (mut variables, mut input, mut current) = (Vec::new(), None, folder.to_owned());
     for line in script.lines() {
         if let Some(file) = line.strip_prefix("< ") {
             input = Some(folder.join(file));
         } else if let Some(below) = line.strip_prefix("cd ") {
             current.push(below);
-        } else if line.starts_with("check") {
+        } else if line.starts_with(usual) {
             arguments = line.split(' ').collect();
         } else {
             variables.push(line.split_once('=').expect("NAME=value"));

@@ -17,7 +17,7 @@ use crate::label::Source;
 use crate::oidc_auth::OidcAuth;
 use crate::path::PathPattern;
 use crate::reputation::OnDoubt;
-use crate::request_limit::{ClientKey, RateLimit, parse_concurrency};
+use crate::request_limit::{ClientKey, ConcurrencyLimit, RateLimit, parse_concurrency};
 use crate::route::Middleware;
 use crate::rule::network;
 use crate::value;
@@ -283,7 +283,7 @@ pub(super) fn skip_preset<'a>(
     };
     let image = match source {
         Source::Container(container) => Some(&*container.image),
-        Source::File(_) | Source::Definition(_) => None,
+        Source::File(_) | Source::Definition(_) | Source::Provider(_) => None,
     };
     let patterns = image.and_then(image_defaults::skipped).map(Iterator::collect::<Vec<_>>);
     let (finding, effect) = match (image, patterns) {
@@ -443,13 +443,13 @@ pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diag
     let mut allow = allow.into_iter();
     let first = allow.next();
     if first.is_some() || !deny.is_empty() {
-        chain.push(Middleware::AddressFilter(AddressFilter { allow: first, deny }));
+        chain.push(Middleware::AddressFilter(AddressFilter { allow: first, deny, ..AddressFilter::default() }));
     }
     // A client has to be in every list.
-    let further = allow.map(|allow| AddressFilter { allow: Some(allow), deny: ClientList::default() });
+    let further = allow.map(|allow| AddressFilter { allow: Some(allow), ..AddressFilter::default() });
     chain.extend(further.map(Middleware::AddressFilter));
     chain.extend(fields.crowdsec.map(Middleware::Crowdsec));
-    chain.extend(fields.concurrency.map(Middleware::ConcurrencyLimit));
+    chain.extend(fields.concurrency.map(ConcurrencyLimit::of_address).map(Middleware::ConcurrencyLimit));
     let authentication = authentication(fields, found);
     let (mut limit, mut limit_by_user) = (None, None);
     if let Some((rate, label)) = fields.rate_limit.take() {
@@ -516,7 +516,8 @@ fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>)
         let identity = headers.map(|(headers, _)| headers.into()).unwrap_or_default();
         // The product, and what follows from it, may only be known when the service is looked up.
         let target = place.target.clone().unwrap_or_default();
-        let method = LoginMethod::Forward(ForwardAuth { service: service.into(), product: None, target, identity });
+        let method =
+            LoginMethod::Forward(ForwardAuth { service: service.into(), product: None, target, identity, rules: None });
         fields.auth_service = Some(place);
         return Some(Authentication { method, skip });
     }
@@ -529,7 +530,7 @@ fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>)
         return None;
     }
     let realm = realm.unwrap_or_else(|| REALM_DEFAULT.into());
-    Some(Authentication { method: LoginMethod::Basic(BasicAuth { users, lists, realm, keep }), skip })
+    Some(Authentication { method: LoginMethod::Basic(BasicAuth { users, lists, realm, keep, user_field: None }), skip })
 }
 
 /// The labels that say how clients log in by another way than the one that is written, with the way that they are for.

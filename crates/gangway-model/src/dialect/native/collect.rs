@@ -69,7 +69,7 @@ impl<'a> RouteCollector<'a> {
             ResolvedKey::Known(known, tail) => {
                 let forbidden = match self.source {
                     Source::Container(_) => Placement::InTheFile,
-                    Source::File(_) | Source::Definition(_) => Placement::OnContainers,
+                    Source::File(_) | Source::Definition(_) | Source::Provider(_) => Placement::OnContainers,
                 };
                 if known.place == forbidden || known.place == Placement::InDefinitions {
                     return found.push(misplaced(self.source, known, mark));
@@ -152,7 +152,7 @@ impl<'a> RouteCollector<'a> {
         let mut left_out = match self.source {
             Source::Container(_) => limits::labels_beyond(drafts.iter().map(|draft| &draft.labels[..])),
             // The owner of the machine writes the file, so only the machine limits it.
-            Source::File(_) | Source::Definition(_) => BTreeMap::new(),
+            Source::File(_) | Source::Definition(_) | Source::Provider(_) => BTreeMap::new(),
         };
         definitions::apply_to_all(&mut drafts, settings, found);
         let read_routes = drafts.into_iter().enumerate().filter_map(|(position, draft)| {
@@ -161,7 +161,7 @@ impl<'a> RouteCollector<'a> {
         let read_routes: Vec<ReadRoute<'a>> = read_routes.collect();
         let mut beyond = match self.source {
             Source::Container(_) => limits::routes_beyond(read_routes.iter().map(|route| (route.size(), route.name()))),
-            Source::File(_) | Source::Definition(_) => BTreeMap::new(),
+            Source::File(_) | Source::Definition(_) | Source::Provider(_) => BTreeMap::new(),
         };
         let mut specs = Vec::with_capacity(read_routes.len());
         for (position, route) in read_routes.into_iter().enumerate() {
@@ -345,7 +345,7 @@ fn misplaced(source: Source<'_>, key: &Key, mark: Mark<'_>) -> Diagnostic {
         Source::File(_) if matches!(key.id(), Some(KeyId::Scheme | KeyId::Port)) => {
             ("for containers only", "write it in the URL of `upstream`, such as `h2c://192.0.2.9:50051`")
         }
-        Source::File(_) | Source::Definition(_) => ("for containers only", "remove it"),
+        Source::File(_) | Source::Definition(_) | Source::Provider(_) => ("for containers only", "remove it"),
     };
     let finding = whole(codes::LABEL_MISPLACED, format!("`{}` cannot stand here", key.name), note, help);
     source.about_key(mark, finding, "it does nothing; the rest of the route is in force".into())

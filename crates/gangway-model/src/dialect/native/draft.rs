@@ -15,11 +15,12 @@ use super::redirect::leads_to_itself;
 use super::route_fields::{FieldsOwner, HealthFields, RouteFields, closed, users_closed};
 use super::schema::{KeyId, KeyStatus};
 use super::vocabulary::VOCABULARY;
+use crate::compression::Compression;
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::label::{Source, whole};
 use crate::matcher::Matcher;
-use crate::route::{HealthCheck, KeyOrigin, ListenerOptions, Middleware, TlsMode};
+use crate::route::{HealthCheck, Hsts, KeyOrigin, ListenerOptions, Middleware, TlsMode};
 use crate::settings::Settings;
 use crate::spec::{Delivery, Destination, Part, RouteSpec, TargetPlace, TargetSpec, UpstreamSpec, UrlTarget};
 use crate::value;
@@ -120,6 +121,7 @@ impl<'a> ReadRoute<'a> {
                     host_header: fields.host_header,
                     upgrades: fields.upgrades,
                     policy: fields.policy,
+                    internal: None,
                 },
             }),
             auth_service: fields.auth_service.take(),
@@ -130,6 +132,8 @@ impl<'a> ReadRoute<'a> {
             share: std::mem::take(&mut fields.share),
             origins: draft.origins.into(),
             words: &VOCABULARY,
+            router: None,
+            is_common: false,
         })
     }
 }
@@ -144,7 +148,7 @@ impl<'a> RouteDraft<'a> {
     pub(super) fn close(&mut self) -> String {
         self.closed = true;
         match self.source {
-            Source::Container(_) | Source::File(_) => closed(&self.name),
+            Source::Container(_) | Source::File(_) | Source::Provider(_) => closed(&self.name),
             Source::Definition(_) => users_closed(&self.name),
         }
     }
@@ -386,7 +390,7 @@ fn listener(
     let client_ca = client_ca.map(|(name, _)| name).filter(|_| tls != TlsMode::Off);
     let https_redirect = tls != TlsMode::Off && fields.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
     let (tls_min, cert_export) = (fields.tls_min, fields.cert_export.take());
-    ListenerOptions { scope, tls, https_redirect, tls_min, client_ca, cert_export }
+    ListenerOptions { scope, tls, https_redirect, tls_min, client_ca, cert_export, ..ListenerOptions::default() }
 }
 
 /// The health check, in addition to the engine's own.
@@ -432,7 +436,7 @@ fn middlewares<'a>(
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Middleware> {
     let mut chain = std::mem::take(&mut fields.response_headers);
-    chain.extend(fields.hsts.take().map(|(max_age, _)| Middleware::Hsts(max_age)));
+    chain.extend(fields.hsts.take().map(|(max_age, _)| Middleware::Hsts(Hsts::of(max_age))));
     if fields.has_secure_headers {
         let is_silent = draft.label(KeyId::Hsts).is_none() && fields.tls != TlsMode::Off;
         chain.push(Middleware::SecureHeaders {
@@ -440,7 +444,7 @@ fn middlewares<'a>(
         });
     }
     let codings = std::mem::take(&mut fields.compress);
-    chain.extend((!codings.is_empty()).then_some(Middleware::Compression(codings)));
+    chain.extend((!codings.is_empty()).then_some(Middleware::Compression(Compression::by(codings))));
     chain.extend(fields.errors.take().map(|pages| Middleware::ErrorPages(Arc::new(pages))));
     chain.extend(fields.cache.take().map(Middleware::Cache));
     found.extend(access::skip_preset(draft.source, fields).map(

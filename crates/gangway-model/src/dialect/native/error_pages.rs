@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use super::label::Label;
 use super::route_fields::RouteFields;
-use super::upstream_url;
 use super::values::{each, is_file_name};
 use crate::error_pages::{self, ErrorPages, ErrorRule, PAGES_FOLDER, PageKind, PageSource, STATUS, StatusText};
 use crate::label::Mark;
 use crate::route::Address;
 use crate::spec::PageServiceSpec;
+use crate::upstream_url;
 use crate::value::{self, Parsed};
 use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
 

@@ -5,11 +5,11 @@ use http::HeaderName;
 use super::header::RESERVED;
 use super::label::Label;
 use super::route_fields::{ForwardFields, RouteFields};
-use super::upstream_url;
 use super::values::each;
 use crate::forward_auth::IdentityField;
 use crate::route::Address;
 use crate::spec::AuthServiceSpec;
+use crate::upstream_url;
 use crate::value::{self, Parsed};
 use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
 

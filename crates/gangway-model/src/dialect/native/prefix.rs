@@ -66,7 +66,7 @@ pub(super) fn bad_name(source: Source<'_>, name: &str) -> Finding {
     let help = match source {
         Source::Container(_) => "write `gangway.routes.<name>.<key>`, such as `gangway.routes.api.host`",
         Source::Definition(_) => "write `[middlewares.<name>]`, such as `[middlewares.lan-only]`",
-        Source::File(_) => "write `[routes.<name>]`, such as `[routes.nas]`",
+        Source::File(_) | Source::Provider(_) => "write `[routes.<name>]`, such as `[routes.nas]`",
     };
     whole(
         codes::ROUTE_NAME,

@@ -1,7 +1,7 @@
 //! `redirect`: an answer instead of a request.
 
 use crate::host::{HostPattern, Hostname};
-use crate::route::{RedirectPart, RedirectTarget};
+use crate::location::{RedirectPart, RedirectTarget};
 use crate::value::Parsed;
 use gangway_diagnostic::codes;
 use gangway_diagnostic::{Finding, nearest, quoted};

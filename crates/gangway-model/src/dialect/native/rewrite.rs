@@ -6,6 +6,9 @@ use crate::value::Parsed;
 use gangway_diagnostic::codes;
 use gangway_diagnostic::{Finding, quoted};
 
+/// The whole path, whatever it is.
+pub(super) const WHOLE_PATH: &str = "(?s)^.*$";
+
 /// A rewriting as read.
 #[derive(Clone, Debug)]
 pub(crate) struct Rewrite {
@@ -26,9 +29,9 @@ pub(super) fn parse(text: &str) -> Parsed<Rewrite> {
             ));
         }
         let path = path_to_send(text)?;
-        // The whole path, whatever it is; a dollar sign in the path is only that.
+        // A dollar sign in the path is only that.
         let mut findings = Vec::new();
-        let pattern = RegexPattern::parse("(?s)^.*$", &mut findings).expect("this expression is valid");
+        let pattern = RegexPattern::parse(WHOLE_PATH, &mut findings).expect("this expression is valid");
         return Ok(Rewrite { pattern, replacement: Replacement::constant(path) });
     };
     let Some((expression, replacement)) = expression.rsplit_once("->") else {

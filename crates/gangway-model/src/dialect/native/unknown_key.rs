@@ -87,7 +87,9 @@ impl UnknownKey<'_> {
     /// A key of ours as it would be written here.
     fn full(&self, source: Source<'_>, key: &str) -> String {
         match (source, self.route) {
-            (Source::File(_) | Source::Definition(_), _) => key.trim_start_matches("routes.").to_owned(),
+            (Source::File(_) | Source::Definition(_) | Source::Provider(_), _) => {
+                key.trim_start_matches("routes.").to_owned()
+            }
             (_, Some(name)) if !key.starts_with("routes.") => format!("{PREFIX}routes.{name}.{key}"),
             _ => format!("{PREFIX}{key}"),
         }

@@ -36,9 +36,12 @@ impl<'c> HostCase<'c> {
         for (party, tenure) in keepers {
             let asked = here.get(party).map(|claim| claim.rules.iter().collect::<BTreeSet<_>>());
             for rule in &tenure.rules {
-                // A renamed service need not wait: the new one was created after the old one was gone.
+                // A renamed service need not wait: the new one was created after the old one was gone, or is here for the
+                // first time, where nobody was there to see the old one go.
                 let renewed = tenure.gone.and_then(|gone| {
-                    newest.get(&(&party.tenant, *rule)).filter(|(newest, _)| asked.is_none() && *newest >= gone)
+                    let is_successor =
+                        |(newest, new): &&(i64, &Party)| *newest >= gone || !self.refused_before.contains_key(*new);
+                    newest.get(&(&party.tenant, *rule)).filter(is_successor).filter(|_| asked.is_none())
                 });
                 let winner = match (&asked, renewed) {
                     (Some(asked), _) if !asked.contains(rule) => continue,

@@ -140,7 +140,9 @@ impl TransferRules for Rules {
         Ok(self.coding.map(|coding| BodyEncoder::new(coding, &MemoryBudget::new(usize::MAX))))
     }
 
-    fn on_response_data(&mut self, _data: &[u8]) {}
+    fn on_response_data(&mut self, _data: &[u8]) -> Result<(), TransferError> {
+        Ok(())
+    }
 
     fn on_response_end(&mut self, _has_trailers: impl FnOnce() -> bool) {}
 

@@ -8,7 +8,7 @@ use gangway_acme::{DnsProvider, DnsSettings, ExternalAccount, Issuer, UnusablePr
 use crate::settings::error::ValueError;
 
 /// Reads a secret by the name of its variable.
-fn secret(name: &str) -> Result<Option<String>, String> {
+pub(crate) fn secret(name: &str) -> Result<Option<String>, String> {
     if let Some(file) = std::env::var_os(format!("{name}_FILE")).filter(|file| !file.is_empty()) {
         return std::fs::read_to_string(file).map(Some).map_err(|error| error.to_string());
     }

@@ -8,13 +8,13 @@ const DIAGNOSTICS_MAX: usize = 50;
 
 /// What was logged and lasts.
 #[derive(Debug, Default)]
-pub(super) struct FindingLog {
+pub(crate) struct FindingLog {
     logged: Vec<Diagnostic>,
 }
 
 impl FindingLog {
     /// Logs what is new, and what is no more. Returns whether there was anything of that.
-    pub(super) fn tell(&mut self, now: &[Diagnostic]) -> bool {
+    pub(crate) fn tell(&mut self, now: &[Diagnostic]) -> bool {
         if self.logged == now {
             return false;
         }

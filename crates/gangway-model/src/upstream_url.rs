@@ -10,7 +10,7 @@ use gangway_diagnostic::Finding;
 use gangway_diagnostic::codes;
 
 /// Reads one URL. Messages do not repeat it, as it may contain a password.
-pub(super) fn parse(url: &str) -> Parsed<UrlTarget> {
+pub(crate) fn parse(url: &str) -> Parsed<UrlTarget> {
     let wrong = |note: &str, help: &str| {
         Finding::error(codes::UPSTREAM_INVALID, 0..url.len(), "not the URL of an upstream", note, help)
     };

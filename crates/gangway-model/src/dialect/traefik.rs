@@ -1,0 +1,303 @@
+//! Traefik's dialect: labels below `traefik.`, and the files of its file provider.
+//!
+//! Routers, services and middlewares are named things, which containers and files declare and share. A whole name says
+//! who declares it: `web@docker`, `auth@file`. Labels and files have the same options, so both become a [tree](tree) that
+//! is read in one way.
+//!
+//! Traefik drops a container with all its routers for one option that it cannot read. Here only what the option belongs
+//! to is lost: a router with such an option is closed, since nobody knows what it would have said.
+
+mod constraints;
+mod entry_points;
+mod findings;
+mod internal;
+mod middlewares;
+mod names;
+mod routers;
+mod rule;
+mod services;
+mod tls_options;
+mod tree;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gangway_diagnostic::{Diagnostic, Place, codes, quoted};
+
+use self::constraints::Constraint;
+use self::findings::Problems;
+use self::middlewares::Features;
+use self::names::Provider;
+use self::tls_options::TlsOptions;
+pub use self::tls_options::tls_options_client_ca;
+use self::tree::Node;
+use crate::go_template::{GoTemplate, TemplateContainer, TemplateData};
+use crate::label::{Mark, Source, whole};
+use crate::matcher::HostCondition;
+use crate::settings::{Settings, TraefikSettings};
+use crate::snapshot::Container;
+use crate::spec::{Declarations, Declared, RouteSpec};
+
+/// What the configuration and the files of the file provider say to all containers. It is made once for many.
+pub(super) struct Provided<'s> {
+    traefik: &'s TraefikSettings,
+    tls_options: TlsOptions,
+    transports: BTreeMap<Box<str>, bool>,
+    /// None where it cannot be read: then no container is ours.
+    constraint: Option<Constraint>,
+    /// The error says why there is none.
+    default_rule: Result<GoTemplate, String>,
+    features: Features<'s>,
+}
+
+impl<'s> Provided<'s> {
+    pub(super) fn new(traefik: &'s TraefikSettings, settings: &'s Settings) -> Self {
+        let root = Node::of_files(&traefik.dynamic);
+        let tls_options = root.at(&["tls", "options"]).map(TlsOptions::read).unwrap_or_default();
+        let transports = root.at(&["http", "serverstransports"]).map(tls_options::transports).unwrap_or_default();
+        let constraint = Constraint::parse(&traefik.constraints);
+        let default_rule = GoTemplate::parse(&traefik.default_rule);
+        let default_rule = default_rule.map_err(|error| format!("`defaultRule` cannot be read: {error}"));
+        let features = Features {
+            plugins: &traefik.plugins,
+            geoip: settings.has_geoip,
+            crowdsec: settings.has_crowdsec,
+            appsec: settings.has_appsec,
+        };
+        Self { traefik, tls_options, transports, constraint, default_rule, features }
+    }
+}
+
+/// Reads the labels of a container.
+pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found: &mut Vec<Diagnostic>) -> Declared<'s> {
+    let traefik = provided.traefik;
+    let (source, root) = (Source::Container(container), Node::of_labels(container));
+    let by_label = !root.children.is_empty();
+    if let Err(why) = is_enabled(container, &root, provided, found) {
+        return Declared::NotRouted(why);
+    }
+    for (name, node) in &root.children {
+        if !matches!(&**name, "enable" | "http" | "tcp" | "udp" | "tls" | "docker" | "swarm") {
+            let known = ["enable", "http", "tcp", "udp", "docker"];
+            let help = gangway_diagnostic::nearest(name, known).map_or_else(
+                || "remove it".to_owned(),
+                |near| format!("did you mean {}?", quoted(&format!("traefik.{near}"))),
+            );
+            let finding = whole(codes::TRAEFIK_OPTION, format!("unknown label {}", quoted(node.first.label)), "", help);
+            found.push(source.about_key(node.first, finding.warning(), "the label does nothing".to_owned()));
+        }
+    }
+    let network = network(&root, source, found);
+    let base = names::of_container(container);
+    let empty = Node::default();
+    let http = root.child("http").unwrap_or(&empty);
+    let services_of = http.child("services");
+    let reading =
+        services::Reading { source, provider: Provider::Docker, traefik, network, transports: &provided.transports };
+    let mut upstreams = services_of.map(|services| services::read(services, reading, found)).unwrap_or_default();
+    let only_service: Result<String, &str> = match services_of.map(|services| services.children.len()) {
+        None | Some(0) => {
+            upstreams.push(services::implicit(&base, reading));
+            Ok(base.clone())
+        }
+        Some(1) => Ok(services_of
+            .and_then(|all| all.children.values().next())
+            .map(|one| one.name.to_owned())
+            .unwrap_or_default()),
+        Some(_) => Err("the container declares several services, and the router names none"),
+    };
+    let default_rule = default_rule(container, &base, provided);
+    let reading = routers::Reading {
+        source,
+        provider: Provider::Docker,
+        traefik,
+        only_service: only_service.as_deref().map_err(|why| *why),
+        default_rule: default_rule.as_deref().map_err(|why| &**why),
+        tls_options: &provided.tls_options,
+    };
+    let mut routes = Vec::new();
+    match http.child("routers").filter(|routers| !routers.children.is_empty()) {
+        Some(routers) => {
+            for router in routers.children.values() {
+                routes.extend(routers::read(router.name, Some(router), &reading, found));
+            }
+        }
+        None => {
+            let is_for_others =
+                root.child("http").is_none() && (root.child("tcp").is_some() || root.child("udp").is_some());
+            if !is_for_others && only_service.is_ok() {
+                routes.extend(routers::read(&base, None, &reading, found));
+            }
+        }
+    }
+    for protocol in ["tcp", "udp"] {
+        if let Some(node) = root.child(protocol) {
+            let finding = findings::without_effect(
+                &format!("`traefik.{protocol}` is not in force yet"),
+                "publish the port of the container",
+            );
+            found.push(source.about_key(
+                node.first,
+                finding,
+                "nothing of it is served; http is unaffected".to_string(),
+            ));
+        }
+    }
+    let middlewares = http.child("middlewares");
+    let middlewares = middlewares
+        .map(|all| middlewares::read(all, source, Provider::Docker, provided.features, found))
+        .unwrap_or_default();
+    unknown_parts(http, source, found);
+    Declared::Routed { declarations: Declarations { routes, upstreams, middlewares }, by_label }
+}
+
+/// Where what files declare is found to be wrong as a whole.
+pub(super) fn source(traefik: &TraefikSettings) -> Source<'_> {
+    Source::Provider(traefik.dynamic.first().map_or(&Place::Configuration, |first| &first.place))
+}
+
+/// Leaves out those routes of Traefik's labels whose hosts our own labels of the container already serve.
+pub(super) fn leave_out<'s>(
+    container: &'s Container,
+    ours: &[RouteSpec<'s>],
+    routes: &mut Vec<RouteSpec<'s>>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let hosts: BTreeSet<HostCondition> = ours.iter().flat_map(|route| route.matcher.host_conditions()).collect();
+    routes.retain(|route| {
+        let is_left_out = route.matcher.host_conditions().iter().all(|host| hosts.contains(host));
+        if is_left_out {
+            let message = format!("router {} beside labels of Gangway for the same host", quoted(&route.name));
+            let finding = whole(codes::TRAEFIK_BESIDE_OURS, message, "", "remove the one or the others").warning();
+            let effect = "the labels of Gangway are in force".to_owned();
+            found.push(Source::Container(container).about_key(route.claim, finding, effect));
+        }
+        !is_left_out
+    });
+}
+
+/// Reads the files of the file provider.
+pub(super) fn read_files<'s>(
+    traefik: &'s TraefikSettings,
+    settings: &'s Settings,
+    found: &mut Vec<Diagnostic>,
+) -> Declarations<'s> {
+    let root = Node::of_files(&traefik.dynamic);
+    let source = source(traefik);
+    let provided = Provided::new(traefik, settings);
+    let empty = Node::default();
+    let http = root.child("http").unwrap_or(&empty);
+    if let Some(options) = root.at(&["tls", "options"]) {
+        tls_options::check(options, found);
+    }
+    if let Some(transports) = http.child("serverstransports") {
+        tls_options::check_transports(transports, found);
+    }
+    let reading = services::Reading {
+        source,
+        provider: Provider::File,
+        traefik,
+        network: None,
+        transports: &provided.transports,
+    };
+    let upstreams = http.child("services").map(|all| services::read(all, reading, found)).unwrap_or_default();
+    let reading = routers::Reading {
+        source,
+        provider: Provider::File,
+        traefik,
+        only_service: Err("the router names no service"),
+        default_rule: Err("the router has no rule"),
+        tls_options: &provided.tls_options,
+    };
+    let mut routes = Vec::new();
+    for router in http.child("routers").into_iter().flat_map(|all| all.children.values()) {
+        routes.extend(routers::read(router.name, Some(router), &reading, found));
+    }
+    let middlewares = http.child("middlewares");
+    let middlewares = middlewares
+        .map(|all| middlewares::read(all, source, Provider::File, provided.features, found))
+        .unwrap_or_default();
+    unknown_parts(http, source, found);
+    routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
+    routes.extend(internal::routers(traefik));
+    Declarations { routes, upstreams, middlewares }
+}
+
+fn unknown_parts<'s>(http: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
+    let options = http.options();
+    for known in ["routers", "services", "middlewares", "serverstransports", "models"] {
+        let _ = options.get(known);
+    }
+    let mut problems = Problems::default();
+    problems.unknown(&options, "`http`");
+    problems.report(source, "it does nothing", found);
+}
+
+/// Whether the container is routed; the error says why it is not.
+fn is_enabled<'s>(
+    container: &'s Container,
+    root: &Node<'s>,
+    provided: &Provided<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Result<(), String> {
+    let enabled = match root.child("enable").and_then(|node| node.mark) {
+        None => provided.traefik.exposed_by_default,
+        Some(mark) => match values::boolean(mark.value.trim()) {
+            Ok(enabled) => enabled,
+            Err(finding) => {
+                let effect = "the container is not routed".to_owned();
+                found.push(Source::Container(container).about_value(mark, finding, effect));
+                return Err("`traefik.enable` is neither yes nor no".to_owned());
+            }
+        },
+    };
+    if !enabled {
+        return Err(match root.child("enable") {
+            Some(_) => "`traefik.enable` says no".to_owned(),
+            None => "`exposedByDefault` is off, and no label `traefik.enable` says yes".to_owned(),
+        });
+    }
+    match &provided.constraint {
+        Some(constraint) if constraint.takes(&container.labels) => Ok(()),
+        Some(_) => Err("`constraints` leave it out".to_owned()),
+        None => Err("`constraints` cannot be read".to_owned()),
+    }
+}
+
+/// The network that a label names. The one of the provider is a setting for all dialects.
+fn network<'s>(root: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) -> Option<(&'s str, Mark<'s>)> {
+    let mut network = None;
+    if let Some(docker) = root.child("docker") {
+        let options = docker.options();
+        if let Some(mark) = options.text("network").filter(|mark| !mark.value.trim().is_empty()) {
+            network = Some((mark.value.trim(), mark));
+        }
+        for known in ["lbswarm", "allownonrunning"] {
+            if let Some(node) = options.get(known) {
+                let finding = findings::without_effect(
+                    &format!("`traefik.docker.{}` is not needed", node.name),
+                    "routes are kept while a container restarts in any case",
+                );
+                found.push(source.about_key(node.first, finding, "it does nothing".to_owned()));
+            }
+        }
+        let mut problems = Problems::default();
+        problems.unknown(&options, "`traefik.docker`");
+        problems.report(source, "the label does nothing", found);
+    }
+    network
+}
+
+/// The rule of routers that have none. The error says why there is none.
+fn default_rule(container: &Container, base: &str, provided: &Provided<'_>) -> Result<String, String> {
+    let template = provided.default_rule.as_ref().map_err(Clone::clone)?;
+    let container = TemplateContainer { name: base, container_name: &container.name, labels: &container.labels };
+    // What a table is made of depends on nothing but what the engine and the configuration say.
+    let data = TemplateData { container: Some(container), variable: &|_| None };
+    let rule = template.render(&data).map_err(|error| format!("`defaultRule` cannot be filled in: {error}"))?;
+    if rule.trim().is_empty() {
+        Err("`defaultRule` is empty for this container".to_owned())
+    } else {
+        Ok(rule.trim().to_owned())
+    }
+}

@@ -1,0 +1,129 @@
+//! What is said about Traefik's options, and the words of the dialect.
+
+use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
+
+use crate::label::{Mark, Source, whole};
+use crate::spec::Unresolved;
+use crate::vocabulary::Vocabulary;
+
+use super::tree::{Node, Options};
+
+pub(super) static VOCABULARY: Vocabulary = Vocabulary {
+    host: "traefik.http.routers.<name>.rule",
+    group: "traefik.http.routers.<name>.service",
+    group_key: "service",
+    share: "gangway.share",
+    priority: "traefik.http.routers.<name>.priority",
+    scheme: "loadbalancer.server.scheme",
+    verify: "insecureSkipVerify",
+    port_of: |_, service| {
+        let name = service.strip_suffix("@docker").unwrap_or(service);
+        format!("traefik.http.services.{name}.loadbalancer.server.port")
+    },
+    default_host: |_, _| None,
+};
+
+/// What was found about one object, until it is known what becomes of it.
+#[derive(Default)]
+pub(super) struct Problems<'s>(Vec<(Mark<'s>, Finding)>);
+
+impl<'s> Problems<'s> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn add(&mut self, mark: Mark<'s>, finding: Finding) {
+        self.0.push((mark, finding));
+    }
+
+    /// The value that was read, if it could be.
+    pub(super) fn take<T>(&mut self, mark: Mark<'s>, read: Result<T, Finding>) -> Option<T> {
+        read.map_err(|finding| self.add(mark, finding)).ok()
+    }
+
+    /// The value of an option, if it is there and could be read. White space around it does not count.
+    pub(super) fn read<T>(
+        &mut self,
+        options: &Options<'_, 's>,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, Finding>,
+    ) -> Option<T> {
+        let mark = options.text(name)?;
+        self.take(mark, read(mark.value.trim()))
+    }
+
+    /// Notes the options that nobody asked for.
+    pub(super) fn unknown(&mut self, options: &Options<'_, 's>, of: &str) {
+        for (node, near) in options.unknown() {
+            self.add(node.first, unknown(node, near, of));
+        }
+    }
+
+    /// Reports all of it with one effect.
+    pub(super) fn report(self, source: Source<'s>, effect: &str, found: &mut Vec<Diagnostic>) {
+        for (mark, finding) in self.0 {
+            let diagnostic = match finding.span.start == finding.span.end {
+                true => source.about_key(mark, finding, effect.to_owned()),
+                false => source.about_value(mark, finding, effect.to_owned()),
+            };
+            found.push(diagnostic);
+        }
+    }
+}
+
+fn unknown(node: &Node<'_>, near: Option<&str>, of: &str) -> Finding {
+    let help = match near {
+        Some(near) => format!("did you mean {}?", quoted(near)),
+        None => "see Traefik's reference for the options of this kind".to_owned(),
+    };
+    whole(codes::TRAEFIK_OPTION, format!("unknown option {} of {of}", quoted(node.name)), "", help)
+}
+
+/// An option that is known and does nothing here.
+pub(super) fn without_effect(what: &str, instead: &str) -> Finding {
+    whole(codes::TRAEFIK_WITHOUT_EFFECT, what, "", instead).warning()
+}
+
+pub(super) fn middleware_unresolved(name: &str, why: Unresolved) -> Finding {
+    let (message, help) = match why {
+        Unresolved::Unknown => (
+            format!("no middleware {} is declared", quoted(name)),
+            "declare it, or mend the name; `@docker` and `@file` say who declares it",
+        ),
+        Unresolved::Broken => (format!("middleware {} could not be made", quoted(name)), "see the finding about it"),
+        Unresolved::TooMany => (format!("middleware {} is one too many", quoted(name)), "use fewer middlewares"),
+        Unresolved::Circular => (format!("middleware {} leads to itself", quoted(name)), "take it out of the chain"),
+        Unresolved::SecondLogIn => {
+            (format!("middleware {} asks a second log-in service", quoted(name)), "use one `forwardAuth` in a router")
+        }
+        Unresolved::PagesMissing => (
+            format!("the service that {} takes pages from is not there", quoted(name)),
+            "mend the name in `service`; `@docker` and `@file` say who declares it",
+        ),
+    };
+    whole(codes::TRAEFIK_MIDDLEWARE_MISSING, message, "", help)
+}
+
+pub(super) fn service_unresolved(name: &str, why: Unresolved) -> Finding {
+    let (message, help) = match why {
+        Unresolved::Unknown => (
+            format!("no service {} is declared", quoted(name)),
+            "declare it, or mend the name; `@docker` and `@file` say who declares it",
+        ),
+        Unresolved::Broken => (format!("service {} could not be made", quoted(name)), "see the finding about it"),
+        Unresolved::TooMany => (format!("service {} is one too many", quoted(name)), "use fewer services"),
+        Unresolved::Circular | Unresolved::SecondLogIn | Unresolved::PagesMissing => {
+            (format!("service {} leads to itself", quoted(name)), "take it out of the chain")
+        }
+    };
+    whole(codes::TRAEFIK_SERVICE_MISSING, message, "", help)
+}
+
+pub(super) fn name_taken(name: &str) -> Finding {
+    whole(
+        codes::TRAEFIK_NAME_TAKEN,
+        format!("{} is declared differently by an older container", quoted(name)),
+        "",
+        "give it another name, or write the same on both",
+    )
+}

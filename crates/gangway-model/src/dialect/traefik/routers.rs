@@ -1,0 +1,316 @@
+//! Routers: which requests are taken, on which entry points, and what happens to them.
+
+use std::sync::Arc;
+
+use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
+
+use http::{HeaderName, HeaderValue};
+
+use super::entry_points::{self, Served};
+use super::findings::{Problems, VOCABULARY, middleware_unresolved};
+use super::internal;
+use super::names::Provider;
+use super::rule;
+use super::services::{is_on, reference};
+use super::tls_options::TlsOptions;
+use super::tree::Node;
+use super::values;
+use crate::host::HostPattern;
+use crate::internal_service::InternalService;
+use crate::label::{Mark, Source, whole};
+use crate::listener::Transport;
+use crate::matcher::Matcher;
+use crate::route::{ListenerOptions, Middleware, TlsMode};
+use crate::router::{Router, RouterTls};
+use crate::settings::{EntryPointTls, TraefikSettings};
+use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
+
+/// The largest priority that a router may have.
+const PRIORITY_MAX: i64 = i64::MAX - 1000;
+
+/// What routers are read with.
+pub(super) struct Reading<'a, 's> {
+    pub source: Source<'s>,
+    pub provider: Provider,
+    pub traefik: &'s TraefikSettings,
+    /// The service of a router that names none; the error says why there is not one.
+    pub only_service: Result<&'a str, &'static str>,
+    /// The rule of a router that has none; the error says why there is none.
+    pub default_rule: Result<&'a str, &'a str>,
+    pub tls_options: &'a TlsOptions,
+}
+
+/// The routes of one router: one for all entry points that say the same to it.
+pub(super) fn read<'s>(
+    name: &str,
+    node: Option<&Node<'s>>,
+    reading: &Reading<'_, 's>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<RouteSpec<'s>> {
+    let empty = Node::default();
+    let node = node.unwrap_or(&empty);
+    let (options, mut problems, source) = (node.options(), Problems::default(), reading.source);
+    let lost = format!("router {} is not served", quoted(name));
+    let rule_mark = options.text("rule").filter(|mark| !mark.value.trim().is_empty());
+    let text = match (rule_mark, reading.default_rule) {
+        (Some(mark), _) => mark.value.trim(),
+        (None, Ok(rule)) => rule,
+        (None, Err(why)) => {
+            let finding = whole(codes::TRAEFIK_DEFAULT_RULE, why, "", "give the router a `rule`");
+            found.push(source.about_key(node.first, finding, lost));
+            return Vec::new();
+        }
+    };
+    let claim = rule_mark.unwrap_or(node.first);
+    let mut of_rule = Vec::new();
+    let matcher = rule::parse(text, &mut of_rule).and_then(|rule| Matcher::from_expression(rule, &mut of_rule));
+    let is_lost = matcher.is_none();
+    for finding in of_rule {
+        let effect = if is_lost { lost.clone() } else { format!("router {} is served", quoted(name)) };
+        found.push(match rule_mark {
+            Some(mark) => source.about_value(mark, finding, effect),
+            None => source.about(finding, effect),
+        });
+    }
+    let Some(matcher) = matcher else { return Vec::new() };
+
+    let mut of_entry_points = Problems::default();
+    let served = entry_points::of_router(options.get("entrypoints"), reading.traefik, &mut of_entry_points);
+    let effect = if served.is_empty() { lost } else { format!("router {} is served on the others", quoted(name)) };
+    of_entry_points.report(source, &effect, found);
+    let priority = priority(&options.text("priority"), text, &mut problems);
+    let tls = options.get("tls").filter(|tls| tls.mark.is_none_or(|mark| is_on(mark.value.trim())));
+    let mut of_tls = of_tls(tls, reading, &mut problems);
+    let middlewares = middlewares(options.get("middlewares"), reading, &mut problems);
+    let (service, service_name) = service_names(options.text("service"), reading);
+    let upstream = upstream(options.text("service"), name, reading, &mut problems, found);
+    for name in ["rulesyntax", "observability", "parentrefs"] {
+        let _ = options.get(name);
+    }
+    problems.unknown(&options, "a router");
+    let closed = !problems.is_empty();
+    problems.report(source, &format!("router {} is closed: it answers 503 to everybody", quoted(name)), found);
+    of_tls.without_effect.drain(..).for_each(|(mark, finding)| {
+        found.push(source.about_key(mark, finding, format!("router {} is served", quoted(name))));
+    });
+
+    let together = entry_points::together(&served, tls.is_some());
+    let is_split = together.len() > 1;
+    let spec = |(at, (entry_point, served)): (usize, (crate::listener::ListenerName, Served<'s>))| {
+        let own_name = if is_split && at > 0 { format!("{entry_point}-{name}") } else { name.to_owned() };
+        let is_tls = served.scope.transport == Transport::Tls;
+        let tls_options = of_tls.options.as_deref().or(served.tls.and_then(|tls| tls.options.as_deref()));
+        let of_entry_point = served.tls.into_iter().flat_map(|tls| &tls.domains).filter_map(|name| certifiable(name));
+        let cert_names: Vec<HostPattern> = of_tls.names.iter().cloned().chain(of_entry_point).collect();
+        let (tls_min, client_ca) = tls_options.map_or_else(Default::default, |name| reading.tls_options.of(name));
+        let of_entry_point = served.middlewares.iter().map(|middleware| {
+            let name = Provider::File.referred(middleware);
+            Part::Named(Reference { name, mark: claim, unresolved: middleware_unresolved })
+        });
+        let of_entry_point_names = served.middlewares.iter().map(|name| Provider::File.referred(name));
+        let router = Router {
+            rule: text.into(),
+            priority,
+            entry_points: served.scope.names.clone().unwrap_or_default(),
+            service: service.clone(),
+            service_name: service_name.clone(),
+            middlewares: of_entry_point_names.chain(middlewares.iter().filter_map(reference_name)).collect(),
+            tls: is_tls.then(|| RouterTls {
+                options: tls_options.map(Into::into),
+                resolver: of_tls.resolver.clone().or_else(|| served.tls.and_then(|tls| tls.resolver.clone())),
+            }),
+        };
+        RouteSpec {
+            name: reading.provider.declared(&own_name),
+            matcher: matcher.clone(),
+            claim,
+            priority,
+            priority_mark: None,
+            listener: ListenerOptions {
+                scope: served.scope,
+                tls: if is_tls { TlsMode::Auto } else { TlsMode::Off },
+                https_redirect: false,
+                tls_min: if is_tls { tls_min } else { crate::route::TlsVersion::default() },
+                client_ca: client_ca.filter(|_| is_tls),
+                cert_export: None,
+                cert_names: if is_tls { cert_names.into() } else { Box::default() },
+                cert_issuer: of_tls.resolver.clone().or_else(|| resolver_of(reading, served.tls)).filter(|_| is_tls),
+            },
+            middlewares: forwarded_server(reading).chain(of_entry_point).chain(middlewares.iter().cloned()).collect(),
+            upstream: upstream.clone(),
+            auth_service: None,
+            auth_endpoints: Vec::new(),
+            page_services: Vec::new(),
+            closed: closed || of_tls.closes,
+            group: None,
+            share: Box::default(),
+            origins: Box::default(),
+            words: &VOCABULARY,
+            router: Some(Arc::new(router)),
+            is_common: true,
+        }
+    };
+    together.into_iter().enumerate().map(spec).collect()
+}
+
+/// Tells applications the machine, as Traefik does. A middleware of the user may say something else.
+fn forwarded_server<'s>(reading: &Reading<'_, 's>) -> impl Iterator<Item = Part<'s, Middleware>> + use<'s> {
+    let value = HeaderValue::from_str(&reading.traefik.host_name).ok().filter(|value| !value.is_empty());
+    let name = HeaderName::from_static("x-forwarded-server");
+    value.map(|value| Part::Own(Middleware::RequestHeader(name, Some(value)))).into_iter()
+}
+
+/// The resolver of an entry point, if it is defined: a finding about its name was told with the configuration.
+fn resolver_of(reading: &Reading<'_, '_>, tls: Option<&EntryPointTls>) -> Option<Box<str>> {
+    let name = tls?.resolver.as_deref()?;
+    reading.traefik.resolvers.iter().find(|known| known.eq_ignore_ascii_case(name)).cloned()
+}
+
+/// The priority that is written, or else the length of the rule.
+fn priority<'s>(mark: &Option<Mark<'s>>, rule: &str, problems: &mut Problems<'s>) -> i64 {
+    let len = i64::try_from(rule.len()).unwrap_or(i64::MAX);
+    let Some(mark) = *mark else { return len };
+    match problems.take(mark, values::integer(mark.value.trim())) {
+        Some(priority) if priority > PRIORITY_MAX => {
+            problems.add(mark, values::invalid("priority too large", "write a smaller number"));
+            len
+        }
+        Some(0) | None => len,
+        Some(priority) => priority,
+    }
+}
+
+/// What `tls` of a router says.
+#[derive(Default)]
+struct OfTls<'s> {
+    options: Option<Box<str>>,
+    /// The resolver, if it is defined.
+    resolver: Option<Box<str>>,
+    /// Names of certificates.
+    names: Vec<HostPattern>,
+    closes: bool,
+    without_effect: Vec<(Mark<'s>, Finding)>,
+}
+
+fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut Problems<'s>) -> OfTls<'s> {
+    let mut of_tls = OfTls::default();
+    let Some(tls) = tls else { return of_tls };
+    let options = tls.options();
+    let resolvers = &reading.traefik.resolvers;
+    let resolver = options.text("certresolver").filter(|mark| !mark.value.trim().is_empty());
+    of_tls.resolver = resolver.and_then(|mark| resolvers.iter().find(|known| ***known == *mark.value.trim()).cloned());
+    if let Some(mark) = resolver.filter(|_| of_tls.resolver.is_none()) {
+        let name = mark.value.trim();
+        // The only resolver is surely the one that is meant.
+        let only = match resolvers.as_slice() {
+            [only] => Some(&**only),
+            [] | [_, _, ..] => None,
+        };
+        let known = || resolvers.iter().map(|known| &**known);
+        let near = nearest(name, known()).or_else(|| known().find(|known| known.starts_with(name)));
+        let help = match near.or(only) {
+            Some(near) => format!("did you mean {}?", quoted(near)),
+            None => "add it to `certificatesResolvers`".to_owned(),
+        };
+        let message = format!("no certificate resolver {} is defined", quoted(name));
+        let finding =
+            whole(codes::TRAEFIK_RESOLVER, message, "the automatic choice of an issuer serves meanwhile", help);
+        of_tls.without_effect.push((mark, finding.warning()));
+    }
+    for domain in options.get("domains").into_iter().flat_map(Node::items) {
+        let options = domain.options();
+        let names = [options.get("main"), options.get("sans")].into_iter().flatten().flat_map(Node::list);
+        for (mark, name) in names {
+            match certifiable(name) {
+                Some(name) => of_tls.names.push(name),
+                None => {
+                    let message = format!("{} is no name of a certificate", quoted(name));
+                    of_tls
+                        .without_effect
+                        .push((mark, values::invalid(message, "write a name or `*.` and a domain").warning()));
+                }
+            }
+        }
+    }
+    if let Some(mark) = options.text("options").filter(|mark| !mark.value.trim().is_empty()) {
+        let name = mark.value.trim();
+        match reading.tls_options.find(name, reading.provider) {
+            Some(found) => of_tls.options = Some(found),
+            None => {
+                of_tls.closes = true;
+                let message = format!("no TLS options {} are declared", quoted(name));
+                problems.add(
+                    mark,
+                    whole(codes::TRAEFIK_TLS_OPTIONS, message, "", "declare them in a file of the file provider"),
+                );
+            }
+        }
+    }
+    problems.unknown(&options, "`tls` of a router");
+    of_tls
+}
+
+/// A name or a wildcard that a certificate can have.
+fn certifiable(name: &str) -> Option<HostPattern> {
+    let pattern = HostPattern::parse(name, &mut Vec::new())?;
+    matches!(pattern, HostPattern::Exact(_) | HostPattern::Wildcard(_)).then_some(pattern)
+}
+
+fn middlewares<'s>(
+    list: Option<&Node<'s>>,
+    reading: &Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+) -> Vec<Part<'s, Middleware>> {
+    let mut parts = Vec::new();
+    for (mark, name) in list.map(Node::list).unwrap_or_default() {
+        if name.is_empty() {
+            problems.add(mark, values::invalid("an empty name among the middlewares", "remove the comma"));
+            continue;
+        }
+        let name = reading.provider.referred(name);
+        parts.push(Part::Named(Reference { name, mark, unresolved: middleware_unresolved }));
+    }
+    parts
+}
+
+/// The service of a router as written, and by its whole name; empty where there is none.
+fn service_names(mark: Option<Mark<'_>>, reading: &Reading<'_, '_>) -> (Box<str>, Box<str>) {
+    let written = mark.map(|mark| mark.value.trim()).filter(|name| !name.is_empty());
+    let Some(name) = written.or(reading.only_service.ok()) else { return Default::default() };
+    (name.into(), reading.provider.referred(name))
+}
+
+fn reference_name(part: &Part<'_, Middleware>) -> Option<Box<str>> {
+    match part {
+        Part::Named(reference) => Some(reference.name.clone()),
+        Part::Own(_) => None,
+    }
+}
+
+/// Where the requests of a router go.
+fn upstream<'s>(
+    mark: Option<Mark<'s>>,
+    router: &str,
+    reading: &Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> Part<'s, UpstreamSpec<'s>> {
+    let of = |destination| Part::Own(UpstreamSpec { destination, delivery: Delivery::default() });
+    let written = mark.map(|mark| (mark, mark.value.trim())).filter(|(_, name)| !name.is_empty());
+    match (written, reading.only_service) {
+        (Some((mark, name)), _) if InternalService::is_internal(name) => {
+            match problems.take(mark, internal::service(name, &reading.traefik.internal)) {
+                Some(service) => of(Destination::Internal(service)),
+                None => of(Destination::Nowhere),
+            }
+        }
+        (Some((mark, name)), _) => Part::Named(reference(reading.provider, name, mark)),
+        (None, Ok(name)) => Part::Named(reference(reading.provider, name, Mark::default())),
+        (None, Err(why)) => {
+            let finding = whole(codes::TRAEFIK_SERVICE_MISSING, why, "", "name a service by `service`");
+            let effect = format!("router {} has no endpoint; it answers 503", quoted(router));
+            found.push(reading.source.about(finding, effect));
+            of(Destination::Targets(Vec::new()))
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Services: where requests go.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
+
+use super::findings::{Problems, VOCABULARY, name_taken, service_unresolved, without_effect};
+use super::names::Provider;
+use super::tree::{Node, Options};
+use super::values;
+use crate::label::{Mark, Source, whole};
+use crate::route::{Balance, HealthCheck, HostHeader, STICKY_COOKIE, Scheme};
+use crate::settings::TraefikSettings;
+use crate::spec::{
+    Access, Delivery, Destination, Named, PortGuess, Reference, TargetPlace, TargetSpec, UpstreamSpec, UrlTarget,
+    WeightedUpstream,
+};
+use crate::upstream_url;
+
+/// The largest weight of a server.
+const WEIGHT_MAX: u16 = 1000;
+
+/// What services are read with.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a, 's> {
+    pub source: Source<'s>,
+    pub provider: Provider,
+    pub traefik: &'s TraefikSettings,
+    /// `traefik.docker.network`, or else the network of the provider.
+    pub network: Option<(&'s str, Mark<'s>)>,
+    /// By the names of the transports of the file provider, whether each checks certificates.
+    pub transports: &'a BTreeMap<Box<str>, bool>,
+}
+
+/// The services below `http.services`.
+pub(super) fn read<'s>(
+    services: &Node<'s>,
+    reading: Reading<'_, 's>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Named<'s, UpstreamSpec<'s>>> {
+    let services = services.children.values();
+    services.map(|one| named(one.name, one.first, service(one, reading, found), reading)).collect()
+}
+
+/// The service that a container is without a label that says so.
+pub(super) fn implicit<'s>(name: &str, reading: Reading<'_, 's>) -> Named<'s, UpstreamSpec<'s>> {
+    let access = access(reading);
+    let object = UpstreamSpec { destination: here(access), delivery: delivery() };
+    named(name, Mark::default(), object, reading)
+}
+
+/// A reference to a service.
+pub(super) fn reference<'s>(provider: Provider, name: &str, mark: Mark<'s>) -> Reference<'s> {
+    Reference { name: provider.referred(name), mark, unresolved: service_unresolved }
+}
+
+fn named<'s>(
+    name: &str,
+    mark: Mark<'s>,
+    object: UpstreamSpec<'s>,
+    reading: Reading<'_, 's>,
+) -> Named<'s, UpstreamSpec<'s>> {
+    let name = reading.provider.declared(name);
+    Named { name, mark, object, words: &VOCABULARY, taken: name_taken, is_common: true }
+}
+
+fn delivery() -> Delivery {
+    let mut delivery = Delivery::default();
+    delivery.policy.balance = Balance::RoundRobin;
+    delivery
+}
+
+fn access<'s>(reading: Reading<'_, 's>) -> Access<'s> {
+    Access { scheme: Some(Scheme::Http), network: reading.network, guess: PortGuess::Lowest, ..Access::default() }
+}
+
+fn here(access: Access<'_>) -> Destination<'_> {
+    Destination::Targets(vec![TargetSpec { place: TargetPlace::Declaring(access), weight: 1 }])
+}
+
+fn service<'s>(node: &Node<'s>, reading: Reading<'_, 's>, found: &mut Vec<Diagnostic>) -> UpstreamSpec<'s> {
+    let options = node.options();
+    let kinds = [
+        options.get("loadbalancer"),
+        options.get("weighted"),
+        options.get("failover"),
+        options.get("mirroring"),
+        options.get("highestrandomweight"),
+    ];
+    let mut problems = Problems::default();
+    if let Some(middlewares) = options.get("middlewares") {
+        problems.add(
+            middlewares.first,
+            whole(codes::TRAEFIK_OPTION, "middlewares of a service", "", "put them into its routers"),
+        );
+    }
+    problems.unknown(&options, "a service");
+    let spec = match kinds {
+        [None, None, None, None, None] => load_balancer(node, None, reading, &mut problems, found),
+        [Some(balancer), ..] => load_balancer(node, Some(balancer), reading, &mut problems, found),
+        [_, Some(weighted), ..] => shares(&weighted.options(), reading, &mut problems),
+        [_, _, Some(failover), ..] => failover_of(&failover.options(), reading, &mut problems),
+        [_, _, _, Some(mirroring), _] => mirroring_of(mirroring, reading, &mut problems, found),
+        [.., Some(weighted)] => shares(&weighted.options(), reading, &mut problems),
+    };
+    let is_broken = !problems.is_empty();
+    problems.report(reading.source, &format!("service {} answers 503", quoted(node.name)), found);
+    if is_broken { UpstreamSpec { destination: Destination::Targets(Vec::new()), ..spec } } else { spec }
+}
+
+/// Several services, each with its share.
+fn shares<'s>(options: &Options<'_, 's>, reading: Reading<'_, 's>, problems: &mut Problems<'s>) -> UpstreamSpec<'s> {
+    let mut delivery = delivery();
+    sticky(options, &mut delivery, problems);
+    let _ = options.get("healthcheck");
+    let services = options.get("services");
+    let mut all = Vec::new();
+    for item in services.into_iter().flat_map(Node::items) {
+        let of_item = item.options();
+        let weight = problems.read(&of_item, "weight", values::count).unwrap_or(1);
+        match of_item.text("name") {
+            Some(name) => all.push(WeightedUpstream {
+                upstream: reference(reading.provider, name.value.trim(), name),
+                weight: u16::try_from(weight).unwrap_or(WEIGHT_MAX).min(WEIGHT_MAX),
+            }),
+            None => problems.add(item.first, values::invalid("a service without a name", "add `name`")),
+        }
+        problems.unknown(&of_item, "a weighted service");
+    }
+    if all.is_empty() {
+        problems.add(options.node.first, values::invalid("no service is named", "add `services`"));
+    }
+    problems.unknown(options, "a weighted service");
+    UpstreamSpec { destination: Destination::Weighted(all), delivery }
+}
+
+/// One service, and another one for the time in which the first has no server.
+fn failover_of<'s>(
+    options: &Options<'_, 's>,
+    reading: Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+) -> UpstreamSpec<'s> {
+    let _ = (options.get("healthcheck"), options.get("errors"));
+    let mut all = Vec::new();
+    for (option, weight) in [("service", 1), ("fallback", 0)] {
+        match options.text(option) {
+            Some(name) => {
+                all.push(WeightedUpstream { upstream: reference(reading.provider, name.value.trim(), name), weight });
+            }
+            None => {
+                problems.add(options.node.first, values::invalid(format!("`{option}` is missing"), "name a service"));
+            }
+        }
+    }
+    problems.unknown(options, "a failover service");
+    UpstreamSpec { destination: Destination::Weighted(all), delivery: delivery() }
+}
+
+/// The service whose answers clients get. Nothing is copied to the mirrors.
+fn mirroring_of<'s>(
+    node: &Node<'s>,
+    reading: Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> UpstreamSpec<'s> {
+    let options = node.options();
+    let finding = without_effect("requests are not mirrored", "the main service gets all of them");
+    found.push(reading.source.about_key(node.first, finding, "mirrors get no requests".to_owned()));
+    let all = match options.text("service") {
+        Some(name) => {
+            vec![WeightedUpstream { upstream: reference(reading.provider, name.value.trim(), name), weight: 1 }]
+        }
+        None => {
+            problems.add(node.first, values::invalid("`service` is missing", "name a service"));
+            Vec::new()
+        }
+    };
+    UpstreamSpec { destination: Destination::Weighted(all), delivery: delivery() }
+}
+
+fn load_balancer<'s>(
+    service: &Node<'s>,
+    balancer: Option<&Node<'s>>,
+    reading: Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> UpstreamSpec<'s> {
+    let mut delivery = delivery();
+    let Some(balancer) = balancer else {
+        let access = access(reading);
+        let destination = match reading.provider {
+            Provider::Docker => here(access),
+            Provider::File => {
+                problems.add(service.first, values::invalid("a service of no kind", "add `loadBalancer`"));
+                Destination::Targets(Vec::new())
+            }
+        };
+        return UpstreamSpec { destination, delivery };
+    };
+    let options = balancer.options();
+    if problems.read(&options, "passhostheader", values::boolean) == Some(false) {
+        delivery.host_header = HostHeader::Upstream;
+    }
+    let transport = options.text("serverstransport").filter(|mark| !mark.value.trim().is_empty());
+    let verify = verify(reading, transport);
+    if let Some(mark) = transport
+        && verify.is_none()
+    {
+        let message = format!("no transport {} is declared", quoted(mark.value.trim()));
+        problems
+            .add(mark, whole(codes::TRAEFIK_SERVICE_MISSING, message, "", "declare it in a file of the file provider"));
+    }
+    sticky(&options, &mut delivery, problems);
+    delivery.policy.health = options.get("healthcheck").and_then(|node| health(&node.options(), problems));
+    let strategies = [
+        ("wrr", Balance::RoundRobin),
+        ("p2c", Balance::RandomTwo),
+        ("hrw", Balance::Client),
+        ("leasttime", Balance::LeastRequests),
+    ];
+    if let Some(balance) = problems.read(&options, "strategy", |text| values::choice(text, &strategies)) {
+        delivery.policy.balance = balance;
+    }
+    // What streams is never held back, and failures of endpoints are noticed anyway.
+    let _ = (options.get("responseforwarding"), options.get("passivehealthcheck"));
+    let mut targets = Vec::new();
+    match reading.provider {
+        Provider::Docker => {
+            let server = options.get("server");
+            targets.extend(target(server, verify, reading, problems));
+        }
+        Provider::File => {
+            for server in options.get("servers").into_iter().flat_map(Node::items) {
+                let options = server.options();
+                targets.extend(by_url(&options, verify, problems));
+                problems.unknown(&options, "a server");
+            }
+        }
+    }
+    for (node, near) in options.unknown() {
+        let near = near.map_or_else(String::new, |near| format!("did you mean {}?", quoted(near)));
+        let finding = whole(codes::TRAEFIK_OPTION, format!("unknown option {}", quoted(node.name)), "", near).warning();
+        let effect = format!("service {} is served without it", quoted(service.name));
+        found.push(reading.source.about_key(node.first, finding, effect));
+    }
+    UpstreamSpec { destination: Destination::Targets(targets), delivery }
+}
+
+/// The server of a container's service.
+fn target<'s>(
+    server: Option<&Node<'s>>,
+    verify: Option<(bool, Mark<'s>)>,
+    reading: Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+) -> Option<TargetSpec<'s>> {
+    let mut access = access(reading);
+    let mut weight = 1;
+    if let Some(server) = server {
+        let options = server.options();
+        let _ = options.get("preservepath");
+        let port = options.text("port").filter(|mark| !mark.value.trim().is_empty());
+        let url = options.text("url");
+        let number =
+            |text: &str| crate::value::port(text).map_err(|finding| Finding { code: codes::TRAEFIK_VALUE, ..finding });
+        access.port = port.and_then(|mark| Some((problems.take(mark, number(mark.value.trim()))?, mark)));
+        let schemes = [("http", Scheme::Http), ("https", Scheme::Https), ("h2c", Scheme::H2c)];
+        let scheme = options.text("scheme").filter(|mark| !mark.value.trim().is_empty());
+        if let Some(mark) = scheme {
+            access.scheme = problems.take(mark, values::choice(mark.value.trim(), &schemes));
+        }
+        // Only where there is a certificate can it be said that it is not checked.
+        access.verify = verify.filter(|_| access.scheme == Some(Scheme::Https));
+        weight = share(&options, problems);
+        if let Some(mark) = url {
+            if port.is_some() || scheme.is_some() {
+                problems.add(mark, values::invalid("`url` beside `port` or `scheme`", "remove one of them"));
+            }
+            let target = by_url(&options, verify, problems);
+            problems.unknown(&options, "a server");
+            return target;
+        }
+        problems.unknown(&options, "a server");
+    }
+    Some(TargetSpec { place: TargetPlace::Declaring(access), weight })
+}
+
+fn by_url<'s>(
+    options: &Options<'_, 's>,
+    verify: Option<(bool, Mark<'s>)>,
+    problems: &mut Problems<'s>,
+) -> Option<TargetSpec<'s>> {
+    let _ = options.get("preservepath");
+    let weight = share(options, problems);
+    let Some(mark) = options.text("url") else {
+        problems.add(options.node.first, values::invalid("a server without a URL", "add `url`"));
+        return None;
+    };
+    let target: UrlTarget = problems.take(mark, upstream_url::parse(&without_path(mark.value.trim())))?;
+    let verify = verify.is_none_or(|(verify, _)| verify);
+    Some(TargetSpec { place: TargetPlace::Url(UrlTarget { verify, ..target }), weight })
+}
+
+/// Traefik does not use the path of a URL.
+fn without_path(url: &str) -> String {
+    let begin = url.find("://").map_or(0, |at| at + 3);
+    let end = url[begin..].find(['/', '?']).map_or(url.len(), |at| begin + at);
+    url[..end].to_owned()
+}
+
+fn share<'s>(options: &Options<'_, 's>, problems: &mut Problems<'s>) -> u16 {
+    let weight = problems.read(options, "weight", values::count).unwrap_or(1);
+    u16::try_from(weight).unwrap_or(WEIGHT_MAX).min(WEIGHT_MAX)
+}
+
+/// Whether certificates of servers are checked; none where the transport is not there.
+fn verify<'s>(reading: Reading<'_, 's>, transport: Option<Mark<'s>>) -> Option<(bool, Mark<'s>)> {
+    match transport {
+        None => Some((!reading.traefik.skips_verification, Mark::default())),
+        Some(mark) => {
+            let name = mark.value.trim();
+            // Transports stand in files only, and a bare name on a container is one of the same provider.
+            let name = match (name.split_once('@'), reading.provider) {
+                (Some((name, "file")), _) => name,
+                (None, Provider::File) => name,
+                (Some(_), _) | (None, Provider::Docker) => return None,
+            };
+            reading.transports.get(name).map(|verify| (*verify, mark))
+        }
+    }
+}
+
+fn sticky<'s>(options: &Options<'_, 's>, delivery: &mut Delivery, problems: &mut Problems<'s>) {
+    let Some(cookie) = options.get("sticky").and_then(|sticky| sticky.options().get("cookie")) else { return };
+    if cookie.mark.is_some_and(|mark| !is_on(mark.value)) {
+        return;
+    }
+    let options = cookie.options();
+    // The cookie is for the host and its application alone, whatever is asked for.
+    for name in ["secure", "httponly", "samesite", "maxage", "path", "domain"] {
+        let _ = options.get(name);
+    }
+    let name = options.text("name").map(|mark| mark.value.trim()).filter(|name| !name.is_empty());
+    problems.unknown(&options, "a cookie");
+    delivery.policy.sticky = Some(name.unwrap_or(STICKY_COOKIE).into());
+}
+
+/// Whether a text switches an object without options on.
+pub(super) fn is_on(text: &str) -> bool {
+    text.is_empty() || text.eq_ignore_ascii_case("true")
+}
+
+fn health<'s>(options: &Options<'_, 's>, problems: &mut Problems<'s>) -> Option<HealthCheck> {
+    let path = options.text("path").filter(|mark| !mark.value.trim().is_empty());
+    let interval = problems.read(options, "interval", values::duration).unwrap_or(Duration::from_secs(30));
+    let timeout = problems.read(options, "timeout", values::duration).unwrap_or(Duration::from_secs(5));
+    let status = problems.read(options, "status", values::count).and_then(|status| u16::try_from(status).ok());
+    for name in ["scheme", "mode", "hostname", "port", "unhealthyinterval", "method", "followredirects", "headers"] {
+        let _ = options.get(name);
+    }
+    problems.unknown(options, "a health check");
+    let path = path?.value.trim().into();
+    Some(HealthCheck {
+        path,
+        interval,
+        timeout,
+        statuses: vec![status.filter(|one| *one > 0).map_or((200, 399), |one| (one, one))],
+    })
+}

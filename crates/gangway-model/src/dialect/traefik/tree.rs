@@ -1,0 +1,175 @@
+//! Keys with dots become a tree: labels, and files of the file provider.
+//!
+//! Keys are compared without regard to case. What users name keeps the case in which it was written first; of a key
+//! that is written twice, the last one in the order of bytes counts. Traefik does the same.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use gangway_diagnostic::nearest;
+
+use crate::label::Mark;
+use crate::settings::DynamicKey;
+use crate::snapshot::Container;
+
+/// The beginning of all of Traefik's labels.
+const PREFIX: &str = "traefik.";
+
+/// Deeper keys are cut: nothing is so deep.
+const DEPTH_MAX: usize = 16;
+
+/// One key, or the beginning of several.
+#[derive(Debug, Default)]
+pub(super) struct Node<'s> {
+    /// As it was written first.
+    pub name: &'s str,
+    /// Its value, if it has one.
+    pub mark: Option<Mark<'s>>,
+    /// The first label or key that stands here or below.
+    pub first: Mark<'s>,
+    /// By their names in lower case.
+    pub children: BTreeMap<Box<str>, Self>,
+}
+
+/// The options of one object. Remembers which were asked for, so that the others can be named.
+pub(super) struct Options<'n, 's> {
+    pub node: &'n Node<'s>,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'s> Node<'s> {
+    /// The tree of all labels below `traefik.`.
+    pub(super) fn of_labels(container: &'s Container) -> Self {
+        let mut root = Self::default();
+        for (label, value) in &container.labels {
+            // Traefik drops a container where the prefix is in another case; here it is read as it was meant.
+            let is_ours = label.get(..PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX));
+            if let Some(key) = label.get(PREFIX.len()..).filter(|_| is_ours) {
+                let mark = Mark { label, value, place: None };
+                root.put(key.split('.').flat_map(indexed).take(DEPTH_MAX), mark);
+            }
+        }
+        root
+    }
+
+    /// The tree of what the file provider has read.
+    pub(super) fn of_files(keys: &'s [DynamicKey]) -> Self {
+        let mut root = Self::default();
+        for key in keys {
+            let label = key.path.last().map_or("", |name| name);
+            let mark = Mark { label, value: &key.value, place: Some(&key.place) };
+            root.put(key.path.iter().map(|name| &**name).take(DEPTH_MAX), mark);
+        }
+        root
+    }
+
+    fn put(&mut self, path: impl Iterator<Item = &'s str>, mark: Mark<'s>) {
+        let mut node = self;
+        for name in path {
+            node = node.children.entry(name.to_ascii_lowercase().into()).or_insert_with(|| Self {
+                name,
+                first: mark,
+                ..Self::default()
+            });
+        }
+        node.mark = Some(mark);
+    }
+
+    /// The child of this name, which is in lower case.
+    pub(super) fn child(&self, name: &str) -> Option<&Self> {
+        self.children.get(name)
+    }
+
+    /// The node at the end of this way.
+    pub(super) fn at(&self, way: &[&str]) -> Option<&Self> {
+        way.iter().try_fold(self, |node, name| node.child(name))
+    }
+
+    /// The entries of a list: separated by commas, or the items of a list in a file. An entry may be empty.
+    pub(super) fn list(&self) -> Vec<(Mark<'s>, &'s str)> {
+        match self.mark {
+            Some(mark) if !mark.value.trim().is_empty() => {
+                mark.value.split(',').map(|entry| (mark, entry.trim())).collect()
+            }
+            Some(_) => Vec::new(),
+            None => self.items().filter_map(|item| item.mark).map(|mark| (mark, mark.value.trim())).collect(),
+        }
+    }
+
+    /// The items of a list of objects, in their order.
+    pub(super) fn items(&self) -> impl Iterator<Item = &Self> {
+        let position = |name: &str| name.strip_prefix('[')?.strip_suffix(']')?.parse::<usize>().ok();
+        let mut items: Vec<(usize, &Self)> =
+            self.children.iter().filter_map(|(name, node)| Some((position(name)?, node))).collect();
+        items.sort_by_key(|(position, _)| *position);
+        items.into_iter().map(|(_, node)| node)
+    }
+
+    /// Its options.
+    pub(super) fn options(&self) -> Options<'_, 's> {
+        Options { node: self, asked: RefCell::default() }
+    }
+}
+
+impl<'n, 's> Options<'n, 's> {
+    /// The option of this name, which is in lower case.
+    pub(super) fn get(&self, name: &'static str) -> Option<&'n Node<'s>> {
+        self.asked.borrow_mut().push(name);
+        self.node.child(name)
+    }
+
+    /// Its value, if it has one.
+    pub(super) fn text(&self, name: &'static str) -> Option<Mark<'s>> {
+        self.get(name)?.mark
+    }
+
+    /// Those that nobody asked for, each with the nearest name that was asked for.
+    pub(super) fn unknown(&self) -> Vec<(&'n Node<'s>, Option<&'static str>)> {
+        let asked = self.asked.borrow();
+        let is_unknown = |name: &str| !asked.contains(&name);
+        let unknown = self.node.children.iter().filter(|(name, _)| is_unknown(name));
+        unknown.map(|(name, node)| (node, nearest(name, asked.iter().copied()))).collect()
+    }
+}
+
+/// `domains[0]` is `domains` and `[0]`.
+fn indexed(segment: &str) -> impl Iterator<Item = &str> {
+    let at = segment.find('[').filter(|at| *at > 0 && segment.ends_with(']')).unwrap_or(segment.len());
+    let (name, index) = segment.split_at(at);
+    [name, index].into_iter().filter(|part| !part.is_empty()).chain(segment.is_empty().then_some(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labelled(labels: &[(&str, &str)]) -> Container {
+        Container::named("app").with_labels(labels)
+    }
+
+    #[test]
+    fn keys_are_read_in_any_case_and_names_keep_theirs() {
+        let container = labelled(&[
+            ("traefik.http.routers.Web.RULE", "upper"),
+            ("traefik.http.routers.web.rule", "lower"),
+            ("traefik.http.routers.web.tls.domains[1].main", "b"),
+            ("traefik.http.routers.web.tls.domains[0].main", "a"),
+            ("traefik.http.routers.web.middlewares", " a, b ,,"),
+            ("Traefik.http.services.x", "read as it was meant"),
+            ("com.example", "not below the prefix"),
+        ]);
+        let root = Node::of_labels(&container);
+        let routers = root.at(&["http", "routers"]).expect("it is there");
+        let names: Vec<_> = routers.children.values().map(|router| router.name).collect();
+        assert_eq!(names, ["Web"]);
+        let options = routers.child("web").expect("it is there").options();
+        assert_eq!(options.text("rule").map(|mark| mark.value), Some("lower"));
+        let list: Vec<_> = options.get("middlewares").expect("it is there").list();
+        assert_eq!(list.iter().map(|(_, entry)| *entry).collect::<Vec<_>>(), ["a", "b", "", ""]);
+        let domains = options.node.at(&["tls", "domains"]).expect("it is there");
+        let mains: Vec<_> = domains.items().filter_map(|item| item.child("main")?.mark).collect();
+        assert_eq!(mains.iter().map(|mark| mark.value).collect::<Vec<_>>(), ["a", "b"]);
+        let unknown = options.unknown();
+        assert_eq!(unknown.iter().map(|(node, near)| (node.name, *near)).collect::<Vec<_>>(), [("tls", None)]);
+    }
+}

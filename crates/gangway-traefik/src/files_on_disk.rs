@@ -1,0 +1,46 @@
+//! Reads files that a configuration names.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// A larger file is surely another one.
+const FILE_LEN_MAX: u64 = 4 << 20;
+
+/// Reads a whole text.
+pub(crate) fn read_text(path: &Path) -> Result<String, FileReadError> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed, which tells a file that is too large from one that just fits.
+    File::open(path)?.take(FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len > FILE_LEN_MAX) {
+        return Err(FileReadError::TooLarge);
+    }
+    String::from_utf8(bytes).map_err(|_| FileReadError::NotUtf8)
+}
+
+/// Why a file gives no text.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileReadError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("it is larger than 4 MiB")]
+    TooLarge,
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
+}
+
+impl FileReadError {
+    /// Something to do.
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
+            Self::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                "check the path; in a container, the folder of the file must be mounted"
+            }
+            Self::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "let the user that Gangway runs as read it"
+            }
+            Self::Io(_) => "check the path",
+            Self::TooLarge | Self::NotUtf8 => "is it the right file?",
+        }
+    }
+}

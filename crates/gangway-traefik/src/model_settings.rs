@@ -1,0 +1,67 @@
+//! The static configuration → what the dialect of Traefik's labels needs of it.
+
+use gangway_model::{
+    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, InternalApi, InternalPage, InternalPages,
+    ListenerName, TraefikSettings,
+};
+
+use crate::config::{EntryPointConfig, OWN_ENTRY_POINT, Redirection, StaticConfig};
+
+/// The priority of a redirection where none is given: before all routers of users.
+const PRIORITY: i64 = i64::MAX - 1;
+
+/// What the dialect needs; `dynamic` is what the file provider has read, and `host_name` is the name of this machine.
+pub fn model_settings(config: &StaticConfig, host_name: &str, dynamic: Vec<DynamicKey>) -> TraefikSettings {
+    let docker = config.docker.clone().unwrap_or_default();
+    TraefikSettings {
+        entry_points: config
+            .http_entry_points()
+            .map(|(name, entry, _)| EntryPoint {
+                name: name.clone(),
+                is_default: config.is_default(name),
+                tls: entry.tls.clone(),
+                redirection: redirection(config, entry),
+                middlewares: entry.middlewares.clone(),
+            })
+            .collect(),
+        exposed_by_default: docker.exposed_by_default,
+        default_rule: docker.default_rule.unwrap_or_else(|| DEFAULT_RULE.into()),
+        constraints: docker.constraints,
+        use_bind_port_ip: docker.use_bind_port_ip,
+        allow_empty_services: docker.allow_empty_services,
+        resolvers: config.resolvers.iter().map(|resolver| resolver.name.clone()).collect(),
+        skips_verification: config.skips_verification,
+        host_name: host_name.into(),
+        plugins: config.plugins.iter().map(|(name, module)| (name.clone(), module.clone())).collect(),
+        dynamic,
+        internal: internal(config),
+    }
+}
+
+/// The internal services that the configuration switches on.
+fn internal(config: &StaticConfig) -> InternalPages {
+    let own = || ListenerName::parse(OWN_ENTRY_POINT);
+    let page = |entry_point: &Option<ListenerName>, is_manual: bool| InternalPage {
+        entry_point: entry_point.clone().or_else(own).filter(|_| !is_manual),
+    };
+    InternalPages {
+        api: config.api.as_ref().map(|api| InternalApi {
+            has_dashboard: api.dashboard,
+            base_path: api.base_path.clone(),
+            open_at: own().filter(|_| api.insecure),
+        }),
+        ping: config.ping.as_ref().map(|ping| page(&ping.entry_point, ping.manual_routing)),
+        prometheus: config.prometheus.as_ref().map(|it| page(&it.entry_point, it.manual_routing)),
+    }
+}
+
+/// None where it leads nowhere, as in Traefik; a finding has told of it.
+fn redirection(config: &StaticConfig, entry: &EntryPointConfig) -> Option<EntryPointRedirection> {
+    let written @ Redirection { scheme, permanent, priority, .. } = entry.redirection.as_ref()?;
+    Some(EntryPointRedirection {
+        scheme: scheme.clone().unwrap_or_else(|| "https".into()),
+        port: config.redirection_port(written)?,
+        is_permanent: permanent.unwrap_or(true),
+        priority: priority.unwrap_or(PRIORITY),
+    })
+}

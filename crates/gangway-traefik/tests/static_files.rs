@@ -1,0 +1,143 @@
+//! Every form of a static configuration: what is in force, and what is said about the rest.
+//!
+//! The fixtures named like behaviours of Traefik are the static parts of what was recorded from it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use gangway_traefik::{Source, StaticReading, model_settings, read_static};
+use proptest::prelude::*;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn read(file: &Path) -> StaticReading {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    match file.extension().unwrap().to_str().unwrap() {
+        "flags" => read_static(&lines.map(str::to_owned).collect::<Vec<_>>(), &[], &[]),
+        "env" => {
+            let variables = lines.map(|line| line.split_once('=').unwrap());
+            let variables: Vec<_> = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            read_static(&[], &variables, &[])
+        }
+        _ => read_static(&[format!("--configFile={}", file.display())], &[], &[]),
+    }
+}
+
+fn shown(reading: &StaticReading) -> String {
+    let mut shown = String::new();
+    let StaticReading { config, in_force, without_effect, diagnostics, .. } = reading;
+    write!(shown, "in force: {in_force}, without effect: {without_effect}\n{config:#?}\n\n{diagnostics}").unwrap();
+    shown.replace(&format!("{}/", fixtures().display()), "")
+}
+
+#[test]
+fn every_fixture_gives_what_it_gave() {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| {
+        file.extension().is_some_and(|end| ["yml", "toml", "flags", "env"].iter().any(|known| end == *known))
+    });
+    files.sort();
+    assert!(files.len() > 50, "{}", files.len());
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        insta::with_settings!({ snapshot_path => fixtures(), prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name, shown(&read(&file)));
+        });
+    }
+}
+
+#[test]
+fn the_three_forms_of_one_configuration_are_one() {
+    let [flags, variables] = ["form-flags.flags", "form-env.env"].map(|name| read(&fixtures().join(name)));
+    assert_eq!(flags.config, variables.config);
+    assert_eq!((flags.source, variables.source), (Some(Source::Flags), Some(Source::Variables)));
+    // The resolver of the recorded case stands outside of its static part, and trust of entry points comes later.
+    assert!(flags.diagnostics.iter().all(|found| matches!(found.code.0, 601 | 602)), "{}", flags.diagnostics);
+    assert!(flags.config.entry_points.values().any(|entry| entry.trusts_all || !entry.trusted.is_empty()));
+}
+
+#[test]
+fn the_first_source_counts_and_the_others_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        std::io::Write::write_all(&mut std::fs::File::create(folder.path().join(name)).unwrap(), text.as_bytes())
+            .unwrap();
+    };
+    put("traefik.yml", "entryPoints: {a: {address: ':1'}}\n");
+    let (flags, variables) =
+        (["--entrypoints.b.address=:2".to_owned()], [("TRAEFIK_ENTRYPOINTS_C_ADDRESS".to_owned(), ":3".to_owned())]);
+    let names = |reading: &StaticReading| {
+        reading.config.entry_points.keys().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let folders = [folder.path().to_owned()];
+    let codes = |reading: &StaticReading| reading.diagnostics.iter().map(|found| found.code.0).collect::<Vec<_>>();
+    let all = read_static(&flags, &variables, &folders);
+    assert_eq!((names(&all), codes(&all)), ("a".into(), vec![605, 605]));
+    assert_eq!(all.source, Some(Source::File(folder.path().join("traefik.yml"))));
+    let without_file = read_static(&flags, &variables, &[]);
+    assert_eq!((names(&without_file), codes(&without_file)), ("b".into(), vec![605]));
+    assert_eq!(names(&read_static(&[], &variables, &[])), "c");
+    // Traefik prefers TOML.
+    put("traefik.toml", "[entryPoints.t]\naddress = ':4'\n");
+    assert_eq!(names(&read_static(&[], &[], &folders)), "t");
+    put("traefik.toml", "[entryPoints.t\n");
+    let broken = read_static(&flags, &[], &folders);
+    assert_eq!((names(&broken), codes(&broken)), ("http".into(), vec![605, 603]));
+    let missing = read_static(&["--configfile=/nowhere/traefik.yml".to_owned(), flags[0].clone()], &[], &[]);
+    assert_eq!((names(&missing), codes(&missing)), ("b".into(), vec![603]));
+    let nothing = read_static(&[], &[], &[]);
+    assert_eq!((nothing.source.clone(), names(&nothing)), (None, "http".into()));
+}
+
+#[test]
+fn what_the_dialect_needs_follows_from_it() {
+    let reading = read(&fixtures().join("form-flags.flags"));
+    let settings = model_settings(&reading.config, "host", Vec::new());
+    let [web, websecure] = settings.entry_points.as_slice() else { panic!("{settings:?}") };
+    let redirection = web.redirection.as_ref().unwrap();
+    assert!(web.is_default && websecure.is_default);
+    assert_eq!((&*redirection.scheme, redirection.port, redirection.is_permanent), ("https", 443, true));
+    assert_eq!(redirection.priority, i64::MAX - 1);
+    let tls = websecure.tls.as_ref().unwrap();
+    assert_eq!(tls.resolver.as_deref(), Some("le"));
+    assert_eq!(tls.domains, ["example.com".into(), "*.example.com".into(), Box::from("x.test")]);
+    assert!(!settings.exposed_by_default);
+}
+
+#[test]
+fn a_misspelt_option_that_protects_closes_what_it_protects() {
+    let read = |flag: &str| read_static(&[flag.to_owned()], &[], &[]).config;
+    for flag in ["--providers.docker.exposeByDefault=false", "--providers.docker.exposedByDefault=maybe"] {
+        assert!(!read(flag).docker.unwrap().exposed_by_default, "{flag}");
+    }
+    let config = read("--entrypoints.web.http.middleware=auth@file");
+    assert_eq!(config.entry_points.values().next().unwrap().middlewares, [Box::from("unreadable@internal")]);
+}
+
+proptest! {
+    #[test]
+    fn nothing_written_in_flags_panics(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "--", "-", "entrypoints", ".", "web", "address", "=", ":80", "[0]", "[", "]", "http.tls.domains", "providers.docker",
+                "true", "false", "\n", "ü", "certificatesresolvers.le.acme", "acme.email", "experimental.plugins", "trustedips", ",",
+                "api", "[99999999999999999999]", "/udp", "log.level",
+            ]),
+            0..30,
+        )
+    ) {
+        let arguments: Vec<String> = words.concat().split('\n').map(str::to_owned).collect();
+        let reading = read_static(&arguments, &[], &[]);
+        for found in &reading.diagnostics {
+            prop_assert!(!found.effect.is_empty() && !found.help.is_empty(), "{}", found);
+            prop_assert!(found.text.get(found.span.start..found.span.end).is_some(), "{:?}", found);
+        }
+        let variables: Vec<(String, String)> =
+            arguments.iter().map(|word| (format!("TRAEFIK_{}", word.replace('.', "_")), word.clone())).collect();
+        let _ = read_static(&[], &variables, &[]);
+    }
+}

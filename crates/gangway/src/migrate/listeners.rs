@@ -1,0 +1,251 @@
+//! Entry points → listeners, and what routes have to say about them.
+//!
+//! The usual pair of entry points becomes the usual pair of listeners, which need no word: one for plain HTTP, which redirects to
+//! the other one. Any other entry point becomes a listener of its own name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gangway_model::{EntryPoint, ListenerName, Middleware, Route, RoutingTable, Transport, UrlChange};
+
+use crate::check::traefik_stack::TraefikStack;
+
+/// What an entry point becomes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Listener {
+    /// The one of `--http`.
+    Http,
+    /// The one of `--https`.
+    Https,
+    /// One of `--listen`.
+    Named,
+}
+
+/// The listeners of a stack.
+pub(super) struct ListenerPlan {
+    listeners: BTreeMap<ListenerName, (Listener, Option<u16>)>,
+    /// Every request to the plain listener is redirected.
+    redirects: bool,
+    /// The ids of routes that our listeners make superfluous.
+    superfluous: Vec<Box<str>>,
+    /// The rules for which plain HTTP is redirected by a router.
+    redirected_rules: Vec<Box<str>>,
+    /// The rules of which one route is served in clear, and another one over TLS.
+    parted_rules: Vec<Box<str>>,
+    /// The rules that are served in clear as they are over TLS.
+    open_rules: Vec<Box<str>>,
+}
+
+impl ListenerPlan {
+    pub(super) fn new(stack: &TraefikStack, table: &RoutingTable) -> Self {
+        let routes = table.routes();
+        let entry_points = &stack.settings.entry_points;
+        let port = |entry: &EntryPoint| stack.config.entry_points.get(&entry.name)?.address.map(|at| at.port);
+        let names = |entry: &EntryPoint, transport: Transport| {
+            let is_meant = |route: &&Arc<Route>| {
+                route.listener.scope.takes_listener(&entry.name)
+                    && route.listener.scope.transport == transport
+                    && !is_redirection(route)
+            };
+            routes.iter().any(|route| is_meant(&route))
+        };
+        let is_tls = |entry: &EntryPoint| entry.tls.is_some() || names(entry, Transport::Tls);
+        let is_plain = |entry: &EntryPoint| names(entry, Transport::Plain);
+        // The one on the usual port, or else the first.
+        let usual = |usual: u16, other: u16, fits: &dyn Fn(&EntryPoint) -> bool| {
+            let mut fitting = entry_points.iter().filter(|entry| fits(entry) && port(entry) != Some(other));
+            let of_port = entry_points.iter().find(|entry| fits(entry) && port(entry) == Some(usual));
+            of_port.or_else(|| fitting.next()).map(|entry| entry.name.clone())
+        };
+        let https =
+            usual(443, 80, &|entry| is_tls(entry) && !is_plain(entry) || port(entry) == Some(443) && !is_plain(entry));
+        let http = usual(80, 443, &|entry| !is_tls(entry) && Some(&entry.name) != https.as_ref());
+        let listeners: BTreeMap<_, _> = entry_points
+            .iter()
+            .map(|entry| {
+                let listener = match &entry.name {
+                    name if Some(name) == https.as_ref() => Listener::Https,
+                    name if Some(name) == http.as_ref() => Listener::Http,
+                    _ => Listener::Named,
+                };
+                (entry.name.clone(), (listener, port(entry)))
+            })
+            .collect();
+        let is_http =
+            |name: &ListenerName| listeners.get(name).is_some_and(|(listener, _)| *listener == Listener::Http);
+        let redirects =
+            !stack.is_known || entry_points.iter().any(|entry| is_http(&entry.name) && entry.redirection.is_some());
+        let mut plan = Self {
+            listeners,
+            redirects,
+            superfluous: Vec::new(),
+            redirected_rules: Vec::new(),
+            parted_rules: Vec::new(),
+            open_rules: Vec::new(),
+        };
+        for route in routes.iter().filter(|route| route.listener.scope.transport == Transport::Plain) {
+            let is_of_entry_point = is_redirection(route) && route.name.ends_with("@internal");
+            let twin = routes.iter().find(|other| {
+                other.listener.scope.transport == Transport::Tls && other.rule == route.rule && other.id != route.id
+            });
+            let is_same = |other: &Route| {
+                other.middlewares == route.middlewares && other.upstream.endpoints == route.upstream.endpoints
+            };
+            match twin {
+                _ if is_of_entry_point => {}
+                // The redirection of the entry point comes before it.
+                _ if stack.is_known && plan.redirects && plan.names(route) == ["http"] => {}
+                Some(_) if plan.redirects && is_redirection(route) => {}
+                Some(_) if is_redirection(route) => plan.redirected_rules.push(route.rule.clone()),
+                Some(other) if is_same(other) && plan.is_usual(route) => plan.open_rules.push(route.rule.clone()),
+                Some(_) => {
+                    plan.parted_rules.push(route.rule.clone());
+                    continue;
+                }
+                None => continue,
+            }
+            plan.superfluous.push(route.id.clone());
+        }
+        plan
+    }
+
+    /// Whether our listeners do what the route does.
+    pub(super) fn goes_without_saying(&self, route: &Route) -> bool {
+        self.superfluous.contains(&route.id)
+    }
+
+    /// The labels about listeners and TLS.
+    pub(super) fn labels(&self, route: &Route) -> Vec<(&'static str, String)> {
+        let mut labels = Vec::new();
+        if let Some((is_permanent, port)) = redirection(route) {
+            let status = if is_permanent { 301 } else { 302 };
+            let port = port.filter(|port| *port != 443).map(|port| format!(":{port}")).unwrap_or_default();
+            labels.push(("redirect", format!("{status} https://{{host}}{port}{{path}}?{{query}}")));
+        }
+        let mut names: Vec<String> = self.names(route);
+        match route.listener.scope.transport {
+            Transport::Tls => {
+                if self.open_rules.contains(&route.rule) {
+                    labels.push(("https-redirect", "false".to_owned()));
+                    names.push("http".to_owned());
+                } else if self.parted_rules.contains(&route.rule) {
+                    // The other one is served there.
+                } else if self.redirects || self.redirected_rules.contains(&route.rule) {
+                    names.push("http".to_owned());
+                }
+            }
+            Transport::Plain => labels.push(("tls", "off".to_owned())),
+            Transport::Any => {}
+        }
+        names.sort();
+        names.dedup();
+        let mut all: Vec<String> =
+            self.listeners.iter().map(|(name, (listener, _))| listener.name(name)).chain(["http".to_owned()]).collect();
+        all.sort();
+        all.dedup();
+        // A route that is not served over TLS is on no listener that has it.
+        let is_plain_pair = route.listener.scope.transport == Transport::Plain
+            && names == ["http"]
+            && !all.iter().any(|name| name != "http" && name != "https");
+        if names != all && !is_plain_pair && !names.is_empty() {
+            labels.push(("listen", names.join(", ")));
+        }
+        if route.listener.is_over_tls() && route.listener.tls_min == gangway_model::TlsVersion::Tls13 {
+            labels.push(("tls-min", "1.3".to_owned()));
+        }
+        labels
+    }
+
+    /// The flags that open the listeners, where the usual ones are not enough.
+    pub(super) fn flags(&self) -> Vec<String> {
+        let mut flags = Vec::new();
+        for (name, (listener, port)) in &self.listeners {
+            let Some(port) = port else { continue };
+            match listener {
+                Listener::Http if *port != 80 => flags.push(format!("--http=:{port}")),
+                Listener::Https if *port != 443 => flags.push(format!("--https=:{port}")),
+                Listener::Http | Listener::Https => {}
+                Listener::Named => flags.push(format!("--listen={name}=:{port},auto")),
+            }
+        }
+        flags
+    }
+
+    fn names(&self, route: &Route) -> Vec<String> {
+        let of = |name: &ListenerName| match self.listeners.get(name) {
+            Some((listener, _)) => listener.name(name),
+            None => name.to_string(),
+        };
+        route.listener.scope.names.iter().flatten().map(of).collect()
+    }
+
+    fn is_usual(&self, route: &Route) -> bool {
+        let names = self.names(route);
+        names.iter().all(|name| name == "http" || name == "https")
+    }
+}
+
+impl Listener {
+    fn name(&self, entry_point: &ListenerName) -> String {
+        match self {
+            Self::Http => "http".to_owned(),
+            Self::Https => "https".to_owned(),
+            Self::Named => entry_point.to_string(),
+        }
+    }
+}
+
+/// What of listeners and TLS no label says.
+pub(super) fn differences(route: &Route) -> Vec<String> {
+    let mut differences = Vec::new();
+    if !route.listener.cert_names.is_empty() {
+        let names: Vec<String> = route.listener.cert_names.iter().map(ToString::to_string).collect();
+        differences.push(format!(
+            "a certificate is ordered for the hosts alone, and not for {}: `--acme-wildcard` asks for wildcards",
+            names.join(", ")
+        ));
+    }
+    if let Some(ca) = &route.listener.client_ca {
+        differences
+            .push(format!("put the CA file `{ca}` into `certs/clients/` on the volume and name it by `client-ca`"));
+    }
+    differences
+}
+
+/// Whether a route in clear does nothing but redirect to https.
+fn is_redirection(route: &Route) -> bool {
+    redirection(route).is_some()
+}
+
+/// The redirection to https of a route in clear: whether it is permanent, and the port.
+fn redirection(route: &Route) -> Option<(bool, Option<u16>)> {
+    let mut middlewares = route.middlewares.iter().filter(|_| route.listener.scope.transport == Transport::Plain);
+    middlewares.find_map(|middleware| match middleware {
+        Middleware::UrlRedirect(redirect) => match &redirect.change {
+            UrlChange::Scheme { scheme, port } if **scheme == *"https" => Some((redirect.is_permanent, *port)),
+            UrlChange::Scheme { .. } | UrlChange::Matches { .. } => None,
+        },
+        Middleware::StripPrefix(_)
+        | Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::Redirect { .. }
+        | Middleware::PathChange(_)
+        | Middleware::RequestHeader(..)
+        | Middleware::ResponseHeader(..)
+        | Middleware::BodyLimit(_)
+        | Middleware::ResponseLimit(_)
+        | Middleware::Cors(_)
+        | Middleware::AllowedHosts(_)
+        | Middleware::Hsts(_)
+        | Middleware::SecureHeaders { .. }
+        | Middleware::AddressFilter(_)
+        | Middleware::Crowdsec(_)
+        | Middleware::Appsec(_)
+        | Middleware::RateLimit(_)
+        | Middleware::ConcurrencyLimit(_)
+        | Middleware::Authentication(_)
+        | Middleware::Compression(_)
+        | Middleware::ErrorPages(_)
+        | Middleware::Cache(_) => None,
+    })
+}

@@ -1,0 +1,91 @@
+//! Traefik's command line: it serves in Traefik's place, asks for its health, or compares with a running Traefik.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gangway_model::ListenerName;
+use gangway_traefik::{OWN_ENTRY_POINT, is_command_line, read_static};
+
+use crate::client;
+use crate::exit_status::ExitStatus;
+use crate::main_process;
+use crate::output::{print, print_error};
+use crate::serve;
+use crate::settings::Layer;
+use crate::traefik::InTraefiksPlace;
+use crate::traefik_compare::{self, Place};
+
+/// Where Traefik looks for its file, in this order.
+const FOLDERS: [&str; 2] = ["/etc/traefik", "."];
+
+/// The arguments for Traefik, if this process was started in its place: by the subcommand, by a command line of Traefik, or
+/// without arguments beside a file of Traefik in a container.
+pub(crate) fn arguments(all: &[String]) -> Option<&[String]> {
+    match all {
+        [first, rest @ ..] if first == "traefik" => Some(rest),
+        [first, rest @ ..] if first == "serve" && is_command_line(rest.iter().map(String::as_str)) => Some(rest),
+        [] if main_process::is_main_process() && has_file() => Some(all),
+        // The image says `serve` where a compose file says nothing.
+        [first] if first == "serve" && main_process::is_main_process() && has_file() => Some(&[]),
+        all if is_command_line(all.iter().map(String::as_str)) => Some(all),
+        _ => None,
+    }
+}
+
+fn has_file() -> bool {
+    ["traefik.toml", "traefik.yaml", "traefik.yml"].iter().any(|name| PathBuf::from(FOLDERS[0]).join(name).is_file())
+}
+
+/// Does what a command line of Traefik says: it serves, or does what the command that stands first is for.
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    match arguments {
+        [first, ..] if first == "version" => {
+            print(format_args!("Version:      {}\nCodename:     Gangway\n", env!("CARGO_PKG_VERSION")));
+            ExitStatus::Success.into()
+        }
+        [first, rest @ ..] if first == "healthcheck" => healthcheck(rest),
+        arguments => serve_in_place(arguments),
+    }
+}
+
+/// Asks the instance that runs by these arguments for `/ping`, as Traefik's command does.
+fn healthcheck(arguments: &[String]) -> ExitCode {
+    let config = read_static(arguments, &variables(), &FOLDERS.map(PathBuf::from)).config;
+    let Some(ping) = &config.ping else {
+        print_error(format_args!("gangway: failed to check: `ping` is not switched on. Add `--ping`."));
+        return ExitStatus::Problem.into();
+    };
+    let own = ListenerName::parse(OWN_ENTRY_POINT);
+    let name = ping.entry_point.as_ref().or(own.as_ref());
+    let at = name.and_then(|name| config.http_entry_points().find(|(known, ..)| *known == name));
+    match at {
+        Some((_, entry, address)) if entry.tls.is_none() && !ping.manual_routing => {
+            let ip = address.ip.filter(|ip| !ip.is_unspecified()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            client::ping(&SocketAddr::new(ip, address.port).to_string())
+        }
+        // Over TLS, or behind a router of the user's own, it is asked for in no way that is known here.
+        Some(_) | None => client::readiness(),
+    }
+}
+
+fn variables() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("TRAEFIK_"))
+        .collect()
+}
+
+fn serve_in_place(arguments: &[String]) -> ExitCode {
+    let (arguments, compared_with) = traefik_compare::take_url(arguments);
+    let arguments = &arguments[..];
+    let reading = read_static(arguments, &variables(), &FOLDERS.map(PathBuf::from));
+    let place = InTraefiksPlace::of(reading);
+    match compared_with {
+        Some(url) => {
+            let (flags, listeners, traefik) = place.read_alone();
+            traefik_compare::run(&url, flags, &Place { listeners, traefik })
+        }
+        None => serve::run(Layer::default(), Some(place)),
+    }
+}

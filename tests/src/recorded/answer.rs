@@ -1,0 +1,201 @@
+//! Compares what was seen with what should be.
+
+use std::collections::BTreeMap;
+
+use gangway_testkit::raw::RawAnswer;
+use serde_json::Value;
+
+use super::case::{Seen, Step, Truth};
+use super::instance::Instance;
+use super::steps::{Outcome, counted};
+
+/// Fields that every server sets as it likes.
+const OF_THE_CONNECTION: [&str; 5] = ["connection", "content-length", "date", "keep-alive", "transfer-encoding"];
+
+/// Fields that Gangway adds to every answer, or to every request for an application.
+const OURS: [&str; 2] = ["server", "x-request-id"];
+
+/// What differs, one line each.
+pub(super) fn compare(instance: &mut Instance<'_>, step: &Step, expected: &Truth, seen: &Outcome) -> Vec<String> {
+    let mut differences = Differences(Vec::new());
+    match seen {
+        Outcome::Failed => differences.of("answer", &expected.error, &true),
+        Outcome::Several(all) => {
+            let counts = counted(all);
+            if let Some(seq) = &expected.seq {
+                differences.of("answers", seq, all);
+            }
+            if let Some(of_each) = &expected.all {
+                differences.of("answers", of_each, &counts);
+            }
+            if let Some(distinct) = &expected.distinct {
+                differences.of("different answers", distinct, &counts.len());
+            }
+        }
+        Outcome::Told(told) => {
+            if let Some(count) = expected.count {
+                differences.of("requests", &Some(count), &told.as_u64());
+            }
+            if let Some(up) = &expected.up {
+                let usual = BTreeMap::new();
+                seen_by_app(instance, up, told, &[], usual, &mut differences);
+            }
+        }
+        Outcome::Echoed { answer, is_same } => {
+            differences.of("status", &expected.status, &Some(answer.status));
+            differences.of("app", &expected.app.as_deref(), &answer.all("x-app").first().copied());
+            if let Some(echo) = expected.echo {
+                differences.of("echo", &echo, is_same);
+            }
+        }
+        Outcome::Answer { answer, sent, is_https } => {
+            differences.of("answer", &expected.error, &false);
+            differences.of("status", &expected.status, &Some(answer.status));
+            differences.of("app", &expected.app.as_deref(), &answer.all("x-app").first().copied());
+            if differences.0.is_empty() {
+                of_answer(instance, step, expected, (answer, sent, *is_https), &mut differences);
+            }
+        }
+    }
+    differences.0
+}
+
+fn of_answer(
+    instance: &mut Instance<'_>,
+    step: &Step,
+    expected: &Truth,
+    (answer, sent, is_https): (&RawAnswer, &[(String, String)], bool),
+    differences: &mut Differences,
+) {
+    let told: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(|_| expected.app.is_some());
+    let by_app = told.as_ref().map(|told| fields(&told["sent"]));
+    for (name, value) in &expected.res {
+        let found: Vec<String> = answer.all(name).into_iter().map(str::to_owned).collect();
+        of_field(instance, &format!("answer's {name}"), value, &found, differences);
+    }
+    if let Some(by_app) = by_app {
+        for (name, _) in &answer.fields {
+            let name = name.to_ascii_lowercase();
+            let is_known =
+                [&OF_THE_CONNECTION[..], &OURS].concat().contains(&&*name) || expected.res.contains_key(&name);
+            let found: Vec<String> = answer.all(&name).into_iter().map(str::to_owned).collect();
+            if !is_known && by_app.get(&name) != Some(&found) {
+                differences.0.push(format!("answer's {name}: more than expected, {found:?}"));
+            }
+        }
+    }
+    if let (Some(up), Some(told)) = (&expected.up, &told) {
+        let usual = if up.std { usual(step, sent, is_https) } else { BTreeMap::new() };
+        seen_by_app(instance, up, told, sent, usual, differences);
+    }
+}
+
+/// The fields that a proxy adds.
+fn usual(step: &Step, sent: &[(String, String)], is_https: bool) -> BTreeMap<String, Value> {
+    let from = step.from.map_or_else(|| "127.0.0.1".to_owned(), |from| from.to_string());
+    let host = sent[0].1.clone();
+    let named = host.rsplit_once(':').map(|(_, port)| port.to_owned()).filter(|port| port.parse::<u16>().is_ok());
+    let port = named.unwrap_or_else(|| if is_https { "443" } else { "80" }.to_owned());
+    let fields = [
+        ("x-forwarded-for", from.clone()),
+        ("x-forwarded-host", host),
+        ("x-forwarded-port", port),
+        ("x-forwarded-proto", if is_https { "https" } else { "http" }.to_owned()),
+        ("x-forwarded-server", "{hostname}".to_owned()),
+        ("x-real-ip", from),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+}
+
+fn seen_by_app(
+    instance: &mut Instance<'_>,
+    up: &Seen,
+    told: &Value,
+    sent: &[(String, String)],
+    usual: BTreeMap<String, Value>,
+    differences: &mut Differences,
+) {
+    let mut arrived = fields(&told["headers"]);
+    let text = |what: &str| told[what].as_str().unwrap_or_default().to_owned();
+    differences.of("target", &instance.text(&up.target), &format!("{} {}", text("method"), text("target")));
+    let host = arrived.remove("host").unwrap_or_default();
+    let wanted = up.host.as_ref().map(|host| instance.text(host)).or_else(|| Some(sent.first()?.1.clone()));
+    if let Some(wanted) = wanted {
+        differences.of("host", &[wanted][..], &host[..]);
+    }
+    let local = text("local");
+    if let Some(port) = up.port {
+        differences.of("port", &Some(port.to_string()), &local.rsplit_once(':').map(|(_, port)| port.to_owned()));
+    }
+    if let Some(net) = up.net {
+        differences.of("network", &Some(net), &instance.network_of(&local));
+    }
+    if let Some(body) = up.body {
+        differences.of("length of the body", &Some(body), &told["body_len"].as_u64());
+    }
+    let mut by_client: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in sent {
+        by_client.entry(name.to_ascii_lowercase()).or_default().push(value.trim().to_owned());
+    }
+    let expected: BTreeMap<String, Value> = usual.into_iter().chain(up.headers.clone()).collect();
+    for (name, value) in &expected {
+        let found = arrived.get(name).cloned().unwrap_or_default();
+        of_field(instance, &format!("the app's {name}"), value, &found, differences);
+    }
+    let is_known = |name: &String| {
+        expected.contains_key(name) || [&OF_THE_CONNECTION[..], &OURS, &["host"]].concat().contains(&&**name)
+    };
+    for (name, values) in arrived.iter().filter(|(name, _)| !is_known(name)) {
+        if !sent.is_empty() && by_client.get(name) != Some(values) {
+            differences.0.push(format!("the app's {name}: other than the client's, {values:?}"));
+        }
+    }
+    for name in by_client.keys().filter(|name| !is_known(name) && !arrived.contains_key(*name)) {
+        differences.0.push(format!("the app's {name}: missing"));
+    }
+}
+
+/// Fields by their names in lower case, as the application writes them.
+fn fields(told: &Value) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for field in told.as_array().map(Vec::as_slice).unwrap_or_default() {
+        if let (Some(name), Some(value)) = (field[0].as_str(), field[1].as_str()) {
+            all.entry(name.to_ascii_lowercase()).or_default().push(value.to_owned());
+        }
+    }
+    all
+}
+
+fn of_field(
+    instance: &mut Instance<'_>,
+    what: &str,
+    expected: &Value,
+    found: &[String],
+    differences: &mut Differences,
+) {
+    let wanted: Vec<String> = match expected {
+        Value::Null => Vec::new(),
+        Value::Array(all) => all.iter().filter_map(Value::as_str).map(|text| instance.text(text)).collect(),
+        Value::String(text) if text == "<unstable>" => return,
+        Value::String(text) => vec![instance.text(text)],
+        other => vec![other.to_string()],
+    };
+    let same = |wanted: &String, found: &String| {
+        *wanted == *found || wanted == "{hash}" && found.len() >= 12 && found.bytes().all(|byte| byte.is_ascii_hexdigit())
+            // The value of a cookie may be any; its name and attributes count.
+            || wanted.split_once("={hash}").is_some_and(|(name, rest)| found.starts_with(name) && found.ends_with(rest))
+    };
+    if wanted.len() != found.len() || !wanted.iter().zip(found).all(|(wanted, found)| same(wanted, found)) {
+        differences.0.push(format!("{what}: {found:?} instead of {wanted:?}"));
+    }
+}
+
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn of<T: PartialEq + std::fmt::Debug + ?Sized>(&mut self, what: &str, expected: &T, found: &T) {
+        if expected != found {
+            self.0.push(format!("{what}: {found:?} instead of {expected:?}"));
+        }
+    }
+}

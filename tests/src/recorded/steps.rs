@@ -1,0 +1,186 @@
+//! Asks what a step asks, and does what it does.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+
+use gangway_testkit::client::Client;
+use gangway_testkit::raw::{Asked, Raw, RawAnswer};
+use gangway_testkit::wait::eventually;
+use serde_json::Value;
+
+use super::case::Step;
+use super::instance::Instance;
+use crate::STUCK;
+
+/// The key of RFC 6455, section 1.3.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// What came of a step.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    /// No answer.
+    Failed,
+    /// An answer, and the fields that were sent for it.
+    Answer { answer: RawAnswer, sent: Vec<(String, String)>, is_https: bool },
+    /// Several, each a status and an application.
+    Several(Vec<String>),
+    /// What an application says that it saw.
+    Told(Value),
+    /// A WebSocket that gave back what was sent, or not.
+    Echoed { answer: RawAnswer, is_same: bool },
+}
+
+/// Runs a step; none where nothing was asked.
+pub(super) async fn run(instance: &mut Instance<'_>, step: &Step) -> Option<Outcome> {
+    if let Some(act) = &step.act {
+        let act = instance.text(act);
+        happen(instance, &act).await;
+        return None;
+    }
+    if let Some(name) = &step.last {
+        return Some(Outcome::Told(direct(instance, name, "/_last").await));
+    }
+    if let Some(name) = &step.count {
+        return Some(Outcome::Told(direct(instance, name, "/_count").await));
+    }
+    if let Some(url) = &step.ws {
+        let url = instance.text(&format!("GET {url}"));
+        return Some(ask(instance, step, &url, true).await.unwrap_or(Outcome::Failed));
+    }
+    let request = instance.text(step.req.as_ref().expect("a step asks or does something"));
+    let Some(times) = step.n else {
+        return Some(ask(instance, step, &request, false).await.unwrap_or(Outcome::Failed));
+    };
+    let mut all = Vec::new();
+    for _ in 0..times {
+        all.push(match ask(instance, step, &request, false).await {
+            Ok(Outcome::Answer { answer, .. }) => {
+                let status = answer.status;
+                answer.all("x-app").first().map_or_else(|| status.to_string(), |app| format!("{status} {app}"))
+            }
+            Ok(_) | Err(_) => "none".to_owned(),
+        });
+    }
+    Some(Outcome::Several(all))
+}
+
+async fn ask(instance: &mut Instance<'_>, step: &Step, request: &str, is_websocket: bool) -> io::Result<Outcome> {
+    let (method, url) = request.split_once(' ').expect("a method and a URL");
+    let (scheme, rest) = url.split_once("://").expect("a whole URL");
+    let is_https = scheme == "https";
+    let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+    let entry_point = step.ep.clone().unwrap_or_else(|| instance.usual_entry_point(is_https).to_owned());
+    let address = instance.address(&entry_point);
+    let mut client = if is_https { Client::tls_unverified(address)? } else { Client::plain(address) };
+    if let Some(from) = step.from {
+        client = client.leaving_from(from);
+    }
+    if let Some(raw) = &step.raw {
+        client = client.beginning_with(instance.text(raw));
+    }
+    let mut fields = vec![("Host".to_owned(), host.to_owned())];
+    if !step.fields.contains_key("User-Agent") {
+        fields.push(("User-Agent".to_owned(), "gw".to_owned()));
+    }
+    for (name, values) in &step.fields {
+        for value in values.as_array().map_or(std::slice::from_ref(values), Vec::as_slice) {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            fields.push((name.clone(), instance.text(&text)));
+        }
+    }
+    let body = match &step.body {
+        Some(Value::Number(len)) => "b".repeat(usize::try_from(len.as_u64().unwrap_or(0)).unwrap_or(0)),
+        Some(text) => text.as_str().unwrap_or_default().to_owned(),
+        None => String::new(),
+    };
+    if !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH") {
+        fields.push(("Content-Length".to_owned(), body.len().to_string()));
+    }
+    if step.cookies && !instance.cookies.is_empty() {
+        let all: Vec<String> = instance.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        fields.push(("Cookie".to_owned(), all.join("; ")));
+    }
+    if is_websocket {
+        let asked = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+        let asked = asked.into_iter().chain([("Sec-WebSocket-Key", KEY)]);
+        fields.extend(asked.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+    let sni = step.sni.clone().unwrap_or_else(|| host.split(':').next().unwrap_or_default().to_owned());
+    // An address is never sent as a name of a server (RFC 6066, section 3).
+    let sni = if sni.is_empty() { "127.0.0.1" } else { &sni };
+    let mut connection = Raw::over(client.stream(sni).await?);
+    let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    connection.send(format!("{method} {target} HTTP/1.1\r\n{lines}\r\n{body}")).await?;
+    let asked = if method == "HEAD" { Asked::ForHead } else { Asked::ForAll };
+    let answer = loop {
+        let answer = connection.answer(asked).await?;
+        if answer.status == 101 || answer.status >= 200 {
+            break answer;
+        }
+    };
+    for set in answer.all("set-cookie") {
+        if let Some((name, value)) = set.split(';').next().and_then(|pair| pair.split_once('=')) {
+            instance.cookies.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    if is_websocket && answer.status == 101 {
+        // A masked text, and the same as it is sent by a server that does not look into it.
+        let frame: Vec<u8> = [0x81, 0x84, 1, 2, 3, 4]
+            .into_iter()
+            .chain(b"ping".iter().zip(1..).map(|(byte, mask)| byte ^ mask))
+            .collect();
+        connection.send(&frame).await?;
+        let echoed = connection.bytes(6).await?;
+        return Ok(Outcome::Echoed { answer, is_same: echoed == b"\x81\x04ping" });
+    }
+    Ok(Outcome::Answer { answer, sent: fields, is_https })
+}
+
+/// Asks a container past Gangway.
+async fn direct(instance: &mut Instance<'_>, name: &str, path: &str) -> Value {
+    let port = instance.container(name).http.first().copied().unwrap_or(8080);
+    let address: SocketAddr = format!("{}:{port}", instance.ip(name)).parse().expect("an address");
+    Client::plain(address).get("direct", path).await.expect("the application answers").json()
+}
+
+/// Changes a container, and waits until Gangway has heard of it.
+async fn happen(instance: &mut Instance<'_>, act: &str) {
+    let (verb, name) = act.split_once(' ').expect("a verb and a name");
+    if verb == "sleep" {
+        // What follows is compared by what it finds, so that a time of the recording does not matter here.
+        return;
+    }
+    let before = instance.table().await;
+    match verb {
+        "sick" | "well" => {
+            direct(instance, name, &format!("/{verb}")).await;
+            if instance.container(name).health.is_some() {
+                instance.until_health(name, if verb == "sick" { "unhealthy" } else { "healthy" }).await;
+            }
+        }
+        "run" => {
+            let container = instance.container(name).clone();
+            instance.run(&container).await;
+        }
+        "rm" => drop(instance.docker().command(["rm", "-f", "-v", &instance.name_on_engine(name)])),
+        "stop" => drop(instance.docker().command(["stop", "-t", "1", &instance.name_on_engine(name)])),
+        verb => drop(instance.docker().command([verb, &instance.name_on_engine(name)])),
+    }
+    if matches!(verb, "run" | "rm" | "stop" | "start" | "kill") || instance.container(name).health.is_some() {
+        eventually(&format!("Gangway has seen `{act}`"), STUCK, async || {
+            (instance.table().await != before).then_some(())
+        })
+        .await;
+    }
+}
+
+/// The answers of several requests, counted.
+pub(super) fn counted(all: &[String]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for one in all {
+        *counts.entry(one.clone()).or_insert(0) += 1;
+    }
+    counts
+}
