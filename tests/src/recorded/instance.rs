@@ -292,7 +292,7 @@ impl<'c> Instance<'c> {
         let entry_points: serde_json::Map<String, Value> =
             self.ports.iter().map(|(name, address)| (name.clone(), json!({ "address": address }))).collect();
         let docker = json!({ "endpoint": self.bed.docker.url(), "constraints": own });
-        let mut config = json!({ "ping": {}, "entryPoints": entry_points, "providers": { "docker": docker } });
+        let mut config = json!({ "api": { "dashboard": false }, "ping": {}, "entryPoints": entry_points, "providers": { "docker": docker } });
         for resolver in &case.resolvers {
             let acme = json!({
                 "email": "a@example.com",

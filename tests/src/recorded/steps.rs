@@ -168,7 +168,9 @@ async fn happen(instance: &mut Instance<'_>, act: &str) {
         "stop" => drop(instance.docker().command(["stop", "-t", "1", &instance.name_on_engine(name)])),
         verb => drop(instance.docker().command([verb, &instance.name_on_engine(name)])),
     }
-    if matches!(verb, "run" | "rm" | "stop" | "start" | "kill") || instance.container(name).health.is_some() {
+    if matches!(verb, "run" | "rm" | "stop" | "start" | "kill" | "pause" | "unpause")
+        || instance.container(name).health.is_some()
+    {
         eventually(&format!("Gangway has seen `{act}`"), STUCK, async || {
             (instance.table().await != before).then_some(())
         })

@@ -53,7 +53,8 @@ impl Directed {
             "body_len": body_len,
         });
         // What asks for the health of the container does not name itself.
-        if !asked.path().contains('_') && asked.header("user-agent").is_some() {
+        let is_health_check = asked.path() == "/health" && asked.header("user-agent").is_none();
+        if !asked.path().contains('_') && !is_health_check {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.count += 1;
             seen.last = told.clone();

@@ -14,13 +14,14 @@ use crate::cors::Cors;
 use crate::label::Mark;
 use crate::route::{Hsts, Middleware};
 
-/// Fields that are one option: the option, the field, and its value where the option is a switch.
+/// Fields that are one option: the option, the field, and its value where the option is a switch. Of two for one field the
+/// first counts.
 const SIMPLE: [(&str, &str, Option<&str>); 9] = [
-    ("framedeny", "x-frame-options", Some("DENY")),
     ("customframeoptionsvalue", "x-frame-options", None),
+    ("framedeny", "x-frame-options", Some("DENY")),
     ("contenttypenosniff", "x-content-type-options", Some("nosniff")),
-    ("browserxssfilter", "x-xss-protection", Some("1; mode=block")),
     ("custombrowserxssvalue", "x-xss-protection", None),
+    ("browserxssfilter", "x-xss-protection", Some("1; mode=block")),
     ("contentsecuritypolicy", "content-security-policy", None),
     ("contentsecuritypolicyreportonly", "content-security-policy-report-only", None),
     ("referrerpolicy", "referrer-policy", None),
@@ -35,7 +36,11 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
     for (name, value) in custom(options.get("customrequestheaders"), reading) {
         steps.push(Middleware::RequestHeader(name, value));
     }
-    // The custom ones come last, and so they win.
+    // Responses pass the steps from the last one to the first, so the custom ones win.
+    for (name, value) in custom(options.get("customresponseheaders"), reading) {
+        steps.push(Middleware::ResponseHeader(name, value));
+    }
+    let mut said = Vec::new();
     for (option, field, of_switch) in SIMPLE {
         let Some(mark) = options.text(option) else { continue };
         let text = match of_switch {
@@ -44,7 +49,8 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
                 reading.problems.take(mark, values::boolean(mark.value.trim())).filter(|on| *on).map(|_| value)
             }
         };
-        let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
+        let Some(text) = text.filter(|text| !text.is_empty() && !said.contains(&field)) else { continue };
+        said.push(field);
         let value = reading.problems.take(mark, field_value(text));
         steps.extend(value.map(|value| Middleware::ResponseHeader(HeaderName::from_static(field), Some(value))));
     }
@@ -54,9 +60,6 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
         .map(|name| reading.problems.read(options, name, values::boolean).unwrap_or(false));
     let max_age = u64::try_from(seconds).ok().and_then(NonZeroU64::new).filter(|_| !is_development);
     steps.extend(max_age.map(|max_age| Middleware::Hsts(Hsts { max_age, subdomains, preload, in_clear })));
-    for (name, value) in custom(options.get("customresponseheaders"), reading) {
-        steps.push(Middleware::ResponseHeader(name, value));
-    }
     steps.extend(cors(options, reading).map(|cors| Middleware::Cors(Arc::new(cors))));
     let old = ["sslredirect", "ssltemporaryredirect", "sslhost", "sslforcehost", "featurepolicy", "publickey"];
     reading.idle(options, &old, "Traefik 3 ignores it too, or it is no longer used by browsers");

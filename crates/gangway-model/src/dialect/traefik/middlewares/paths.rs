@@ -20,7 +20,9 @@ pub(super) fn add_prefix<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_
         return Vec::new();
     };
     let mut findings = Vec::new();
-    let prefix = path::parse_prefix(mark.value.trim(), &mut findings);
+    let text = mark.value.trim();
+    let rooted = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
+    let prefix = path::parse_prefix(&rooted, &mut findings);
     findings.into_iter().for_each(|finding| reading.problems.add(mark, finding));
     prefix.map(Middleware::AddPrefix).into_iter().collect()
 }
