@@ -354,6 +354,33 @@ fn two_services_of_one_project_never_swap_what_they_both_ask_for() {
 }
 
 #[test]
+fn a_service_that_was_renamed_while_nobody_looked_has_its_host_at_once() {
+    let mut world = World::new();
+    world.create("web", "web of shop", LABELS);
+    world.wait(100);
+    // Gangway is away: the new one is created before Gangway can see that the old one is gone.
+    world.containers.clear();
+    let created = world.now;
+    world.now += 50;
+    world.containers = vec![{
+        let mut other = World::new();
+        other.now = created;
+        other.create("site", "site of shop", LABELS);
+        other.containers.remove(0)
+    }];
+    world.look();
+    assert_eq!(world.serves(HOST, "/"), "site", "{}", world.told());
+    // One that was refused while the old one was there waits, as before.
+    let mut world = World::new();
+    world.create("web", "web of shop", LABELS);
+    world.wait(1);
+    world.create("site", "site of shop", LABELS);
+    world.wait(1);
+    world.remove("web");
+    assert_eq!(world.serves(HOST, "/"), "nobody");
+}
+
+#[test]
 fn a_container_that_is_renamed_stays_what_it_was() {
     let mut world = World::new();
     world.create("notes", "", LABELS);
