@@ -19,7 +19,7 @@
 //! | `/trailers`, and gRPC | the body back, with trailers |
 //! | `/health`, `/health/fail`, `/health/ok` | the state of health, and how to change it |
 //!
-//! A [directed](directed) application does on every path what the request says.
+//! A directed application does on every path what the request says.
 
 mod body;
 mod directed;
