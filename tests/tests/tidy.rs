@@ -55,6 +55,7 @@ const OWNED: &[(&str, &str)] = &[
     ("dns-update", "gangway-acme"),
     ("instant-acme", "gangway-acme"),
     ("jsonwebtoken", "gangway-oidc"),
+    ("maud", "gangway-admin"),
     ("maxminddb", "gangway-proxy"),
     ("ppp", "gangway-proxy"),
     ("quick_cache", "gangway-proxy"),

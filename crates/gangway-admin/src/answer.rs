@@ -6,7 +6,7 @@ use gangway_diagnostic::{Diagnostic, Severity};
 use gangway_model::{Compiled, HTTP, HTTPS};
 use gangway_publish::{Published, Reader};
 use gangway_tls::{CertificateResolver, UnixTime};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ACCEPT, ALLOW, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use prometheus::Registry;
 use serde::Serialize;
@@ -17,6 +17,8 @@ use crate::explain::{ExplainContext, explain};
 use crate::explain_query::ExplainQuery;
 use crate::instance::{Instance, InstancePhase};
 use crate::metrics::{self, MetricsInput};
+use crate::page::{self, Page};
+use crate::response::response;
 use crate::views;
 
 /// The sources of all answers. Cheap to clone.
@@ -56,6 +58,7 @@ const FORWARDED_HOST: &str = "x-forwarded-host";
 const INDEX: &str = "\
 Gangway
 
+/                     in a browser: what is served, and what is wrong
 /healthz              alive, or degraded and why
 /readyz               a table is in force
 /metrics              for Prometheus
@@ -92,7 +95,14 @@ impl Answers {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        match request.uri().path() {
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+        if let Some(page) = Page::at(path).filter(|page| *page != Page::Overview || wants_html(request)) {
+            return self.page(page, &compiled, query);
+        }
+        if let Some(asset) = page::asset(path) {
+            return asset;
+        }
+        match path {
             "/" => response(StatusCode::OK, TEXT, INDEX.to_owned()),
             "/healthz" => response(StatusCode::OK, TEXT, self.health()),
             "/readyz" => self.ready(),
@@ -106,7 +116,10 @@ impl Answers {
                 let diagnostics = diagnostics.iter().map(views::diagnostic).collect();
                 json(&api::DiagnosticsResponse { diagnostics })
             }
-            "/api/v1/explain" => self.explain(&compiled, request.uri().query().unwrap_or_default()),
+            "/api/v1/explain" => match self.explained(&compiled, query) {
+                Ok(explained) => json(&explained),
+                Err(error) => failure(StatusCode::BAD_REQUEST, &error.error, &error.help),
+            },
             _ => failure(StatusCode::NOT_FOUND, "there is nothing at this path", "`/` lists what there is"),
         }
     }
@@ -132,7 +145,7 @@ impl Answers {
         }
     }
 
-    fn status(&self, compiled: &Published<Compiled>) -> api::StatusResponse {
+    pub(crate) fn status(&self, compiled: &Published<Compiled>) -> api::StatusResponse {
         let instance = &self.sources.instance;
         let phase = instance.phase();
         let listeners = instance.listening();
@@ -172,30 +185,32 @@ impl Answers {
         }
     }
 
-    fn routes(&self, compiled: &Published<Compiled>) -> api::RoutesResponse {
+    pub(crate) fn routes(&self, compiled: &Published<Compiled>) -> api::RoutesResponse {
         let endpoints = self.sources.instance.endpoints();
         let routes = compiled.table.routes().iter().map(|route| views::route(route, &endpoints));
         api::RoutesResponse { generation: compiled.generation().count(), routes: routes.collect() }
     }
 
-    fn certificates(&self) -> api::CertificatesResponse {
+    pub(crate) fn certificates(&self) -> api::CertificatesResponse {
         let certificates = self.sources.instance.certificates();
         api::CertificatesResponse { certificates: certificates.list, internal_root: certificates.internal_root }
     }
 
     /// The findings about labels, then those about global settings and certificates.
-    fn diagnostics(&self, compiled: &Published<Compiled>) -> Vec<Diagnostic> {
+    pub(crate) fn diagnostics(&self, compiled: &Published<Compiled>) -> Vec<Diagnostic> {
         diagnostics(&self.sources, compiled)
     }
 
-    fn explain(&self, compiled: &Published<Compiled>, query: &str) -> Response<String> {
+    /// The explanation that a query asks for, or what is wrong with the query.
+    pub(crate) fn explained(
+        &self,
+        compiled: &Published<Compiled>,
+        query: &str,
+    ) -> Result<api::ExplainResponse, api::ErrorResponse> {
         let listeners = self.sources.instance.listening();
         let asked = ExplainQuery::parse(query).and_then(|mut query| query.arrive(&listeners).map(|()| query));
-        let query = match asked {
-            Ok(query) => query,
-            Err((error, help)) => return failure(StatusCode::BAD_REQUEST, &error, help),
-        };
-        json(&explain(
+        let query = asked.map_err(|(error, help)| api::ErrorResponse { error, help: help.to_owned() })?;
+        Ok(explain(
             &query,
             &ExplainContext {
                 compiled,
@@ -234,9 +249,15 @@ pub(crate) fn metrics_text(sources: &Sources) -> String {
     })
 }
 
-fn containers(compiled: &Published<Compiled>) -> api::ContainersResponse {
+pub(crate) fn containers(compiled: &Published<Compiled>) -> api::ContainersResponse {
     let containers = compiled.containers.iter().map(views::container).collect();
     api::ContainersResponse { generation: compiled.generation().count(), containers }
+}
+
+/// Whether the client is a browser that shows a page: programs do not name HTML.
+fn wants_html<B>(request: &Request<B>) -> bool {
+    let mut accepted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.to_ascii_lowercase().contains("text/html"))
 }
 
 fn json(value: &impl Serialize) -> Response<String> {
@@ -252,18 +273,5 @@ fn json(value: &impl Serialize) -> Response<String> {
 fn failure(status: StatusCode, error: &str, help: &str) -> Response<String> {
     let mut response = json(&api::ErrorResponse { error: error.to_owned(), help: help.to_owned() });
     *response.status_mut() = status;
-    response
-}
-
-pub(crate) fn response(status: StatusCode, kind: HeaderValue, body: String) -> Response<String> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, kind);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // No page of another origin may embed or read an answer.
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     response
 }

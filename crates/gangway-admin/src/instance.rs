@@ -10,7 +10,10 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::{EndpointKey, Geography, PublicPorts, Reputation};
 use gangway_tls::{DemandCounts, UnixTime};
 
-use crate::api::{CertificateView, ConfigFileView, EngineView, ListenerView};
+use crate::api::{
+    CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, ListenerView, LogResponse,
+    RequestsResponse, SettingView,
+};
 
 /// The running instance, as the admin listener sees it. Each answer is a value of one moment; no method waits.
 ///
@@ -28,6 +31,10 @@ pub trait Instance: Geography + Reputation + Send + Sync + 'static {
     fn engines(&self) -> Vec<EngineView>;
     /// The config file. `None` if none was named.
     fn config(&self) -> Option<ConfigFileView>;
+    /// The settings in force, with the place where each was written. Secrets are redacted on the way out.
+    fn settings(&self) -> Vec<SettingView> {
+        Vec::new()
+    }
     /// Certificates in force and missing.
     fn certificates(&self) -> CertificatesState;
     /// Findings about global settings and certificates, which the table does not have.
@@ -40,6 +47,22 @@ pub trait Instance: Geography + Reputation + Send + Sync + 'static {
     fn refuses_plain(&self) -> bool;
     /// The present state of endpoints.
     fn endpoints(&self) -> HashMap<EndpointKey, EndpointActivity>;
+    /// The latest figures of the routes.
+    fn figures(&self) -> FiguresResponse {
+        FiguresResponse::default()
+    }
+    /// The last requests of a route, newest first.
+    fn requests(&self, _route: &str) -> RequestsResponse {
+        RequestsResponse::default()
+    }
+    /// What changed, newest first.
+    fn changes(&self) -> ChangesResponse {
+        ChangesResponse::default()
+    }
+    /// The last lines of the process's own log, oldest first.
+    fn log(&self) -> LogResponse {
+        LogResponse::default()
+    }
     /// The number of times that a background task was started again.
     fn task_restarts(&self) -> u64;
     /// The time of day.

@@ -27,6 +27,14 @@ pub(crate) fn engine(engine: api::EngineView) -> api::EngineView {
     api::EngineView { url: without_password(&engine.url), ..engine }
 }
 
+/// The view of a setting with what may be a secret redacted.
+pub(crate) fn setting(setting: api::SettingView) -> api::SettingView {
+    let is_secret = is_secret_name(&setting.name);
+    let redact =
+        |value: String| if is_secret { MASK.to_owned() } else { masked_target(&without_password(&value)).into() };
+    api::SettingView { values: setting.values.into_iter().map(redact).collect(), ..setting }
+}
+
 pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
     api::RouteView {
         id: route.id.to_string(),
@@ -37,6 +45,7 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
         tls: tls_mode(route.listener.tls).to_owned(),
         https_redirect: route.listener.https_redirect,
         listeners: route.listener.scope.names.iter().flatten().map(ToString::to_string).collect(),
+        state: route_state(route, endpoints).to_owned(),
         closed: route.closed,
         middlewares: route.middlewares.iter().map(middleware).collect(),
         definitions: definitions(&route.origins),
@@ -44,6 +53,35 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
         upgrades: route.upgrades.iter().map(ToString::to_string).collect(),
         timeouts: timeouts(&route.timeouts),
         endpoints: route.upstream.endpoints.iter().map(|one| endpoint(one, endpoints.get(&one.key))).collect(),
+    }
+}
+
+/// How a route answers requests now. One endpoint that takes requests is enough.
+fn route_state(route: &Route, endpoints: &Endpoints) -> &'static str {
+    let now = |endpoint: &Endpoint| endpoints.get(&endpoint.key);
+    let is_usable = |endpoint: &Endpoint| {
+        endpoint.readiness == Readiness::Ready && !now(endpoint).is_some_and(|now| now.is_ejected)
+    };
+    // An endpoint that was never tried is ejected without an error.
+    let is_untried = |endpoint: &Endpoint| now(endpoint).is_some_and(|now| now.is_ejected && now.trouble.is_none());
+    let may_come = |endpoint: &Endpoint| match endpoint.readiness {
+        Readiness::Starting | Readiness::Restarting => true,
+        Readiness::Ready => is_untried(endpoint),
+        Readiness::Unhealthy | Readiness::Leaving => false,
+    };
+    let all = &route.upstream.endpoints;
+    if route.closed {
+        "closed"
+    } else if route.upstream.internal.is_some() || all.iter().any(is_usable) {
+        "up"
+    } else if all.iter().any(may_come) {
+        "starting"
+    } else if route.upstream.held || all.iter().any(|endpoint| endpoint.readiness == Readiness::Leaving) {
+        "held"
+    } else if all.is_empty() && route.middlewares.iter().any(Middleware::answers_all) {
+        "up"
+    } else {
+        "failing"
     }
 }
 
@@ -220,7 +258,14 @@ pub(crate) fn container(report: &ContainerReport) -> api::ContainerView {
         health: health.to_owned(),
         routes: report.routes.iter().map(ToString::to_string).collect(),
         reason: report.reason.clone(),
+        missing_label: missing_label(report),
     }
+}
+
+/// The label that would ask for a route. Without one, nothing is known of the container that could be its host.
+fn missing_label(report: &ContainerReport) -> Option<String> {
+    let is_asked = !report.routes.is_empty() || !report.mentions.is_empty() || report.is_own;
+    (!is_asked && report.state == ContainerState::Running).then(|| "gangway.host".to_owned())
 }
 
 impl api::CertificateView {

@@ -39,7 +39,7 @@ pub(super) fn response(objects: &Objects, version: &str) -> Response<String> {
         row(&mut body, &[name.clone(), text("type"), text("status")]);
     }
     body.push_str("</table>\n</body></html>\n");
-    crate::answer::response(StatusCode::OK, HTML, body)
+    crate::response::response(StatusCode::OK, HTML, body)
 }
 
 fn row(body: &mut String, cells: &[String]) {

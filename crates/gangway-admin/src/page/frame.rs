@@ -1,0 +1,138 @@
+//! What all views have in common: the head, the list of views, and the parts that are fetched again.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::assets;
+use super::parts::shown;
+use crate::api::ErrorResponse;
+
+/// The events after which a part is fetched again, as the script reads them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Follows {
+    /// Never.
+    Nothing,
+    /// A new table or new findings.
+    Table,
+    /// Also with each reading of figures.
+    Figures,
+    /// Each request of the route.
+    Requests,
+    /// Each line of the log.
+    Log,
+}
+
+impl Follows {
+    fn events(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Table => Some("table diagnostics change"),
+            Self::Figures => Some("table diagnostics change figures"),
+            Self::Requests => Some("table request"),
+            Self::Log => Some("log"),
+        }
+    }
+}
+
+/// A part of a view.
+pub(super) struct Part {
+    /// The name in `?fragment=`, and the id of the element.
+    pub(super) name: &'static str,
+    pub(super) follows: Follows,
+    pub(super) content: Markup,
+}
+
+impl Part {
+    pub(super) fn new(name: &'static str, follows: Follows, content: Markup) -> Self {
+        Self { name, follows, content }
+    }
+
+    fn markup(&self) -> Markup {
+        html! { div.part id=(self.name) data-live=[self.follows.events()] { (self.content) } }
+    }
+}
+
+/// A view, in parts.
+pub(super) struct View {
+    /// The title, and the heading.
+    pub(super) title: String,
+    /// The path of the view, without a slash.
+    pub(super) path: &'static str,
+    /// What stands beside the heading.
+    pub(super) beside: Markup,
+    /// The parts of the view, one below the other.
+    pub(super) parts: Vec<Part>,
+    /// The parts beside those, where there is room.
+    pub(super) aside: Vec<Part>,
+}
+
+/// The views that every view leads to, by path and name.
+const VIEWS: [(&str, &str); 6] = [
+    ("", "Overview"),
+    ("explain", "Explain"),
+    ("certificates", "Certificates"),
+    ("containers", "Containers"),
+    ("log", "Log"),
+    ("about", "About"),
+];
+
+impl View {
+    /// The parts with these names, separated by commas. A name that no part has gives nothing.
+    pub(super) fn fragment(&self, names: &str) -> Markup {
+        let is_named = |part: &&Part| names.split(',').any(|name| name == part.name);
+        html! { @for part in self.parts.iter().chain(&self.aside).filter(is_named) { (part.markup()) } }
+    }
+
+    pub(super) fn whole(&self) -> Markup {
+        let title = shown(&self.title);
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (title) " · Gangway" }
+                    link rel="icon" href=(assets::path("svg")) type="image/svg+xml";
+                    link rel="stylesheet" href=(assets::path("css"));
+                    script defer src=(assets::path("js")) {}
+                }
+                body {
+                    a.skip href="#main" { "Skip to the content" }
+                    header.bar {
+                        a.brand href="./" { img src=(assets::path("svg")) alt="" width="22" height="22"; "Gangway" }
+                        nav aria-label="Views" {
+                            @for (path, name) in VIEWS {
+                                @let href = if path.is_empty() { "./" } else { path };
+                                a href=(href) aria-current=[(path == self.path).then_some("page")] { (name) }
+                            }
+                        }
+                        span #live role="status" {}
+                    }
+                    main #main {
+                        div.head { h1 { (title) } (self.beside) }
+                        @if self.aside.is_empty() {
+                            @for part in &self.parts { (part.markup()) }
+                        } @else {
+                            div.columns {
+                                div { @for part in &self.parts { (part.markup()) } }
+                                aside aria-label="The instance" { @for part in &self.aside { (part.markup()) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The view in the place of one that does not exist.
+pub(super) fn missing(error: &ErrorResponse) -> View {
+    let content = html! { p.empty { (shown(&error.error)) ": " (shown(&error.help)) "." } };
+    View {
+        title: "Not found".to_owned(),
+        path: "missing",
+        beside: html! {},
+        parts: vec![Part::new("missing", Follows::Nothing, content)],
+        aside: Vec::new(),
+    }
+}
