@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use gangway_testkit::client::Client;
 use gangway_testkit::wait::eventually;
@@ -35,6 +37,19 @@ pub struct Cookie {
     pub name: String,
     /// Its value.
     pub value: String,
+}
+
+/// A screen, and what its user prefers.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// In pixels of CSS.
+    pub width: u32,
+    /// In pixels of CSS.
+    pub height: u32,
+    /// `light` or `dark`.
+    pub scheme: &'static str,
+    /// It is touched, and pages are laid out for it.
+    pub is_phone: bool,
 }
 
 impl WebDriver {
@@ -70,6 +85,7 @@ impl WebDriver {
             "acceptInsecureCerts": true,
             "timeouts": { "script": 120_000, "pageLoad": 30_000 },
             "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL" },
         });
         let body = json!({ "capabilities": { "alwaysMatch": capabilities } });
         let begun = ask(driver, "POST", "/session", &body).await.unwrap_or_else(|error| panic!("no browser: {error}"));
@@ -156,6 +172,32 @@ impl WebDriver {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let cookie = |one: &Value| Cookie { name: text(&one["name"]), value: text(&one["value"]) };
         all.as_array().into_iter().flatten().map(cookie).collect()
+    }
+
+    /// What the console has got since it was asked last: errors, and what the policy of a page has refused.
+    pub async fn console(&self) -> Vec<String> {
+        let lines = self.told("POST", "/se/log", &json!({ "type": "browser" })).await;
+        let text = |line: &Value| line["message"].as_str().unwrap_or_default().to_owned();
+        lines.as_array().into_iter().flatten().map(text).collect()
+    }
+
+    /// Shows pages on a screen of this size, in the colours that its user prefers.
+    pub async fn look(&self, screen: Screen) {
+        let Screen { width, height, scheme, is_phone } = screen;
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone });
+        self.developer("Emulation.setDeviceMetricsOverride", &size).await;
+        let colours = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.developer("Emulation.setEmulatedMedia", &colours).await;
+    }
+
+    /// What is on the screen, as PNG.
+    pub async fn picture(&self) -> Vec<u8> {
+        let picture = self.told("GET", "/screenshot", &Value::Null).await;
+        BASE64_STANDARD.decode(picture.as_str().unwrap_or_default()).expect("a picture in Base64")
+    }
+
+    async fn developer(&self, command: &str, parameters: &Value) {
+        self.told("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters })).await;
     }
 
     /// The tab in front.
