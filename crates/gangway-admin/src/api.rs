@@ -477,3 +477,189 @@ pub struct ErrorResponse {
     /// Advice for the user.
     pub help: String,
 }
+
+/// `GET /api/v1/figures`: the latest figures of each route.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct FiguresResponse {
+    /// The time of the figures, in RFC 3339.
+    pub at: String,
+    /// The routes for which there are figures.
+    pub routes: Vec<FiguresView>,
+}
+
+/// The latest figures of a route.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct FiguresView {
+    /// The id of the route.
+    pub route: String,
+    /// Requests a second.
+    pub per_second: f64,
+    /// The share of requests that were answered with a status of 500 or more, from 0 to 1.
+    pub error_share: f64,
+    /// Half of the requests took less, in milliseconds. `None` without a request.
+    pub p50_ms: Option<f64>,
+    /// One request in a hundred took longer, in milliseconds. `None` without a request.
+    pub p99_ms: Option<f64>,
+    /// The number of requests under way.
+    pub under_way: u64,
+    /// The number of requests by the first digit of their status, from 1 to 5.
+    pub statuses: [u64; 5],
+    /// The number of requests by how long they took.
+    pub durations: Vec<BucketView>,
+    /// The last 60 minutes, oldest first.
+    pub hour: Vec<PointView>,
+    /// The last 24 hours by 5 minutes, oldest first. Empty where not one route is asked for.
+    pub day: Vec<PointView>,
+}
+
+/// The requests that took a time within bounds.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct BucketView {
+    /// The upper bound in milliseconds. `None` in the last one, which has none.
+    pub up_to_ms: Option<f64>,
+    /// The number of requests above the bound before.
+    pub requests: u64,
+}
+
+/// The requests of one minute.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct PointView {
+    /// The number of requests.
+    pub requests: u64,
+    /// The number of them that were answered with a status of 500 or more.
+    pub errors: u64,
+    /// Half of them took less, in milliseconds. `None` without a request.
+    pub p50_ms: Option<f64>,
+    /// One in a hundred took longer, in milliseconds. `None` without a request.
+    pub p99_ms: Option<f64>,
+}
+
+/// `GET /api/v1/requests`: the last requests, newest first.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct RequestsResponse {
+    /// The requests.
+    pub requests: Vec<RequestView>,
+}
+
+/// A request that was answered.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct RequestView {
+    /// Its number among the requests of its route. Later requests have greater ones.
+    pub number: u64,
+    /// When it was answered, in RFC 3339.
+    pub at: String,
+    /// The method.
+    pub method: String,
+    /// The path and query. Redacted where it may be a secret.
+    pub path: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// The time from its first byte to the last one of the answer, in milliseconds.
+    pub duration_ms: f64,
+    /// Why Gangway answered by itself. `None` if an endpoint did.
+    pub reason: Option<String>,
+    /// The endpoint that answered.
+    pub endpoint: Option<String>,
+    /// The version of HTTP.
+    pub protocol: String,
+}
+
+/// `GET /api/v1/changes`: what changed, newest first.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ChangesResponse {
+    /// The changes.
+    pub changes: Vec<ChangeView>,
+}
+
+/// A change of what is served.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ChangeView {
+    /// When it came into force, in RFC 3339.
+    pub at: String,
+    /// What changed, in one clause.
+    pub what: String,
+    /// The id of the route, if it is about one.
+    pub route: Option<String>,
+    /// The number of requests that failed because of it.
+    pub lost: u64,
+    /// The number of requests that waited because of it.
+    pub waited: u64,
+}
+
+/// `GET /api/v1/log`: the last lines of the process's own log.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct LogResponse {
+    /// The lines, oldest first.
+    pub lines: Vec<LogView>,
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct LogView {
+    /// When, in RFC 3339.
+    pub at: String,
+    /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+    pub level: String,
+    /// The part of the program that says it.
+    pub target: String,
+    /// The message.
+    pub message: String,
+    /// The fields, as names with values.
+    pub fields: Vec<(String, String)>,
+}
+
+/// The event `table`: another table is in force.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct TableEvent {
+    /// The number of times that the table was replaced.
+    pub generation: u64,
+}
+
+/// The event `diagnostics`: the number of findings has changed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct DiagnosticCounts {
+    /// The number of findings that mean that something is not in force.
+    pub errors: usize,
+    /// The number of findings about something that is in force but probably not meant.
+    pub warnings: usize,
+}
+
+/// The event `figures`: the figures of now.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct FiguresEvent {
+    /// The time of the figures, in RFC 3339.
+    pub at: String,
+    /// The routes that have requests, or the one that is listened to. Others have none now.
+    pub routes: Vec<RouteNowView>,
+}
+
+/// The figures of a route over the last minute.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct RouteNowView {
+    /// The id of the route.
+    pub route: String,
+    /// Requests a second.
+    pub per_second: f64,
+    /// The share of requests that were answered with a status of 500 or more, from 0 to 1.
+    pub error_share: f64,
+    /// Half of the requests took less, in milliseconds. `None` without a request.
+    pub p50_ms: Option<f64>,
+    /// One request in a hundred took longer, in milliseconds. `None` without a request.
+    pub p99_ms: Option<f64>,
+    /// The number of requests under way.
+    pub under_way: u64,
+}

@@ -10,7 +10,10 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::{EndpointKey, Geography, PublicPorts, Reputation};
 use gangway_tls::{DemandCounts, UnixTime};
 
-use crate::api::{CertificateView, ConfigFileView, EngineView, ListenerView};
+use crate::api::{
+    CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, ListenerView, LogResponse,
+    PointView, RequestView, RequestsResponse,
+};
 
 /// The running instance, as the admin listener sees it. Each answer is a value of one moment; no method waits.
 ///
@@ -40,6 +43,31 @@ pub trait Instance: Geography + Reputation + Send + Sync + 'static {
     fn refuses_plain(&self) -> bool;
     /// The present state of endpoints.
     fn endpoints(&self) -> HashMap<EndpointKey, EndpointActivity>;
+    /// The latest figures of the routes.
+    fn figures(&self) -> FiguresResponse {
+        FiguresResponse::default()
+    }
+    /// The figures of a route for the last day, by 5 minutes, oldest first. Empty where there are none.
+    fn day(&self, _route: &str) -> Vec<PointView> {
+        Vec::new()
+    }
+    /// The last requests of a route, newest first.
+    fn requests(&self, _route: &str) -> RequestsResponse {
+        RequestsResponse::default()
+    }
+    /// The last requests of a route that have a greater number, newest first.
+    fn requests_after(&self, route: &str, number: u64) -> Vec<RequestView> {
+        let requests = self.requests(route).requests;
+        requests.into_iter().filter(|request| request.number > number).collect()
+    }
+    /// What changed, newest first.
+    fn changes(&self) -> ChangesResponse {
+        ChangesResponse::default()
+    }
+    /// The last lines of the process's own log, oldest first.
+    fn log(&self) -> LogResponse {
+        LogResponse::default()
+    }
     /// The number of times that a background task was started again.
     fn task_restarts(&self) -> u64;
     /// The time of day.
