@@ -3,9 +3,12 @@
 
 mod running;
 
+use std::io::BufRead as _;
+use std::process::Stdio;
+
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
-use running::{Instance, Options, STUCK};
+use running::{Instance, Options, STUCK, gangway};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -159,4 +162,31 @@ async fn a_stream_by_a_route_ends_with_the_instance_too() {
     assert_eq!(instance.exit_code().await, Some(0));
     let log = instance.log();
     assert!(log.contains("stopped") && !log.contains("still busy"), "nothing was waited for in vain: {log}");
+}
+
+#[tokio::test]
+async fn commands_show_figures_requests_and_the_log() {
+    let (address, _) = app::spawn(App::new("web")).await.unwrap();
+    let mut instance = Options::config(&route("web", &format!("http://{address}"))).start().await;
+    instance.logged("serving ");
+    assert_eq!(ask(&instance, "web.test", "/a?token=hunter2").await, 200);
+    let (code, out, _) = instance.ask(["top"]);
+    assert!(code == 0 && out.starts_with("ROUTE ") && out.contains("\n@file/web "), "{out}");
+    let (code, out, _) = instance.ask(["log", "web", "--no-follow"]);
+    assert!(code == 0 && out.contains(" 200 GET /a?token=*** HTTP/1.1 ") && out.lines().count() == 1, "{out}");
+    let (code, out, _) = instance.ask(["log", "--no-follow", "--format", "json"]);
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(code == 0 && lines.iter().any(|line| line["message"] == "listening"), "{out}");
+    let (code, _, err) = instance.ask(["log", "none"]);
+    assert!(code == 1 && err.contains("no route has the id `none`") && err.contains("help"), "{err}");
+
+    let mut following = gangway();
+    following.args(["log", "web"]).env("GANGWAY_ADMIN", instance.admin.to_string()).stdout(Stdio::piped());
+    let mut following = following.spawn().unwrap();
+    let mut lines = std::io::BufReader::new(following.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("/a?token=***"), "what there was");
+    assert_eq!(ask(&instance, "web.test", "/b").await, 200);
+    assert!(lines.next().unwrap().unwrap().contains(" /b "), "and what comes");
+    following.kill().unwrap();
+    following.wait().unwrap();
 }
