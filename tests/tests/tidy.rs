@@ -311,6 +311,39 @@ fn the_plain_compose_file_stays_short() {
     assert!(read("deploy/compose.yaml").lines().count() <= 20);
 }
 
+/// The texts of these keys, wherever they stand.
+fn texts_of(value: &serde_json::Value, keys: &[&str], found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => fields.iter().for_each(|(key, value)| match value.as_str() {
+            Some(text) if keys.contains(&key.as_str()) => found.push(text.to_owned()),
+            _ => texts_of(value, keys, found),
+        }),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| texts_of(item, keys, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_that_exist() {
+    let dashboard: serde_json::Value = serde_json::from_str(&read("deploy/grafana-dashboard.json")).unwrap();
+    let mut queries = Vec::new();
+    texts_of(&dashboard, &["expr", "query"], &mut queries);
+    assert!(queries.len() > 20, "the queries are read: {queries:?}");
+    let code: String = rust_files().iter().filter(|file| file.contains("/src/")).map(|file| read(file)).collect();
+    let page = read("docs/reference/api.md");
+    let is_there = |name: &str| code.contains(&format!("\"{name}\"")) && page.contains(&format!("`{name}`"));
+    for query in queries {
+        let names = query.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+        let names: Vec<&str> = names.filter(|word| word.starts_with("gangway_")).collect();
+        assert!(!names.is_empty() || query == "prometheus", "`{query}` asks for nothing of ours");
+        for name in names {
+            // The parts of a histogram.
+            let whole = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+            assert!(is_there(name) || whole.is_some_and(is_there), "`{name}` in `{query}` is no metric of ours");
+        }
+    }
+}
+
 #[test]
 fn no_deployment_gives_privileges() {
     let files: Vec<String> = tracked()

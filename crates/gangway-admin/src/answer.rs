@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use gangway_diagnostic::{Diagnostic, Severity};
-use gangway_model::{Compiled, HTTP, HTTPS};
+use gangway_diagnostic::{Diagnostic, Severity, printable};
+use gangway_model::{Compiled, HTTP, HTTPS, Route};
 use gangway_publish::{Published, Reader};
 use gangway_tls::{CertificateResolver, UnixTime};
 use http::header::{ACCEPT, ALLOW, HOST};
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::allowed_hosts::AllowedHosts;
 use crate::api;
+use crate::events::{EventSink, Subscription, Wanted};
 use crate::explain::{ExplainContext, explain};
 use crate::explain_query::ExplainQuery;
 use crate::instance::{Instance, InstancePhase};
@@ -30,6 +31,8 @@ pub struct Sources {
     pub certificates: CertificateResolver,
     /// The counters of all crates.
     pub registry: Registry,
+    /// Where those who listen hear of events.
+    pub events: EventSink,
     /// The running instance.
     pub instance: Arc<dyn Instance>,
     /// When the process started.
@@ -48,6 +51,10 @@ pub(crate) struct Answers {
     pub(crate) address: String,
 }
 
+/// The path at which events are listened to.
+pub(crate) const EVENTS_PATH: &str = "/api/v1/events";
+
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The content type names the version of the format.
@@ -58,43 +65,30 @@ const FORWARDED_HOST: &str = "x-forwarded-host";
 const INDEX: &str = "\
 Gangway
 
-/                     in a browser: what is served, and what is wrong
-/healthz              alive, or degraded and why
-/readyz               a table is in force
-/metrics              for Prometheus
-/api/v1/status        how it is doing
-/api/v1/routes        the table in force
-/api/v1/containers    what was made of each container
-/api/v1/certificates  certificates in force and missing
-/api/v1/diagnostics   what is wrong, where, and what to do
-/api/v1/explain?url=  which route takes a request, and why
+/                        in a browser: what is served, and what is wrong
+/healthz                 alive, or degraded and why
+/readyz                  a table is in force
+/metrics                 for Prometheus
+/api/v1/status           how it is doing
+/api/v1/routes           the table in force
+/api/v1/containers       what was made of each container
+/api/v1/certificates     certificates in force and missing
+/api/v1/diagnostics      what is wrong, where, and what to do
+/api/v1/explain?url=     which route takes a request, and why
+/api/v1/figures          how many requests, and how long they took
+/api/v1/requests?route=  the last requests of a route
+/api/v1/changes          what changed last
+/api/v1/log              the last lines of the log
+/api/v1/events           what happens, as server-sent events
 ";
 
 impl Answers {
     /// Answers one request. Its body is ignored.
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
-        let hosts = request.headers().get_all(HOST);
-        let host = request.uri().authority().map(http::uri::Authority::as_str);
-        let host = host.or_else(|| hosts.iter().next()?.to_str().ok()).unwrap_or_default();
+        if let Some(refusal) = self.refusal(request) {
+            return refusal;
+        }
         let compiled = self.sources.compiled.load_full();
-        let routes = || compiled.table.routes().iter().map(Arc::as_ref);
-        // A proxy, such as our own, can be configured to send another `Host`. This field says which host the client
-        // asked for.
-        let mut forwarded = request.headers().get_all(FORWARDED_HOST).iter();
-        let may_be_forwarded =
-            forwarded.all(|host| self.allowed_hosts.leads_here(host.to_str().unwrap_or(""), routes()));
-        if hosts.iter().count() != 1 || !self.allowed_hosts.allows(host, routes()) || !may_be_forwarded {
-            return failure(
-                StatusCode::MISDIRECTED_REQUEST,
-                "this host is not known here",
-                "ask by address, as localhost, or by the host of a route in the config file that leads here",
-            );
-        }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "nothing can be changed here", "ask by GET");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
-        }
         let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         if let Some(page) = Page::at(path).filter(|page| *page != Page::Overview || wants_html(request)) {
             return self.page(page, &compiled, query);
@@ -116,11 +110,68 @@ impl Answers {
                 let diagnostics = diagnostics.iter().map(views::diagnostic).collect();
                 json(&api::DiagnosticsResponse { diagnostics })
             }
+            "/api/v1/figures" => self.figures(&compiled, query),
+            "/api/v1/requests" => self.requests(&compiled, query),
+            "/api/v1/changes" => json(&self.sources.instance.changes()),
+            "/api/v1/log" => json(&self.sources.instance.log()),
             "/api/v1/explain" => match self.explained(&compiled, query) {
                 Ok(explained) => json(&explained),
                 Err(error) => failure(StatusCode::BAD_REQUEST, &error.error, &error.help),
             },
             _ => failure(StatusCode::NOT_FOUND, "there is nothing at this path", "`/` lists what there is"),
+        }
+    }
+
+    /// The answer to a request that is refused whatever its path.
+    fn refusal<B>(&self, request: &Request<B>) -> Option<Response<String>> {
+        let hosts = request.headers().get_all(HOST);
+        let host = request.uri().authority().map(http::uri::Authority::as_str);
+        let host = host.or_else(|| hosts.iter().next()?.to_str().ok()).unwrap_or_default();
+        let compiled = self.sources.compiled.load_full();
+        let routes = || compiled.table.routes().iter().map(Arc::as_ref);
+        // A proxy, such as our own, can be configured to send another `Host`. This field says which host the client
+        // asked for.
+        let mut forwarded = request.headers().get_all(FORWARDED_HOST).iter();
+        let may_be_forwarded =
+            forwarded.all(|host| self.allowed_hosts.leads_here(host.to_str().unwrap_or(""), routes()));
+        if hosts.iter().count() != 1 || !self.allowed_hosts.allows(host, routes()) || !may_be_forwarded {
+            return Some(failure(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this host is not known here",
+                "ask by address, as localhost, or by the host of a route in the config file that leads here",
+            ));
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "nothing can be changed here", "ask by GET");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(response);
+        }
+        None
+    }
+
+    /// Begins to listen to events as a request asks for, or the answer that refuses it. The answer with the events has no body
+    /// yet.
+    pub(crate) fn listen<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<(Response<()>, Subscription), Box<Response<String>>> {
+        if let Some(refusal) = self.refusal(request) {
+            return Err(Box::new(refusal));
+        }
+        let compiled = self.sources.compiled.load_full();
+        let query = request.uri().query().unwrap_or_default();
+        let route = asked_route(&compiled, query).map_err(|unknown| Box::new(unknown.response()))?;
+        let log = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "log");
+        let newest = |route: &Arc<Route>| {
+            self.sources.instance.requests(&route.id).requests.first().map_or(0, |request| request.number)
+        };
+        // Before the client asks for the list of requests: what ends meanwhile is in both, and nothing in neither.
+        let newest_request = route.map_or(0, newest);
+        let wanted = Wanted { route: route.map(|route| Arc::from(&*route.id)), newest_request, log };
+        let table = api::TableEvent { generation: compiled.generation().count() };
+        match self.sources.events.subscribe(wanted, table) {
+            Some(subscription) => Ok((response(StatusCode::OK, EVENTS, String::new()).map(drop), subscription)),
+            None => Err(Box::new(no_events("Gangway is about to end"))),
         }
     }
 
@@ -201,6 +252,27 @@ impl Answers {
         diagnostics(&self.sources, compiled)
     }
 
+    fn figures(&self, compiled: &Compiled, query: &str) -> Response<String> {
+        let mut figures = self.sources.instance.figures();
+        match asked_route(compiled, query) {
+            Ok(None) => json(&figures),
+            Ok(Some(route)) => {
+                figures.routes.retain(|one| *one.route == *route.id);
+                figures.routes.iter_mut().for_each(|one| one.day = self.sources.instance.day(&route.id));
+                json(&figures)
+            }
+            Err(refusal) => refusal.response(),
+        }
+    }
+
+    fn requests(&self, compiled: &Compiled, query: &str) -> Response<String> {
+        match asked_route(compiled, query) {
+            Ok(Some(route)) => json(&self.sources.instance.requests(&route.id)),
+            Ok(None) => failure(StatusCode::BAD_REQUEST, "no route is named", "add `?route=` and the id of a route"),
+            Err(refusal) => refusal.response(),
+        }
+    }
+
     /// The explanation that a query asks for, or what is wrong with the query.
     pub(crate) fn explained(
         &self,
@@ -231,7 +303,33 @@ impl Answers {
     }
 }
 
-fn diagnostics(sources: &Sources, compiled: &Compiled) -> Vec<Diagnostic> {
+/// A query that names a route which is not in force.
+pub(crate) struct UnknownRoute(String);
+
+impl UnknownRoute {
+    pub(crate) fn response(&self) -> Response<String> {
+        let error = format!("no route has the id `{}`", printable(&self.0));
+        failure(StatusCode::NOT_FOUND, &error, "`/api/v1/routes` lists the routes with their ids")
+    }
+}
+
+/// The route that a query names in `route`, by its id, or by its name if only one route has it. None if it names none.
+pub(crate) fn asked_route<'c>(compiled: &'c Compiled, query: &str) -> Result<Option<&'c Arc<Route>>, UnknownRoute> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let Some((_, asked)) = parameters.find(|(name, _)| name == "route") else { return Ok(None) };
+    let routes = compiled.table.routes();
+    let by_id = routes.iter().find(|route| *route.id == *asked);
+    let mut by_name = routes.iter().filter(|route| *route.name == *asked);
+    let found = by_id.or_else(|| by_name.next().filter(|_| by_name.next().is_none()));
+    found.map(Some).ok_or_else(|| UnknownRoute(asked.into_owned()))
+}
+
+/// The answer to one who wants to hear events and cannot.
+pub(crate) fn no_events(why: &str) -> Response<String> {
+    failure(StatusCode::SERVICE_UNAVAILABLE, why, "ask again in a moment")
+}
+
+pub(crate) fn diagnostics(sources: &Sources, compiled: &Compiled) -> Vec<Diagnostic> {
     compiled.diagnostics.iter().cloned().chain(sources.instance.diagnostics()).collect()
 }
 
@@ -245,6 +343,7 @@ pub(crate) fn metrics_text(sources: &Sources) -> String {
         generation: compiled.generation(),
         diagnostics: &diagnostics(sources, &compiled),
         version: sources.version,
+        subscribers: sources.events.subscriber_count(),
         has_traefiks_names: sources.has_traefiks_names,
     })
 }

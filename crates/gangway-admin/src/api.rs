@@ -526,6 +526,8 @@ pub struct FiguresView {
     pub durations: Vec<BucketView>,
     /// The last 60 minutes, oldest first.
     pub hour: Vec<PointView>,
+    /// The last 24 hours by 5 minutes, oldest first. Empty where not one route is asked for.
+    pub day: Vec<PointView>,
 }
 
 /// The requests that took a time within bounds.
@@ -564,6 +566,8 @@ pub struct RequestsResponse {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct RequestView {
+    /// Its number among the requests of its route. Later requests have greater ones.
+    pub number: u64,
     /// When it was answered, in RFC 3339.
     pub at: String,
     /// The method.
@@ -628,4 +632,50 @@ pub struct LogView {
     pub message: String,
     /// The fields, as names with values.
     pub fields: Vec<(String, String)>,
+}
+
+/// The event `table`: another table is in force.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct TableEvent {
+    /// The number of times that the table was replaced.
+    pub generation: u64,
+}
+
+/// The event `diagnostics`: the number of findings has changed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct DiagnosticCounts {
+    /// The number of findings that mean that something is not in force.
+    pub errors: usize,
+    /// The number of findings about something that is in force but probably not meant.
+    pub warnings: usize,
+}
+
+/// The event `figures`: the figures of now.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct FiguresEvent {
+    /// The time of the figures, in RFC 3339.
+    pub at: String,
+    /// The routes that have requests, or the one that is listened to. Others have none now.
+    pub routes: Vec<RouteNowView>,
+}
+
+/// The figures of a route over the last minute.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct RouteNowView {
+    /// The id of the route.
+    pub route: String,
+    /// Requests a second.
+    pub per_second: f64,
+    /// The share of requests that were answered with a status of 500 or more, from 0 to 1.
+    pub error_share: f64,
+    /// Half of the requests took less, in milliseconds. `None` without a request.
+    pub p50_ms: Option<f64>,
+    /// One request in a hundred took longer, in milliseconds. `None` without a request.
+    pub p99_ms: Option<f64>,
+    /// The number of requests under way.
+    pub under_way: u64,
 }

@@ -12,7 +12,7 @@ use gangway_tls::{DemandCounts, UnixTime};
 
 use crate::api::{
     CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, ListenerView, LogResponse,
-    RequestsResponse, SettingView,
+    PointView, RequestView, RequestsResponse, SettingView,
 };
 
 /// The running instance, as the admin listener sees it. Each answer is a value of one moment; no method waits.
@@ -51,9 +51,18 @@ pub trait Instance: Geography + Reputation + Send + Sync + 'static {
     fn figures(&self) -> FiguresResponse {
         FiguresResponse::default()
     }
+    /// The figures of a route for the last day, by 5 minutes, oldest first. Empty where there are none.
+    fn day(&self, _route: &str) -> Vec<PointView> {
+        Vec::new()
+    }
     /// The last requests of a route, newest first.
     fn requests(&self, _route: &str) -> RequestsResponse {
         RequestsResponse::default()
+    }
+    /// The last requests of a route that have a greater number, newest first.
+    fn requests_after(&self, route: &str, number: u64) -> Vec<RequestView> {
+        let requests = self.requests(route).requests;
+        requests.into_iter().filter(|request| request.number > number).collect()
     }
     /// What changed, newest first.
     fn changes(&self) -> ChangesResponse {

@@ -21,6 +21,8 @@ pub(crate) struct MetricsInput<'a> {
     pub(crate) generation: Generation,
     pub(crate) diagnostics: &'a [Diagnostic],
     pub(crate) version: &'a str,
+    /// Those who listen to events.
+    pub(crate) subscribers: usize,
     /// Whether the state stands under Traefik's names too.
     pub(crate) has_traefiks_names: bool,
 }
@@ -86,11 +88,37 @@ fn state(input: &MetricsInput<'_>) -> Vec<MetricFamily> {
     families.extend(input.instance.config().map(|config| {
         single("gangway_config_in_force", "Whether the config file is in force as it stands.", flag(config.in_force))
     }));
+    let help = "How long compiling the table in force took.";
+    families.push(single("gangway_table_compile_seconds", help, input.compiled.compiling.as_secs_f64()));
+    families.extend(endpoints(input));
+    families.push(single("gangway_event_streams", "Streams of events that are open.", size(input.subscribers)));
     families.push(diagnostics(input.diagnostics));
     families.extend(engines(&input.instance.engines()));
     families.extend(certificates(&input.instance.certificates()));
     families.extend(process_metrics::families());
     families
+}
+
+/// The endpoints of each route by name. A container that has several addresses for a route is one of them.
+fn endpoints(input: &MetricsInput<'_>) -> [MetricFamily; 2] {
+    let states = input.instance.endpoints();
+    let mut by_name: BTreeMap<(&str, &str), (bool, usize)> = BTreeMap::new();
+    for route in input.compiled.table.routes() {
+        for endpoint in &route.upstream.endpoints {
+            let now = states.get(&endpoint.key);
+            let is_ready = endpoint.readiness == Readiness::Ready && !now.is_some_and(|now| now.is_ejected);
+            let known = by_name.entry((&route.id, &endpoint.name)).or_default();
+            *known = (known.0 || is_ready, known.1 + now.map_or(0, |now| now.under_way));
+        }
+    }
+    let mut ready = gauge("gangway_endpoint_ready", "Whether an endpoint of a route may get requests.");
+    let mut under_way = gauge("gangway_endpoint_requests_under_way", "Requests under way at an endpoint of a route.");
+    for ((route, endpoint), (is_ready, count)) in by_name {
+        let labels = [("route", route), ("endpoint", endpoint)];
+        ready = ready.with(&labels, flag(is_ready));
+        under_way = under_way.with(&labels, size(count));
+    }
+    [ready.finish(), under_way.finish()]
 }
 
 fn diagnostics(diagnostics: &[Diagnostic]) -> MetricFamily {
@@ -105,7 +133,7 @@ fn diagnostics(diagnostics: &[Diagnostic]) -> MetricFamily {
     family.finish()
 }
 
-fn engines(engines: &[EngineView]) -> [MetricFamily; 5] {
+fn engines(engines: &[EngineView]) -> [MetricFamily; 6] {
     let of_each = |family: MetricFamilyBuilder, value: fn(&EngineView) -> f64| {
         engines.iter().fold(family, |family, engine| family.with(&[("engine", &engine.name)], value(engine))).finish()
     };
@@ -116,6 +144,9 @@ fn engines(engines: &[EngineView]) -> [MetricFamily; 5] {
         }),
         of_each(counter("gangway_engine_reads_total", "Full reads."), |engine| number(engine.reads)),
         of_each(counter("gangway_engine_read_failures_total", "Reads that failed."), |engine| number(engine.failures)),
+        of_each(counter("gangway_engine_reactions_total", "Tables that answer events."), |engine| {
+            number(engine.reaction.count)
+        }),
         latencies(engines),
     ]
 }

@@ -5,26 +5,33 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Request, Response};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::allowed_hosts::AllowedHosts;
-use crate::answer::{Answers, Sources};
+use crate::answer::{Answers, EVENTS_PATH, Sources, no_events};
+use crate::stream::{EventBody, Progress};
 
 /// The number of connections at once. A browser, a scraper and a health check use three.
 const CONNECTIONS_MAX: usize = 64;
+
+/// The number of streams of events at once, beside [`CONNECTIONS_MAX`]: open pages take no place from a health check.
+const STREAMS_MAX: usize = 64;
+
+/// How often a connection with a stream is looked after.
+const LOOK_STEP: Duration = Duration::from_secs(1);
 
 /// The time for a whole request head, and for the wait for the next one.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -58,6 +65,21 @@ pub struct Admin {
     address: SocketAddr,
     answers: Arc<Answers>,
     places: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+}
+
+/// An answer that is whole, or a stream of events.
+type Answer = Response<Either<Full<Bytes>, EventBody>>;
+
+/// What one connection shares with its requests.
+struct ConnectionState {
+    answers: Arc<Answers>,
+    /// Given back when a stream begins, which has a place of its own.
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+    streams: Arc<Semaphore>,
+    stream: Mutex<Option<Progress>>,
+    /// Closes when the listener stops serving, which ends streams.
+    open: watch::Receiver<()>,
 }
 
 impl Admin {
@@ -73,7 +95,8 @@ impl Admin {
         let address = listener.local_addr().map_err(failed)?;
         let allowed_hosts = AllowedHosts::new(address, names);
         let answers = Arc::new(Answers { sources, allowed_hosts, address: address.to_string() });
-        Ok(Self { listener, address, answers, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) })
+        let [places, streams] = [CONNECTIONS_MAX, STREAMS_MAX].map(|count| Arc::new(Semaphore::new(count)));
+        Ok(Self { listener, address, answers, places, streams })
     }
 
     /// The address that is listened on, with the actual port.
@@ -86,8 +109,9 @@ impl Admin {
         self.listener.as_fd().try_clone_to_owned().map(Into::into)
     }
 
-    /// Answers for ever.
+    /// Answers for ever. Streams of events end with this future.
     pub async fn serve(&self) -> Infallible {
+        let (_open, open) = watch::channel(());
         loop {
             let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
             let stream = match self.listener.accept().await {
@@ -98,18 +122,23 @@ impl Admin {
                     continue;
                 }
             };
-            let answers = Arc::clone(&self.answers);
-            tokio::spawn(async move {
-                let _place = place;
-                serve_connection(stream, answers).await;
-            });
+            let state = ConnectionState {
+                answers: Arc::clone(&self.answers),
+                place: Mutex::new(Some(place)),
+                streams: Arc::clone(&self.streams),
+                stream: Mutex::new(None),
+                open: open.clone(),
+            };
+            tokio::spawn(serve_connection(stream, state));
         }
     }
 }
 
-async fn serve_connection(stream: TcpStream, answers: Arc<Answers>) {
+async fn serve_connection(stream: TcpStream, state: ConnectionState) {
+    let state = Arc::new(state);
+    let of_requests = Arc::clone(&state);
     let service = service_fn(move |request| {
-        let response = respond(&answers, &request);
+        let response = of_requests.respond(&request);
         async move { Ok::<_, Infallible>(response) }
     });
     let mut connection = pin!(
@@ -120,14 +149,49 @@ async fn serve_connection(stream: TcpStream, answers: Arc<Answers>) {
             .serve_connection(TokioIo::new(stream), service)
     );
     // Errors are the client's: it went away, or did not speak HTTP.
-    if timeout(CONNECTION_TIME, connection.as_mut()).await.is_err() {
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout(LAST_ANSWER_TIME, connection).await;
+    if timeout(CONNECTION_TIME, connection.as_mut()).await.is_ok() {
+        return;
+    }
+    while let Some(stream) = state.stream() {
+        if stream.is_overdue(Instant::now()) {
+            return;
+        }
+        if timeout(LOOK_STEP, connection.as_mut()).await.is_ok() {
+            return;
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(LAST_ANSWER_TIME, connection).await;
+}
+
+impl ConnectionState {
+    fn respond(&self, request: &Request<Incoming>) -> Answer {
+        if request.uri().path() == EVENTS_PATH && request.method() == Method::GET {
+            return self.listen(request).unwrap_or_else(|refusal| whole(request, *refusal).map(Either::Left));
+        }
+        whole(request, self.answers.answer(request)).map(Either::Left)
+    }
+
+    /// Begins a stream. It is the last answer on its connection.
+    fn listen(&self, request: &Request<Incoming>) -> Result<Answer, Box<Response<String>>> {
+        let (mut response, subscription) = self.answers.listen(request)?;
+        let place = Arc::clone(&self.streams).try_acquire_owned();
+        let place = place.map_err(|_| Box::new(no_events("there are too many streams of events")))?;
+        let progress = Progress::begin();
+        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
+        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let body = EventBody::new(subscription, progress, place, self.open.clone());
+        Ok(response.map(|()| Either::Right(body)))
+    }
+
+    fn stream(&self) -> Option<Progress> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn respond(answers: &Answers, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let mut response = answers.answer(request).map(Bytes::from);
+fn whole(request: &Request<Incoming>, response: Response<String>) -> Response<Full<Bytes>> {
+    let mut response = response.map(Bytes::from);
     // Set here, because an answer to HEAD has the length of the body that is left out.
     let len = HeaderValue::from(response.body().len());
     response.headers_mut().insert(CONTENT_LENGTH, len);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gangway_diagnostic::Diagnostic;
 use gangway_model::secret::{MASK, is_secret_name, masked_target, without_password};
@@ -14,6 +14,7 @@ use gangway_tls::{Origin, UnixTime};
 use http::HeaderValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
 use crate::api;
 use crate::instance::EndpointActivity;
@@ -315,6 +316,12 @@ pub(crate) fn seconds_of_millis(millis: f64) -> f64 {
 pub fn rfc3339(time: UnixTime) -> String {
     let time = OffsetDateTime::from_unix_timestamp(time.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     time.format(&Rfc3339).unwrap_or_default()
+}
+
+/// Formats an instant as the API writes it, with milliseconds.
+pub fn rfc3339_millis(time: SystemTime) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    OffsetDateTime::from(time).format(format).unwrap_or_default()
 }
 
 /// The inverse of [`rfc3339`], in seconds since the epoch.

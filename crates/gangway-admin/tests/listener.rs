@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gangway_admin::{Admin, AdminSettings, CertificatesState, EndpointActivity, Instance, InstancePhase, Sources, api};
+use gangway_admin::{
+    Admin, AdminSettings, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, Sources, api,
+};
 use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span, codes};
 use gangway_model::{
     Attachment, ClientPlace, Compiled, Container, ContainerState, CountryCode, Ended, EndpointKey, ExposedPort,
@@ -20,6 +22,7 @@ use gangway_testkit::wait::eventually;
 use gangway_tls::{CertificateResolver, Origin, Store, UnixTime};
 use prometheus::{IntCounter, Registry};
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// An instance that the test controls.
 #[derive(Default)]
@@ -27,6 +30,8 @@ struct Fake {
     ready: AtomicBool,
     states: std::sync::Mutex<HashMap<EndpointKey, EndpointActivity>>,
     refuses_plain: AtomicBool,
+    /// The number of requests that the first route has had.
+    requests: std::sync::atomic::AtomicU64,
     ports: std::sync::Mutex<PublicPorts>,
 }
 
@@ -130,6 +135,22 @@ impl Instance for Fake {
         self.refuses_plain.load(Ordering::Relaxed)
     }
 
+    fn requests(&self, _: &str) -> api::RequestsResponse {
+        let request = |number| api::RequestView { number, path: format!("/{number}"), ..api::RequestView::default() };
+        let count = self.requests.load(Ordering::Relaxed);
+        api::RequestsResponse { requests: (1..=count).rev().map(request).collect() }
+    }
+
+    fn figures(&self) -> api::FiguresResponse {
+        let busy = |route: &str, per_second| api::FiguresView {
+            route: route.to_owned(),
+            per_second,
+            hour: vec![api::PointView::default(); 60],
+            ..api::FiguresView::default()
+        };
+        api::FiguresResponse { at: "now".into(), routes: vec![busy("@file/shop", 7.0), busy("@file/old", 0.0)] }
+    }
+
     fn now(&self) -> UnixTime {
         NOW
     }
@@ -140,6 +161,8 @@ struct Running {
     fake: Arc<Fake>,
     tables: Publisher<Compiled>,
     store: Publisher<Store>,
+    events: EventSink,
+    serving: tokio::task::AbortHandle,
 }
 
 async fn start() -> Running {
@@ -149,8 +172,10 @@ async fn start() -> Running {
     let registry = Registry::new();
     registry.register(Box::new(IntCounter::new("gangway_test_total", "For the test.").unwrap())).unwrap();
     let fake = Arc::new(Fake::default());
+    let events = EventSink::default();
     let sources = Sources {
         has_traefiks_names: false,
+        events: events.clone(),
         compiled,
         certificates,
         registry,
@@ -160,10 +185,12 @@ async fn start() -> Running {
     };
     let settings =
         AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), passed: None, names: vec!["machine".into()] };
+    let feed = sources.clone();
     let admin = Admin::bind(settings, sources).await.unwrap();
     let address = admin.address();
-    tokio::spawn(async move { admin.serve().await });
-    Running { address, fake, tables, store: store_tx }
+    tokio::spawn(gangway_admin::feed_events(feed));
+    let serving = tokio::spawn(async move { admin.serve().await });
+    Running { address, fake, tables, store: store_tx, events, serving: serving.abort_handle() }
 }
 
 fn place(key: &str) -> Place {
@@ -596,6 +623,148 @@ async fn who_sends_no_request_does_not_keep_others_out() {
     .await;
 }
 
+/// A client that listens to events.
+struct Listening {
+    stream: tokio::net::TcpStream,
+    heard: String,
+}
+
+impl Listening {
+    async fn to(running: &Running, path: &str, host: &str) -> Self {
+        let mut stream = tokio::net::TcpStream::connect(running.address).await.unwrap();
+        let head = format!("GET /api/v1/{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        Self { stream, heard: String::new() }
+    }
+
+    /// Waits until it has heard this, and forgets what came up to it.
+    async fn hears(&mut self, what: &str) -> String {
+        loop {
+            if let Some(at) = self.heard.find(what) {
+                let rest = self.heard.split_off(at + what.len());
+                return std::mem::replace(&mut self.heard, rest);
+            }
+            assert!(self.read().await, "the stream has ended, and there was no `{what}`: {}", self.heard);
+        }
+    }
+
+    /// Reads what comes next. Whether there is more to come.
+    async fn read(&mut self) -> bool {
+        let mut piece = [0; 4096];
+        let time = Duration::from_secs(60);
+        let len = tokio::time::timeout(time, self.stream.read(&mut piece)).await.expect("something comes").unwrap_or(0);
+        self.heard.push_str(&String::from_utf8_lossy(&piece[..len]));
+        len > 0
+    }
+
+    async fn ends(mut self) {
+        while self.read().await {}
+    }
+}
+
+#[tokio::test]
+async fn events_are_heard_as_they_happen() {
+    let mut running = start().await;
+    running.shop();
+    let mut all = Listening::to(&running, "events", "localhost").await;
+    let head = all.hears("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-type: text/event-stream"), "{head}");
+    assert!(head.contains("cache-control: no-store") && head.contains("frame-ancestors 'none'"), "{head}");
+    all.hears("retry: 2000").await;
+    all.hears("event: table\ndata: {\"generation\":1}\n\n").await;
+    let mut of_shop = Listening::to(&running, "events?route=shop&log", "localhost").await;
+    of_shop.hears("event: table").await;
+    all.hears("event: diagnostics\ndata: {\"errors\":0,\"warnings\":1}\n\n").await;
+    all.hears("event: figures\ndata: {\"at\":\"now\",\"routes\":[{\"route\":\"@file/shop\",\"per_second\":7.0,").await;
+    let figures = all.hears("\n\n").await;
+    assert!(
+        !figures.contains("old") && !figures.contains("hour"),
+        "only what changes, and who has requests: {figures}"
+    );
+    of_shop.hears("event: figures\n").await;
+    running.fake.requests.store(2, Ordering::Relaxed);
+    of_shop.hears("event: request\ndata: {\"number\":1,").await;
+    of_shop.hears("event: request\ndata: {\"number\":2,").await;
+    running.events.log(&api::LogView { message: "hello".into(), ..api::LogView::default() });
+    running.events.change(&api::ChangeView { what: "`web` recreated".into(), ..api::ChangeView::default() });
+    let before = of_shop.hears("event: change\ndata: {").await;
+    assert!(before.contains("event: log\ndata: {") && before.contains("hello"), "{before}");
+    let before = all.hears("event: change\ndata: {").await;
+    assert!(!before.contains("event: log") && !before.contains("event: request"), "{before}");
+    running.shop();
+    all.hears("event: table\ndata: {\"generation\":2}").await;
+}
+
+#[tokio::test]
+async fn streams_take_no_place_from_others_and_end_with_the_listener() {
+    let mut running = start().await;
+    running.shop();
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        let mut stream = Listening::to(&running, "events", "localhost").await;
+        stream.hears("event: table").await;
+        streams.push(stream);
+    }
+    let too_many = running.get("/api/v1/events").await;
+    assert_eq!(too_many.status, 503, "{}", too_many.text());
+    for _ in 0..100 {
+        assert_eq!(running.get("/healthz").await.status, 200);
+    }
+    drop(streams.split_off(1));
+    let mut next = eventually("a place is free again", Duration::from_secs(60), async || {
+        let mut stream = Listening::to(&running, "events", "localhost").await;
+        stream.hears("\r\n\r\n").await.starts_with("HTTP/1.1 200").then_some(stream)
+    })
+    .await;
+    next.hears("event: table").await;
+    running.serving.abort();
+    for stream in streams {
+        stream.ends().await;
+    }
+    next.ends().await;
+}
+
+#[tokio::test]
+async fn streams_end_when_the_process_does_and_are_for_those_who_may_ask() {
+    let mut running = start().await;
+    running.shop();
+    let mut stream = Listening::to(&running, "events", "localhost").await;
+    stream.hears("event: table").await;
+    for (path, host, status) in
+        [("events", "evil.example", 421), ("events?route=none", "localhost", 404), ("requests", "localhost", 400)]
+    {
+        let mut refused = Listening::to(&running, path, host).await;
+        let head = refused.hears("\r\n\r\n").await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {head}");
+    }
+    running.events.end();
+    stream.ends().await;
+    assert_eq!(running.get("/api/v1/events").await.status, 503);
+    assert_eq!(running.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn one_who_takes_nothing_is_cut_off() {
+    let mut running = start().await;
+    running.shop();
+    let mut stream = Listening::to(&running, "events?log", "localhost").await;
+    stream.hears("event: table").await;
+    // More than what the system and the connection take: from then on, nobody asks for the next event.
+    let line = api::LogView { message: "x".repeat(8000), ..api::LogView::default() };
+    for _ in 0..4000 {
+        running.events.log(&line);
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(120)).await;
+    tokio::time::resume();
+    // It has read nothing since.
+    eventually("nobody listens", Duration::from_secs(60), async || {
+        running.get("/metrics").await.text().contains("gangway_event_streams 0\n").then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_reference_names_every_field_and_path() {
     let mut running = start().await;
@@ -635,6 +804,22 @@ async fn the_reference_names_every_field_and_path() {
             route: Some(route),
             considered: vec![api::CandidateView::default()],
             ..api::ExplainResponse::default()
+        }),
+        serde_json::to_value(api::FiguresResponse {
+            routes: vec![api::FiguresView {
+                durations: vec![api::BucketView::default()],
+                hour: vec![api::PointView::default()],
+                ..api::FiguresView::default()
+            }],
+            ..api::FiguresResponse::default()
+        }),
+        serde_json::to_value(api::RequestsResponse { requests: vec![api::RequestView::default()] }),
+        serde_json::to_value(api::ChangesResponse { changes: vec![api::ChangeView::default()] }),
+        serde_json::to_value(api::LogResponse { lines: vec![api::LogView::default()] }),
+        serde_json::to_value(api::DiagnosticCounts::default()),
+        serde_json::to_value(api::FiguresEvent {
+            routes: vec![api::RouteNowView::default()],
+            ..api::FiguresEvent::default()
         }),
         serde_json::to_value(api::ErrorResponse::default()),
     ] {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_admin::{
-    CertificatesState, EndpointActivity, EntryPointView, Instance, InstancePhase, Sources, TraefikAnswers,
+    CertificatesState, EndpointActivity, EntryPointView, EventSink, Instance, InstancePhase, Sources, TraefikAnswers,
     TraefikPages, api,
 };
 use gangway_diagnostic::Diagnostic;
@@ -143,6 +143,7 @@ fn pages(change: impl FnOnce(&mut TraefikPages), phase: InstancePhase) -> Pages 
     tables.publish(compiled);
     let (store, stores) = channel(Store::default());
     let sources = Sources {
+        events: EventSink::default(),
         compiled: reader,
         certificates: CertificateResolver::of_store(stores),
         registry: Registry::new(),

@@ -37,6 +37,7 @@ mod weights;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::availability::{is_one_off, why_not_up};
 use self::candidates::{Around, OfContainer};
@@ -87,6 +88,8 @@ pub struct Compiled {
     pub moves: Vec<Move>,
     /// The number of the last publication of released hosts that is in force. The publisher counts; compiling leaves it 0.
     pub releases: u64,
+    /// How long compiling took. The caller measures it; compiling leaves it 0.
+    pub compiling: Duration,
     /// What Traefik's labels and files declare by name.
     pub shared: SharedObjects,
     /// When the snapshot was taken that it is made of, in seconds since the epoch.
@@ -105,6 +108,7 @@ impl Default for Compiled {
             holdings: Holdings::default(),
             moves: Vec::new(),
             releases: 0,
+            compiling: Duration::ZERO,
             shared: SharedObjects::default(),
             now: 0,
         }
@@ -229,6 +233,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
         holdings,
         moves,
         releases: 0,
+        compiling: Duration::ZERO,
         shared,
         now: snapshot.now,
     }

@@ -224,11 +224,24 @@ fn prepare(
             Arc::new(RoutePages { pages: Arc::clone(pages), services: services.collect() })
         });
         let state = known.routes.carry_over(&mut next.routes, &route.id);
-        let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
+        let (history, metrics) = (metrics.history_of_route(&route.id), metrics.for_route(&route.id));
+        let cookie = cookies.name(route);
         let gate = GateKind::of(route);
         let cache = known.caches.carry_over(&mut next.caches, route, caches);
         let route = Arc::clone(route);
-        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, cache, gate, metrics, state })
+        Arc::new(ActiveRoute {
+            route,
+            ready,
+            others,
+            cookie,
+            auth_service,
+            pages,
+            cache,
+            gate,
+            metrics,
+            history,
+            state,
+        })
     });
     known.endpoints.depart(&mut next.endpoints);
     (table, next)
@@ -255,7 +268,20 @@ fn sorted_anew(
         let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
         let (route, gate, cache) = (Arc::clone(route), active.gate, active.cache.clone());
         let (auth_service, pages) = (Arc::clone(&active.auth_service), active.pages.clone());
-        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, cache, gate, metrics, state })
+        let history = Arc::clone(&active.history);
+        Arc::new(ActiveRoute {
+            route,
+            ready,
+            others,
+            cookie,
+            auth_service,
+            pages,
+            cache,
+            gate,
+            metrics,
+            history,
+            state,
+        })
     })
 }
 

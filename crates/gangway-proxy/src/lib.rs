@@ -37,6 +37,7 @@ mod panic_guard;
 mod properties;
 mod reply;
 mod request;
+mod route_history;
 mod route_metrics;
 #[cfg(any(test, fuzzing))]
 mod samples;
@@ -63,11 +64,13 @@ pub use limits::Limits;
 pub use listen_addresses::{BoundListener, ListenAddresses, ListenerSettings};
 pub use log::failure_log::FailureLog;
 pub use log::unclaimed_hosts::UnclaimedLog;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, RouteRecords};
 pub use named_metrics::NamedMetrics;
 pub use overload::manager::OverloadManager;
 pub use pages::library::PageLibrary;
 pub use reply::internal::{InternalRequest, InternalServices};
+pub use route_history::{RecentRequest, Troubles};
+pub use route_metrics::{DURATION_BOUNDS, RouteCount};
 pub use settings::{
     AccessLogFormat, AccessLogTarget, FieldFate, FieldFates, PassedSocket, PlainFallback, ProxySettings, Threading,
     TraefikLog, TraefikLogForm,

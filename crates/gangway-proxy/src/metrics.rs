@@ -5,14 +5,52 @@
 use std::sync::Arc;
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use tokio::time::Instant;
 
 use crate::named_metrics::{NamedCounters, NamedMetrics};
-use crate::route_metrics::{AllRouteMetrics, RouteMetrics};
+use crate::route_history::{RecentRequest, RouteHistories, RouteHistory, Troubles};
+use crate::route_metrics::{AllRouteMetrics, RouteCount, RouteMetrics};
+
+/// What is counted and remembered of each route, for those who show it. Cheap to clone. No reading makes a request wait.
+#[derive(Clone, Debug)]
+pub struct RouteRecords {
+    routes: AllRouteMetrics,
+    histories: RouteHistories,
+}
+
+impl RouteRecords {
+    /// The counters of the routes in force, by id. They begin anew when a route comes back.
+    pub fn counts(&self) -> Vec<(Arc<str>, RouteCount)> {
+        self.routes.counts()
+    }
+
+    /// The last requests of a route that have a number greater than `after`, newest first. None of a route that is not
+    /// known.
+    pub fn requests(&self, id: &str, after: u64) -> Option<Vec<RecentRequest>> {
+        self.histories.requests(id, after)
+    }
+
+    /// How many requests of a route met trouble. The numbers go on when a route comes back within a day.
+    pub fn troubles(&self, id: &str) -> Troubles {
+        self.histories.find(id).map(|history| history.troubles()).unwrap_or_default()
+    }
+
+    /// The same of all routes that are remembered, by id.
+    pub fn all_troubles(&self) -> Vec<(Arc<str>, Troubles)> {
+        self.histories.all_troubles()
+    }
+
+    /// Gives the places for requests to the routes that have some. To be called now and then.
+    pub fn tidy(&self) {
+        self.histories.tidy(Instant::now());
+    }
+}
 
 /// Every counter of the data plane. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     routes: AllRouteMetrics,
+    histories: RouteHistories,
     no_route: IntCounter,
     refused: IntCounterVec,
     /// Open client connections, by listener.
@@ -46,8 +84,10 @@ pub struct Metrics {
 impl Metrics {
     /// Makes the counters and registers them.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let histories = RouteHistories::default();
         let metrics = Self {
-            routes: AllRouteMetrics::new()?,
+            routes: AllRouteMetrics::new(histories.clone())?,
+            histories,
             no_route: IntCounter::new("gangway_requests_without_route_total", "Requests that no route takes.")?,
             refused: IntCounterVec::new(
                 Opts::new("gangway_answers_total", "Answers of our own, by reason."),
@@ -114,6 +154,15 @@ impl Metrics {
         let named = NamedCounters::new(settings, self.connections.clone())?;
         registry.register(Box::new(named.clone()))?;
         Ok(Self { named: Some(named), ..self })
+    }
+
+    /// A view of what is counted and remembered of each route.
+    pub fn route_records(&self) -> RouteRecords {
+        RouteRecords { routes: self.routes.clone(), histories: self.histories.clone() }
+    }
+
+    pub(crate) fn history_of_route(&self, id: &str) -> Arc<RouteHistory> {
+        self.histories.of(id)
     }
 
     pub(crate) fn for_route(&self, id: &str) -> Arc<RouteMetrics> {

@@ -12,6 +12,7 @@ use crate::access::guard::GateKind;
 use crate::cache::store::RouteCache;
 use crate::hash::mix;
 use crate::pages::rest::Rest;
+use crate::route_history::RouteHistory;
 use crate::route_metrics::RouteMetrics;
 use crate::upstream::endpoint_state::EndpointState;
 use crate::upstream::route_state::RouteState;
@@ -40,6 +41,7 @@ pub(crate) struct ActiveRoute {
     /// How requests pass its gate.
     pub(crate) gate: GateKind,
     pub(crate) metrics: Arc<RouteMetrics>,
+    pub(crate) history: Arc<RouteHistory>,
     pub(crate) state: Arc<RouteState>,
 }
 

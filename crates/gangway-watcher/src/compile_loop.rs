@@ -183,7 +183,7 @@ impl CompileLoop {
     fn publish(&mut self, mut compiled: Compiled, compilation: Compilation) {
         let Compilation { begun, now, settings, releases, running, causes, .. } = compilation;
         let compiling = begun.elapsed();
-        compiled.releases = releases;
+        (compiled.releases, compiled.compiling) = (releases, compiling);
         let (diagnostics, moves) = (compiled.diagnostics.clone(), compiled.moves.clone());
         self.engines.recently_gone.keep(begun, &compiled.holds);
         let next_end = compiled.holdings.next_end(now, settings.keep_hosts);

@@ -35,6 +35,10 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// List the routes in force
     Routes(RoutesArgs),
+    /// Show how many requests each route has and how long they take, again and again on a terminal
+    Top(QueryArgs),
+    /// Show the log of the running instance, or the last requests of a route, and further ones as they come
+    Log(LogArgs),
     /// List certificates, import those of other software, or change account keys
     Certs(CertsArgs),
     /// Show the state of the running instance
@@ -142,6 +146,18 @@ pub(crate) struct RoutesArgs {
     /// Show them again whenever they change, until interrupted
     #[arg(long)]
     pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LogArgs {
+    /// Show the requests of this route: its name, or its id as in the API
+    #[arg(value_name = "ROUTE")]
+    pub(crate) route: Option<String>,
+    /// End after what there is now
+    #[arg(long)]
+    pub(crate) no_follow: bool,
     #[command(flatten)]
     pub(crate) query: QueryArgs,
 }

@@ -56,6 +56,8 @@ fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Explain(args) => client::explain(&args),
         Command::Routes(args) => client::routes(&args),
+        Command::Top(args) => client::top(&args),
+        Command::Log(args) => client::log(&args),
         Command::Certs(CertsArgs { command: None, query }) => client::certs(&query),
         Command::Certs(CertsArgs { command: Some(CertsCommand::Import(args)), .. }) => certs::import(&args),
         Command::Certs(CertsArgs { command: Some(CertsCommand::Rekey(args)), .. }) => certs::rekey(&args),

@@ -3,7 +3,7 @@
 use gangway_tls::UnixTime;
 use maud::{Markup, html};
 
-use super::frame::{Follows, Part, View};
+use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{ago, fact, shown, state, told};
 use crate::api::{SettingView, StatusResponse};
 
@@ -19,6 +19,7 @@ pub(super) fn view(facts: &AboutFacts<'_>) -> View {
     View {
         title: "About".to_owned(),
         path: "about",
+        events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![
             Part::new("program", Follows::Table, program(facts)),

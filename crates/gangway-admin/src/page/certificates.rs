@@ -3,7 +3,7 @@
 use gangway_tls::UnixTime;
 use maud::{Markup, html};
 
-use super::frame::{Follows, Part, View};
+use super::frame::{EVENTS, Follows, Part, View};
 use super::overview::days_left;
 use super::parts::{self, Paged, ago, shown, told};
 use super::query::PageQuery;
@@ -23,6 +23,7 @@ pub(super) fn view(facts: &CertificatesFacts<'_>, query: &PageQuery) -> View {
     View {
         title: "Certificates".to_owned(),
         path: "certificates",
+        events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![
             Part::new("filter", Follows::Nothing, parts::filter("list", query, "Filter names", &KINDS)),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 
-use super::frame::{Follows, Part, View};
+use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{self, Paged, prose, shown, state};
 use super::query::{PageQuery, site};
 use crate::api::{ContainerView, RouteView};
@@ -25,6 +25,7 @@ pub(super) fn view(facts: &ContainersFacts<'_>, query: &PageQuery) -> View {
     View {
         title: "Containers".to_owned(),
         path: "containers",
+        events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![
             Part::new("filter", Follows::Nothing, parts::filter("list", query, "Filter containers", &GROUPS)),

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::findings;
-use super::frame::{Follows, Part, View};
+use super::frame::{EVENTS, Follows, Part, View};
 use super::overview::days_left;
 use super::parts::{prose, several, shown, state, told};
 use super::query::site;
@@ -65,6 +65,7 @@ pub(super) fn view(facts: &ExplainFacts<'_>) -> View {
     View {
         title: "Explain".to_owned(),
         path: "explain",
+        events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![Part::new("form", Follows::Nothing, form(facts)), Part::new("answer", Follows::Table, answer)],
         aside: Vec::new(),

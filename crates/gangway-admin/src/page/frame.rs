@@ -57,6 +57,8 @@ pub(super) struct View {
     pub(super) title: String,
     /// The path of the view, without a slash.
     pub(super) path: &'static str,
+    /// Where its events come from, from the path of the view.
+    pub(super) events: String,
     /// What stands beside the heading.
     pub(super) beside: Markup,
     /// The parts of the view, one below the other.
@@ -64,6 +66,9 @@ pub(super) struct View {
     /// The parts beside those, where there is room.
     pub(super) aside: Vec<Part>,
 }
+
+/// Where the events of all routes come from.
+pub(super) const EVENTS: &str = "api/v1/events";
 
 /// The views that every view leads to, by path and name.
 const VIEWS: [(&str, &str); 6] = [
@@ -86,7 +91,7 @@ impl View {
         let title = shown(&self.title);
         html! {
             (DOCTYPE)
-            html lang="en" {
+            html lang="en" data-events=(self.events) {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
@@ -131,6 +136,7 @@ pub(super) fn missing(error: &ErrorResponse) -> View {
     View {
         title: "Not found".to_owned(),
         path: "missing",
+        events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![Part::new("missing", Follows::Nothing, content)],
         aside: Vec::new(),

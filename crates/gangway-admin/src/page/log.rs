@@ -3,7 +3,7 @@
 use gangway_tls::UnixTime;
 use maud::{Markup, html};
 
-use super::frame::{Follows, Part, View};
+use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{self, clock, shown, told};
 use super::query::PageQuery;
 use crate::api::LogView;
@@ -23,6 +23,7 @@ pub(super) fn view(facts: &LogFacts<'_>, query: &PageQuery) -> View {
     View {
         title: "Log".to_owned(),
         path: "log",
+        events: format!("{EVENTS}?log"),
         beside: html! {},
         parts: vec![
             Part::new("filter", Follows::Nothing, parts::filter("lines", query, "Filter lines", &LEVELS)),

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::figures;
 use super::findings;
-use super::frame::{Follows, Part, View};
+use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{self, Paged, ago, fact, number, prose, several, shown, span, state};
 use super::query::{PageQuery, link, site};
 use crate::api::{CertificateView, ChangeView, DiagnosticView, FiguresView, ListenerView, RouteView, StatusResponse};
@@ -36,6 +36,7 @@ pub(super) fn view(facts: &OverviewFacts<'_>, query: &PageQuery) -> View {
     View {
         title: "Overview".to_owned(),
         path: "",
+        events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![
             Part::new("findings", Follows::Table, findings::list(facts.diagnostics)),

@@ -3,7 +3,7 @@
 use gangway_tls::UnixTime;
 use maud::{Markup, html};
 
-use super::frame::{Follows, Part, View};
+use super::frame::{EVENTS, Follows, Part, View};
 use super::overview::{Certificates, url};
 use super::parts::{clock, fact, millis, number, prose, shown, state, told};
 use super::query::link;
@@ -43,6 +43,7 @@ pub(super) fn view(facts: &SiteFacts<'_>) -> View {
     View {
         title: host,
         path: "site",
+        events: link(EVENTS, "route", &route.id),
         beside,
         parts: vec![
             Part::new("findings", Follows::Table, findings::list(&about)),

@@ -418,6 +418,9 @@ async fn proxy<D: Downstream>(
             return Box::pin(fail(worker, exchange, client, failure)).await;
         }
         worker.shared.metrics.retries.inc();
+        if let Some(routed) = &exchange.context.routed {
+            routed.active.history.retried();
+        }
         match Box::pin(held(worker, connection, exchange, client).reconsider()).await {
             AfterWait::Serve => {}
             AfterWait::Reply(local) => return Box::pin(reply(worker, exchange, client, local)).await,

@@ -78,10 +78,14 @@ impl<G: FnMut(&mut Context<'_>) -> Poll<()>> Held<'_, G> {
             return self.unavailable();
         };
         let hold = active.route.upstream.policy.hold;
+        let has_waited = self.ctx.hold.until.is_some();
         let deadline = *self.ctx.hold.until.get_or_insert_with(|| Instant::now() + hold);
         let bytes = bytes_held(self.head, shared.settings.limits.h2_stream_window);
-        let place = Waiting::begin(&shared.waiters, &active.state.waiting, bytes, &shared.metrics.waiting);
+        let place = Waiting::begin(&shared.waiters, &active.history.waiting, bytes, &shared.metrics.waiting);
         let Some(_waiting) = place else { return self.unavailable() };
+        if !has_waited {
+            active.history.waited();
+        }
         let mut tables = shared.tables.clone();
         self.ctx.hold.released = None;
         loop {

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use gangway_model::{HTTP, HTTPS, Scheme};
-use http::Version;
 use tokio::time::Instant;
 
 use crate::downstream::connection::ClientConnection;
@@ -15,6 +14,7 @@ use crate::message::response_head::ResponseHead;
 use crate::named_metrics::CountedEnd;
 use crate::reply::reason::Reason;
 use crate::request::context::{Received, RequestContext};
+use crate::route_history::{EndedRequest, version_text};
 use crate::shared::Shared;
 
 /// Why a request ended before the end of its response, where no reply of ours says it. The tokens are stable: they are
@@ -71,7 +71,21 @@ pub(crate) fn record(
     let duration = ended.saturating_duration_since(ctx.started);
     let active = ctx.routed.as_ref().map(|routed| &routed.active);
     if let Some(active) = active {
-        active.metrics.answered(outcome.status, duration);
+        active.metrics.answered(outcome.status, duration, (outcome.bytes_in, outcome.bytes_out));
+        let reason = ctx.reply.reason;
+        active.history.note(&EndedRequest {
+            ended,
+            method: &head.method,
+            target: &head.target,
+            status: outcome.status,
+            duration,
+            reason: reason_token(ctx, outcome.cut),
+            endpoint: ctx.endpoint().map_or("", |endpoint| &endpoint.name),
+            version: head.version,
+        });
+        if outcome.cut == Some(CutReason::EndpointLeft) || reason.is_some_and(Reason::is_lack_of_endpoint) {
+            active.history.lost();
+        }
         if let Some(reason) = ctx.reply.reason.filter(|reason| reason.status() >= 500) {
             active.state.failures.note(reason.token(), ctx.reply.detail.as_deref().unwrap_or_default());
             shared.failures.notify_one();
@@ -116,7 +130,7 @@ pub(crate) fn record(
         upstream: sent.zip(first_byte).map(|(sent, first)| first.saturating_duration_since(sent)),
         route: active.map_or("", |active| &active.route.name),
         endpoint: ctx.endpoint().map_or("", |endpoint| &endpoint.name),
-        reason: ctx.reply.reason.map(Reason::token).or(outcome.cut.map(CutReason::token)).unwrap_or(""),
+        reason: reason_token(ctx, outcome.cut),
         request_id: ctx.known_request_id().unwrap_or(""),
         user_agent: text(FieldKind::UserAgent),
         referrer: text(FieldKind::Referer),
@@ -167,11 +181,7 @@ fn named<'a>(
     }
 }
 
-fn version_text(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        _ => "HTTP/1.1",
-    }
+/// Why Gangway replied itself, or why the response was cut. Empty if an application answered.
+fn reason_token(ctx: &RequestContext, cut: Option<CutReason>) -> &'static str {
+    ctx.reply.reason.map(Reason::token).or(cut.map(CutReason::token)).unwrap_or("")
 }

@@ -164,6 +164,48 @@ impl Reason {
         }
     }
 
+    /// Whether the request is lost for want of an endpoint that answers it.
+    pub(crate) const fn is_lack_of_endpoint(self) -> bool {
+        match self {
+            Self::NoEndpoint
+            | Self::NoWay
+            | Self::EndpointNotReady
+            | Self::UpstreamRefused
+            | Self::UpstreamTimeout
+            | Self::UpstreamConnect
+            | Self::UpstreamTls
+            | Self::UpstreamProtocol => true,
+            Self::NoRoute
+            | Self::NotReady
+            | Self::RouteClosed
+            | Self::NoCertificate
+            | Self::BadRequest
+            | Self::MethodNotAllowed
+            | Self::RequestTimeout
+            | Self::BodyTooLarge
+            | Self::ResponseTooLarge
+            | Self::TargetTooLong
+            | Self::ExpectationFailed
+            | Self::HeadTooLarge
+            | Self::Misdirected
+            | Self::Overloaded
+            | Self::HostNotAllowed
+            | Self::Forbidden
+            | Self::Banned
+            | Self::AppsecBlocked
+            | Self::AppsecUnavailable
+            | Self::Unauthorized
+            | Self::NotLoggedIn
+            | Self::UserNotAdmitted
+            | Self::LoginNotBegun
+            | Self::AuthUnavailable
+            | Self::AuthInvalid
+            | Self::RateLimited
+            | Self::ConcurrencyLimited
+            | Self::Internal => false,
+        }
+    }
+
     /// Whether the connection cannot be used afterwards: either the position in its bytes is unknown, or the rest of
     /// the request is not worth reading.
     pub(crate) const fn closes(self) -> bool {

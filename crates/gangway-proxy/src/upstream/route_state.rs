@@ -12,8 +12,6 @@ use crate::upstream::failure_counts::FailureCounts;
 /// The state of one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteState {
-    /// The number of requests that wait for an endpoint.
-    pub(crate) waiting: Arc<AtomicUsize>,
     /// Releases waiting requests.
     pub(crate) release_queue: ReleaseQueue,
     /// Failed requests that were not logged yet.

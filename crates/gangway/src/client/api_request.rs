@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use super::http::{self, AskError};
@@ -28,4 +29,13 @@ pub(super) fn report_failure(command: &str, error: &AskError) -> ExitCode {
         print_error(format_args!("  help: {help}"));
     }
     error.exit_status().into()
+}
+
+/// The bytes of a parameter that are encoded. Those that are common in URLs stay readable.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
+
+/// Encodes a parameter of a query.
+pub(super) fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, ENCODED)
 }

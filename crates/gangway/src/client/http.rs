@@ -7,7 +7,7 @@ use gangway_admin::api;
 use http::header::HOST;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -21,6 +21,12 @@ const CONNECT_TIME: Duration = Duration::from_secs(2);
 /// The length of an answer. Ten thousand routes take about ten megabytes.
 const ANSWER_LEN_MAX: usize = 256 << 20;
 
+/// A stream of events is silent for this long only if the instance is gone: it sends a comment four times as often.
+const SILENCE_TIME: Duration = Duration::from_secs(60);
+
+/// The length of one event. That of the busiest routes is a tenth of it.
+const EVENT_LEN_MAX: usize = 1 << 20;
+
 /// Returns the body of a successful answer of the instance at `address`.
 pub(super) fn get(address: &str, path: &str, time: Duration) -> Result<String, AskError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -29,7 +35,48 @@ pub(super) fn get(address: &str, path: &str, time: Duration) -> Result<String, A
     answer.unwrap_or_else(|_| Err(AskError::Silent { address: address.to_owned(), time }))
 }
 
+/// Hears events of the instance at `address`, until its stream ends or `heard` returns false. `heard` gets the name of each
+/// event, and its data.
+pub(super) fn listen(address: &str, path: &str, mut heard: impl FnMut(&str, &str) -> bool) -> Result<(), AskError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| AskError::Unreachable { address: address.to_owned(), error })?;
+    runtime.block_on(async {
+        let mut body = request(address, path).await?;
+        let mut text = Vec::new();
+        loop {
+            // Not even a comment came, so the instance is gone without a word.
+            let silent = |_| AskError::Silent { address: address.to_owned(), time: SILENCE_TIME };
+            let Some(frame) = timeout(SILENCE_TIME, body.frame()).await.map_err(silent)? else { return Ok(()) };
+            let strange =
+                |error: hyper::Error| AskError::Strange { address: address.to_owned(), error: error.to_string() };
+            let Ok(piece) = frame.map_err(strange)?.into_data() else { continue };
+            text.extend_from_slice(&piece);
+            if text.len() > EVENT_LEN_MAX {
+                return Err(AskError::Strange { address: address.to_owned(), error: "an endless event".to_owned() });
+            }
+            while let Some(end) = text.windows(2).position(|two| two == b"\n\n") {
+                let event: Vec<u8> = text.drain(..end + 2).collect();
+                let event = String::from_utf8_lossy(&event).into_owned();
+                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+                if let (Some(name), Some(data)) = (field("event:"), field("data:"))
+                    && !heard(name, data)
+                {
+                    return Ok(());
+                }
+            }
+        }
+    })
+}
+
 async fn ask(address: &str, path: &str) -> Result<String, AskError> {
+    let strange = |error: String| AskError::Strange { address: address.to_owned(), error };
+    let body = Limited::new(request(address, path).await?, ANSWER_LEN_MAX).collect().await;
+    let body = body.map_err(|error| strange(error.to_string()))?.to_bytes();
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// The body of a successful answer.
+async fn request(address: &str, path: &str) -> Result<Incoming, AskError> {
     let unreachable = |error| AskError::Unreachable { address: address.to_owned(), error };
     let strange = |error: String| AskError::Strange { address: address.to_owned(), error };
     let stream = match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
@@ -43,10 +90,12 @@ async fn ask(address: &str, path: &str) -> Result<String, AskError> {
     let request = request.map_err(|error| strange(error.to_string()))?;
     let response = sender.send_request(request).await.map_err(|error| strange(error.to_string()))?;
     let status = response.status();
+    if status.is_success() {
+        return Ok(response.into_body());
+    }
     let body = Limited::new(response.into_body(), ANSWER_LEN_MAX).collect().await;
     let body = body.map_err(|error| strange(error.to_string()))?.to_bytes();
-    let text = String::from_utf8_lossy(&body).into_owned();
-    if status.is_success() { Ok(text) } else { Err(AskError::refused(address, status, &text)) }
+    Err(AskError::refused(address, status, &String::from_utf8_lossy(&body)))
 }
 
 /// The instance did not answer as expected. Reads well after "failed to".

@@ -2,6 +2,7 @@
 
 mod api_request;
 mod find;
+mod follow;
 mod http;
 mod show;
 mod table;
@@ -11,16 +12,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gangway_admin::api;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use api_request::ask;
-use api_request::{ROUTES, report_failure};
+use api_request::{ROUTES, encoded, report_failure};
 pub(crate) use find::{Found, find};
 pub(crate) use table::{Sheet, table};
 
-use crate::cli::{ExplainArgs, Format, InstanceArgs, QueryArgs, RoutesArgs};
+use crate::cli::{ExplainArgs, Format, InstanceArgs, LogArgs, QueryArgs, RoutesArgs};
 use crate::exit_status::ExitStatus;
 use crate::output::print;
 use crate::settings::Layer;
@@ -35,6 +35,16 @@ pub(crate) fn routes(args: &RoutesArgs) -> ExitCode {
     }
     let shown = |routes: &api::RoutesResponse| (show::routes(routes, Sheet::stdout()), ExitStatus::Success);
     answered::<api::RoutesResponse>("routes", &args.query, ROUTES, shown)
+}
+
+/// `gangway log`.
+pub(crate) fn log(args: &LogArgs) -> ExitCode {
+    follow::log(args)
+}
+
+/// `gangway top`.
+pub(crate) fn top(args: &QueryArgs) -> ExitCode {
+    watch::top(args)
 }
 
 /// `gangway certs`. Exits with status 1 if a certificate is wrong or missing.
@@ -151,13 +161,4 @@ fn answered<T: DeserializeOwned + Serialize>(
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).expect("texts, numbers and lists always become JSON") + "\n"
-}
-
-/// The bytes of a parameter that are encoded. Those that are common in URLs stay readable.
-const ENCODED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
-
-/// Encodes a parameter of a query.
-fn encoded(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, ENCODED)
 }

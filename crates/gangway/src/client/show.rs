@@ -27,6 +27,31 @@ pub(super) fn routes(routes: &api::RoutesResponse, sheet: Sheet) -> String {
     })
 }
 
+/// The routes with the most requests first.
+pub(super) fn figures(figures: &api::FiguresResponse, sheet: Sheet) -> String {
+    if figures.routes.is_empty() {
+        return "No route is in force. `gangway status` says why.\n".to_owned();
+    }
+    let mut routes: Vec<&api::FiguresView> = figures.routes.iter().collect();
+    routes.sort_by(|a, b| b.per_second.total_cmp(&a.per_second).then(a.route.cmp(&b.route)));
+    let millis = |millis: Option<f64>| millis.map_or_else(|| "–".to_owned(), |millis| format!("{millis:.1}"));
+    let row = |one: &&api::FiguresView| {
+        let last_hour: u64 = one.statuses.iter().sum();
+        [
+            one.route.clone(),
+            format!("{:.1}", one.per_second),
+            if one.error_share > 0.0 { format!("{:.1} %", one.error_share * 100.0) } else { "–".to_owned() },
+            millis(one.p50_ms),
+            millis(one.p99_ms),
+            one.under_way.to_string(),
+            last_hour.to_string(),
+        ]
+    };
+    let rows: Vec<_> = routes.iter().map(row).collect();
+    let head = ["ROUTE", "REQ/S", "5XX", "P50 MS", "P99 MS", "ACTIVE", "LAST HOUR"];
+    table(sheet, head, &rows, |column, cell| if column == 2 && cell != "–" { Tone::Bad } else { Tone::Neutral })
+}
+
 fn tone_of_state(state: &str) -> Tone {
     match state {
         "ready" => Tone::Good,

@@ -7,8 +7,11 @@ use std::pin::Pin;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gangway_admin::api::{CertificateView, ConfigFileView, EngineView, LatencyView, ListenerView, QuantilesView};
-use gangway_admin::{CertificatesState, EndpointActivity, Instance, InstancePhase, rfc3339};
+use gangway_admin::api::{
+    CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, LatencyView, ListenerView,
+    LogResponse, PointView, QuantilesView, RequestView, RequestsResponse,
+};
+use gangway_admin::{CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_crowdsec::{Bouncer, Status};
 use gangway_diagnostic::{Diagnostic, Place, codes};
@@ -23,6 +26,9 @@ use gangway_watcher::{EngineStatus, LatencySummary, Quantiles};
 use prometheus::IntCounterVec;
 use prometheus::core::Collector as _;
 
+use super::changes::Changes;
+use super::log::RecentLines;
+use super::route_figures::RouteFigures;
 use crate::settings::reload::ConfigStatus;
 
 /// The ports that clients connect to, depending on where we run.
@@ -31,6 +37,10 @@ pub(super) type Ports = Box<dyn Fn(&Whereabouts) -> PublicPorts + Send + Sync>;
 /// The parts of the running instance.
 pub(super) struct Parts {
     pub(super) plane: DataPlane,
+    pub(super) figures: RouteFigures,
+    pub(super) changes: Changes,
+    pub(super) recent_lines: RecentLines,
+    pub(super) events: EventSink,
     pub(super) compiled: Reader<Compiled>,
     pub(super) whereabouts: Reader<Whereabouts>,
     pub(super) ports: Ports,
@@ -58,6 +68,10 @@ pub(super) struct Parts {
 pub(super) struct Running {
     /// `None` once the instance is stopping.
     plane: RwLock<Option<DataPlane>>,
+    figures: RouteFigures,
+    changes: Changes,
+    recent_lines: RecentLines,
+    events: EventSink,
     listening: ListenAddresses,
     compiled: Reader<Compiled>,
     whereabouts: Reader<Whereabouts>,
@@ -88,6 +102,10 @@ impl Running {
         let listening = parts.plane.listening().clone();
         Self {
             plane: RwLock::new(Some(parts.plane)),
+            figures: parts.figures,
+            changes: parts.changes,
+            recent_lines: parts.recent_lines,
+            events: parts.events,
             listening,
             compiled: parts.compiled,
             whereabouts: parts.whereabouts,
@@ -117,6 +135,8 @@ impl Running {
     /// Begins to stop. Returns the data plane, which the caller has to shut down; `None` the second time.
     pub(super) fn stop(&self) -> Option<DataPlane> {
         self.stopping.store(true, Ordering::Relaxed);
+        // A stream that comes by a route of ours would be a request that never ends.
+        self.events.end();
         self.plane.write().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
@@ -270,6 +290,30 @@ impl Instance for Running {
             )
         });
         now.collect()
+    }
+
+    fn figures(&self) -> FiguresResponse {
+        self.figures.response()
+    }
+
+    fn day(&self, route: &str) -> Vec<PointView> {
+        self.figures.day(route)
+    }
+
+    fn requests(&self, route: &str) -> RequestsResponse {
+        RequestsResponse { requests: self.figures.requests(route, 0) }
+    }
+
+    fn requests_after(&self, route: &str, number: u64) -> Vec<RequestView> {
+        self.figures.requests(route, number)
+    }
+
+    fn changes(&self) -> ChangesResponse {
+        self.changes.response()
+    }
+
+    fn log(&self) -> LogResponse {
+        self.recent_lines.response()
     }
 
     fn task_restarts(&self) -> u64 {

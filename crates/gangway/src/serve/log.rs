@@ -3,6 +3,7 @@
 //! Threads of the data plane log too, so lines go through a queue to a thread of their own. A sink that accepts no
 //! lines (a full pipe, a stopped terminal) loses lines, which are counted, and blocks nothing.
 
+mod recent_lines;
 mod text_format;
 
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use std::panic;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use gangway_admin::EventSink;
 use gangway_model::{HTTP, HTTPS};
 use gangway_proxy::ListenAddresses;
 use prometheus::{IntCounter, Registry};
@@ -21,6 +23,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+pub(super) use self::recent_lines::RecentLines;
 use self::text_format::TextFormat;
 use crate::settings::{LogFormat, LogLevel};
 
@@ -33,6 +36,7 @@ const FLUSH_TIME: Duration = Duration::from_secs(1);
 /// The running log.
 pub(super) struct Log {
     queue: LogQueue,
+    recent: RecentLines,
 }
 
 #[derive(Clone)]
@@ -49,7 +53,12 @@ enum LogMessage {
 
 impl Log {
     /// Becomes the subscriber of `tracing` and `log`, and logs every panic.
-    pub(super) fn start(level: LogLevel, format: LogFormat, registry: &Registry) -> Result<Self, LogError> {
+    pub(super) fn start(
+        level: LogLevel,
+        format: LogFormat,
+        registry: &Registry,
+        events: EventSink,
+    ) -> Result<Self, LogError> {
         let dropped = IntCounter::new(
             "gangway_log_lines_dropped_total",
             "Lines of the log dropped because the sink was too slow.",
@@ -66,7 +75,10 @@ impl Log {
             LogFormat::Text => layer.event_format(TextFormat::for_sink(&io::stderr())).boxed(),
             LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
         };
-        let subscriber = tracing_subscriber::registry().with(layer.with_filter(targets(level)));
+        let recent = RecentLines::new(events);
+        let subscriber = tracing_subscriber::registry()
+            .with(layer.with_filter(targets(level)))
+            .with(recent.clone().with_filter(targets(level)));
         subscriber.try_init()?;
         panic::set_hook(Box::new(move |panic| {
             panics.inc();
@@ -75,7 +87,12 @@ impl Log {
             let thread = std::thread::current();
             tracing::error!(message, place, thread = thread.name().unwrap_or("unnamed"), "a panic: please report it");
         }));
-        Ok(Self { queue })
+        Ok(Self { queue, recent })
+    }
+
+    /// The last lines in memory.
+    pub(super) fn recent(&self) -> RecentLines {
+        self.recent.clone()
     }
 
     /// Waits until everything is written, for a second at most.

@@ -5,6 +5,7 @@
 
 mod admin_switch;
 mod app_hints;
+mod changes;
 mod channels;
 mod crowdsec;
 mod data_folder;
@@ -20,6 +21,7 @@ mod oidc_sessions;
 mod open_files;
 mod own_pages;
 mod part_settings;
+mod route_figures;
 mod route_log;
 mod route_ports;
 mod serve_error;
@@ -41,7 +43,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gangway_acme::storage::FolderStorage;
-use gangway_admin::{Admin, Sources, TraefikAnswers};
+use gangway_admin::{Admin, EventSink, Sources, TraefikAnswers};
 use gangway_certs::PlainHttp;
 use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::{HTTP, HTTPS, OwnListeners};
@@ -51,12 +53,14 @@ use prometheus::Registry;
 use tokio::sync::{Notify, watch};
 
 use self::admin_switch::AdminOwner;
+use self::changes::Changes;
 use self::channels::{Channel, Channels};
 use self::handover::{HandoverListener, HandoverSecret};
 use self::handover_loop::HandoverLoop;
 use self::instance::{Parts, Running};
-use self::log::Log;
+use self::log::{Log, RecentLines};
 use self::own_pages::OwnPages;
+use self::route_figures::RouteFigures;
 use self::route_ports::RoutePorts;
 use self::serve_error::ServeError;
 use self::signals::{Signal, Signals};
@@ -97,21 +101,27 @@ pub(crate) fn run(flags: Layer, place: Option<InTraefiksPlace>) -> ExitCode {
 
 fn run_on_new_runtime(start: StartSettings) -> Result<ExitStatus, ServeError> {
     let registry = Registry::new();
-    let log = Log::start(start.settings.log_level, start.settings.log_format, &registry)?;
+    let events = EventSink::default();
+    let log = Log::start(start.settings.log_level, start.settings.log_format, &registry, events.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
-    let result = runtime.block_on(serve(start, registry));
+    let result = runtime.block_on(serve(start, registry, log.recent(), events));
     runtime.shutdown_background();
     log.flush();
     result
 }
 
 /// The whole life of an instance, from the first socket to the last request.
-async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, ServeError> {
+async fn serve(
+    start: StartSettings,
+    registry: Registry,
+    recent_lines: RecentLines,
+    events: EventSink,
+) -> Result<ExitStatus, ServeError> {
     start.log_foreign_variables();
     start.log_place();
     let settings = &start.settings;
@@ -144,8 +154,9 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         None => None,
     };
     let asked = appsec.as_ref().map(|(settings, appsec)| (appsec.clone(), settings.url.clone()));
-    let BoundParts { instance, admin, proxy_tasks, listening, sockets, predecessor } =
-        bind(&start, &channels, passed, (&supervisor, registry), (&bouncer, asked)).await?;
+    let told = Told { recent_lines, events };
+    let BoundParts { instance, admin, sources, figures, changes, proxy_tasks, listening, sockets, predecessor } =
+        bind(&start, &channels, passed, (&supervisor, registry), (&bouncer, asked), told).await?;
 
     let look = Arc::new(Notify::new());
     let traefik_files = start.traefik_files.clone().map(|files| {
@@ -154,6 +165,9 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
     });
     let inputs = TaskInputs {
         proxy: proxy_tasks,
+        figures,
+        changes,
+        sources,
         model_settings: Channel::new(model_settings(&start, &listening, &admin)),
         user_tables: Channel::new(start.raw.users.clone()),
         oidc_tables: Channel::new(start.raw.oidc.clone()),
@@ -225,10 +239,20 @@ async fn until_end(handover: HandoverLoop, instance: &Running, look: &Notify, si
     }
 }
 
+/// What began with the process, before any part.
+struct Told {
+    recent_lines: RecentLines,
+    events: EventSink,
+}
+
 /// The parts that listen, before any of them accepts.
 struct BoundParts {
     instance: Arc<Running>,
     admin: Arc<Admin>,
+    /// What the admin listener answers from.
+    sources: Sources,
+    figures: RouteFigures,
+    changes: Changes,
     proxy_tasks: BackgroundTasks,
     listening: ListenAddresses,
     /// Every listening socket, for a successor.
@@ -243,6 +267,7 @@ async fn bind(
     passed: PassedSockets,
     (supervisor, registry): (&Supervisor, Registry),
     (bouncer, appsec): (&Bouncer, Option<(Appsec, Box<str>)>),
+    Told { recent_lines, events }: Told,
 ) -> Result<BoundParts, ServeError> {
     let settings = &start.settings;
     let admin_settings = part_settings::admin(settings, passed.socket(settings.admin));
@@ -251,6 +276,8 @@ async fn bind(
         Some(named) => metrics.counting_names(&registry, named)?,
         None => metrics,
     };
+    let figures = RouteFigures::new(metrics.route_records());
+    let changes = Changes::new(metrics.route_records(), events.clone());
     let own_pages = Arc::<OwnPages>::default();
     let sources = gangway_proxy::Sources {
         compiled: channels.compiled.reader(),
@@ -273,6 +300,10 @@ async fn bind(
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
+        figures: figures.clone(),
+        changes: changes.clone(),
+        recent_lines,
+        events: events.clone(),
         compiled: channels.compiled.reader(),
         whereabouts: channels.whereabouts.reader(),
         ports: Box::new(public_ports(settings, &listening)),
@@ -300,13 +331,14 @@ async fn bind(
         compiled: channels.compiled.reader(),
         certificates: channels.resolver(),
         registry,
+        events,
         instance: instance.clone(),
         started: UnixTime::now(),
         version: env!("CARGO_PKG_VERSION"),
         has_traefiks_names: settings.surroundings.metrics.is_some(),
     };
     own_pages.open(TraefikAnswers::new(sources.clone(), settings.surroundings.pages.clone()));
-    let admin = Arc::new(Admin::bind(admin_settings, sources).await?);
+    let admin = Arc::new(Admin::bind(admin_settings, sources.clone()).await?);
     sockets.extend(admin.socket().map(Arc::new));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -317,7 +349,17 @@ async fn bind(
         data = %settings.data.display(),
         "listening"
     );
-    Ok(BoundParts { instance, admin, proxy_tasks, listening, sockets, predecessor: passed.predecessor })
+    Ok(BoundParts {
+        instance,
+        admin,
+        sources,
+        figures,
+        changes,
+        proxy_tasks,
+        listening,
+        sockets,
+        predecessor: passed.predecessor,
+    })
 }
 
 /// The settings of the model at the start, with the addresses that are bound.

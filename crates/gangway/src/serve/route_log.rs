@@ -17,6 +17,7 @@ use gangway_publish::{Generation, Reader};
 use gangway_tls::UnixTime;
 use tokio::time::{Instant, sleep_until};
 
+use super::changes::Changes;
 use super::route_ports::RoutePorts;
 
 /// The target of these lines. Their messages contain what the fields say, so the text format leaves the fields out.
@@ -48,6 +49,7 @@ pub(super) async fn follow(
     mut compiled: Reader<Compiled>,
     mut whereabouts: Reader<Whereabouts>,
     ports: impl Fn(&Whereabouts) -> RoutePorts,
+    changes: Changes,
 ) -> Infallible {
     let mut log = RouteLog::default();
     let mut guess_at = None;
@@ -58,8 +60,13 @@ pub(super) async fn follow(
             let now = Instant::now();
             let guess_at = *guess_at.get_or_insert(now + PORTS_TIME);
             if place.is_known || guess_at <= now {
+                // What is served from the beginning is no change.
+                let is_begun = log.is_begun;
                 let lines = log.lines(&current, &ports(&place), now, UnixTime::now().seconds());
                 LogLine::log_all(&lines, current.table.routes().len());
+                if is_begun {
+                    LogLine::shown(&lines).0.iter().for_each(|line| changes.note(line.route(), &line.change()));
+                }
                 again = log.next_look;
             } else {
                 again = Some(guess_at);
@@ -121,7 +128,7 @@ struct LoggedContainer {
 /// One line of the log.
 #[derive(Debug, Eq, PartialEq)]
 enum LogLine {
-    Serving { route: Box<str>, url: String, endpoint: String, text: String },
+    Serving { route: Box<str>, url: String, endpoint: String, text: String, recreated: Option<String> },
     NoLonger { route: Box<str>, url: String },
     Trouble { container: Box<str>, exit_code: Option<i32>, text: String },
     Stopped { container: Box<str>, exit_code: Option<i32> },
@@ -176,7 +183,7 @@ impl RouteLog {
             let served = served.map(|served| ServedRoute { urls: urls.clone(), ..served });
             if let Some(served) = &served {
                 let reports = named.get_or_insert_with(|| by_id(&compiled.containers));
-                lines.push(serving_line(route, served, reports));
+                lines.push(serving_line(route, served, known, reports));
             }
             if served.is_some() || known.is_some() {
                 self.routes.insert(route.id.clone(), LoggedRoute::logged(served, last.as_ref(), now));
@@ -394,7 +401,28 @@ fn some_of(all: &[String]) -> String {
     }
 }
 
-fn serving_line(route: &Route, served: &ServedRoute, reports: &HashMap<&str, &ContainerReport>) -> LogLine {
+/// The containers that took the place of others with the same names, as far as that is all that has changed.
+fn recreated(known: Option<&ServedRoute>, served: &ServedRoute) -> Option<String> {
+    let known = known?;
+    let sorted = |route: &ServedRoute| {
+        let of_containers = route.endpoints.iter().filter(|one| !one.key.container.is_empty());
+        let mut all: Vec<_> = of_containers.map(|one| (one.name.clone(), one.key.container.clone())).collect();
+        all.sort();
+        all
+    };
+    let (before, now) = (sorted(known), sorted(served));
+    let are_the_same = before.len() == now.len() && before.iter().zip(&now).all(|(a, b)| a.0 == b.0);
+    let others = before.iter().zip(&now).filter(|(a, b)| a.1 != b.1);
+    let names: Vec<String> = others.map(|(_, (name, _))| format!("`{name}`")).collect();
+    (are_the_same && !names.is_empty()).then(|| some_of(&names))
+}
+
+fn serving_line(
+    route: &Route,
+    served: &ServedRoute,
+    known: Option<&ServedRoute>,
+    reports: &HashMap<&str, &ContainerReport>,
+) -> LogLine {
     let mut way = None;
     let endpoints: Vec<String> = served
         .endpoints
@@ -424,10 +452,31 @@ fn serving_line(route: &Route, served: &ServedRoute, reports: &HashMap<&str, &Co
     let way = way.filter(|_| served.redirect.is_none()).map_or_else(String::new, |way| format!(" ({way})"));
     let to = served.redirect.as_ref().map_or_else(|| endpoint.clone(), |to| format!("a redirection, {to}"));
     let text = format!("serving {} → {to}{way}", served.urls);
-    LogLine::Serving { route: route.id.clone(), url: served.urls.clone(), endpoint, text }
+    let recreated = recreated(known, served);
+    LogLine::Serving { route: route.id.clone(), url: served.urls.clone(), endpoint, text, recreated }
 }
 
 impl LogLine {
+    /// The id of the route that it is about.
+    fn route(&self) -> Option<&str> {
+        match self {
+            Self::Serving { route, .. } | Self::NoLonger { route, .. } => Some(route),
+            Self::Trouble { .. } | Self::Stopped { .. } | Self::Well { .. } => None,
+        }
+    }
+
+    /// The line as a change, in one clause.
+    fn change(&self) -> String {
+        match self {
+            Self::Serving { recreated: Some(names), .. } => format!("{names} recreated"),
+            Self::Serving { text, .. } => text.clone(),
+            Self::NoLonger { url, .. } => format!("no longer serving {url}"),
+            Self::Trouble { container, text, .. } => format!("container `{container}` {text}"),
+            Self::Stopped { container, .. } => format!("container `{container}` has stopped"),
+            Self::Well { container } => format!("container `{container}` runs steadily again"),
+        }
+    }
+
     /// The lines that are logged, and the number of further ones.
     fn shown(lines: &[Self]) -> (&[Self], usize) {
         let (shown, more) = lines.split_at(lines.len().min(LINES_MAX));
@@ -444,7 +493,7 @@ impl LogLine {
 
     fn log(&self) {
         match self {
-            Self::Serving { route, url, endpoint, text } => {
+            Self::Serving { route, url, endpoint, text, recreated: _ } => {
                 tracing::info!(target: TARGET, route = &**route, url, endpoint, "{text}");
             }
             Self::NoLonger { route, url } => {

@@ -15,11 +15,13 @@ use gangway_watcher::Engine;
 use tokio::sync::{Notify, watch};
 
 use super::admin_switch::{self, AdminOwner};
+use super::changes::Changes;
 use super::channels::{Channel, Channels};
 use super::error_pages::ErrorPageOutputs;
 use super::geoip::GeoOutputs;
 use super::oidc::ProviderOutputs;
 use super::oidc_sessions::{self, SessionOutputs};
+use super::route_figures::RouteFigures;
 use super::route_ports::RoutePorts;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
@@ -33,6 +35,10 @@ use crate::traefik::followed_files::{self, FileOutputs, FollowedFiles};
 /// The inputs of the tasks beside the published values.
 pub(super) struct TaskInputs<P> {
     pub(super) proxy: BackgroundTasks,
+    pub(super) figures: RouteFigures,
+    pub(super) changes: Changes,
+    /// What the admin listener answers from.
+    pub(super) sources: gangway_admin::Sources,
     pub(super) model_settings: Channel<gangway_model::Settings>,
     /// The files of Traefik's file provider, and the files that they name in turn.
     pub(super) traefik_files: Option<(FollowedFiles, Channel<NamedFiles>)>,
@@ -63,6 +69,9 @@ where
 {
     let TaskInputs {
         proxy,
+        figures,
+        changes,
+        sources,
         model_settings,
         traefik_files,
         user_tables,
@@ -85,6 +94,11 @@ where
     supervisor.run("unclaimed-log", move || unclaimed_log.run());
     // Memory in use → connections closed, when it runs short.
     supervisor.run("overload-manager", move || overload_manager.run());
+
+    // Counters → figures, the requests that changes cost, and events for those who listen.
+    supervisor.run("figures", move || figures.clone().follow());
+    supervisor.run_with("changes", changes.clone(), |changes| changes.clone().follow());
+    supervisor.run_with("events", sources, |sources| gangway_admin::feed_events(sources.clone()));
 
     // What applications answer → the settings that they lack.
     supervisor.run_with("app-hints", (channels.clone(), hints), |(c, hints)| {
@@ -130,8 +144,8 @@ where
     supervisor.run_with("whereabouts", channels.clone(), |c| {
         whereabouts::follow(c.engines.reader(), c.whereabouts.publisher())
     });
-    supervisor.run_with("served", channels.clone(), move |c| {
-        route_log::follow(c.compiled.reader(), c.whereabouts.reader(), public_ports.clone())
+    supervisor.run_with("served", (channels.clone(), changes), move |(c, changes)| {
+        route_log::follow(c.compiled.reader(), c.whereabouts.reader(), public_ports.clone(), changes.clone())
     });
 
     // The volume and the config file → users.

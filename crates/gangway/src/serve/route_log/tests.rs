@@ -78,8 +78,10 @@ async fn no_line_is_logged_before_the_ports_in_it_are_known() {
         asked_tx.send((place.is_known, Instant::now())).expect("somebody listens");
         RoutePorts::default()
     };
+    let metrics = gangway_proxy::Metrics::new(&prometheus::Registry::new()).expect("fresh registry");
+    let changes = Changes::new(metrics.route_records(), gangway_admin::EventSink::default());
     let begun = Instant::now();
-    tokio::spawn(follow(compiled, whereabouts, ports));
+    tokio::spawn(follow(compiled, whereabouts, ports, changes));
     tables.publish(Compiled::default());
     let (is_known, at) = asked.recv().await.expect("it goes on");
     assert!(!is_known && at >= begun + PORTS_TIME, "a guess, for an engine that says nothing");
@@ -171,4 +173,22 @@ fn ten_thousand_routes_make_a_hundred_lines() {
     let lines = RouteLog::default().lines(&compiled, &RoutePorts::default(), Instant::now(), 0);
     assert_eq!(lines.len(), 10_000);
     assert_eq!(LogLine::shown(&lines), (&lines[..LINES_MAX], 10_000 - LINES_MAX));
+}
+
+#[test]
+fn a_container_that_takes_the_place_of_one_with_its_name_is_recreated() {
+    let (mut all, start) = (RouteLog::default(), Instant::now());
+    let mut changed = |container: Container, minute: u64| {
+        let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
+        let compiled = compile(&snapshot, &Settings::default());
+        let lines = all.lines(&compiled, &PublicPorts::default().into(), start + Duration::from_secs(60 * minute), 0);
+        lines.iter().map(|line| (line.route().map(str::to_owned), line.change())).collect::<Vec<_>>()
+    };
+    let served = changed(notes("172.20.0.3"), 0);
+    let [(Some(route), text)] = served.as_slice() else { panic!("{served:?}") };
+    assert!(text.starts_with("serving https://notes.example.org → shop-notes-1 172.20.0.3:8080"), "{text}");
+    let recreated = changed(Container { id: "another".into(), ..notes("172.20.0.3") }, 2);
+    assert_eq!(recreated, [(Some(route.clone()), "`shop-notes-1` recreated".to_owned())]);
+    let moved = changed(Container { id: "another".into(), ..notes("172.20.0.9") }, 4);
+    assert!(moved[0].1.contains("172.20.0.9"), "{moved:?}");
 }
