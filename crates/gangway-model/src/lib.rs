@@ -55,6 +55,7 @@ mod snapshot;
 mod spec;
 mod table;
 pub mod target_change;
+mod transport_settings;
 mod upgrade_protocol;
 mod upstream_url;
 mod url_redirect;
@@ -109,7 +110,8 @@ pub use router::{Router, RouterTls};
 pub use select::{NotASelector, Selector};
 pub use settings::{
     DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, Expose, FileRoute, InternalApi,
-    InternalPage, InternalPages, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Settings, TraefikSettings,
+    InternalPage, InternalPages, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, ServersTransport, Settings,
+    TraefikSettings,
 };
 pub use shared_objects::{MiddlewareObject, SharedMiddleware, SharedObjects, SharedUpstream};
 pub use snapshot::{
@@ -117,6 +119,7 @@ pub use snapshot::{
     OwnPlace, Snapshot,
 };
 pub use table::{Entry, Handshake, Handshakes, HostRank, Match, Precedence, Reserved, RoutingTable, Tie, ties};
+pub use transport_settings::{ClientCertificate, PemSource, TransportSettings};
 pub use upgrade_protocol::UpgradeFate;
 pub use url_redirect::{RequestedUrl, UrlChange, UrlRedirect};
 pub use utc::utc;

@@ -17,10 +17,11 @@ mod routers;
 mod rule;
 mod services;
 mod tls_options;
+mod transports;
 mod tree;
 mod values;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use gangway_diagnostic::{Diagnostic, Place, codes, quoted};
 
@@ -30,6 +31,7 @@ use self::middlewares::Features;
 use self::names::Provider;
 use self::tls_options::TlsOptions;
 pub use self::tls_options::tls_options_client_ca;
+use self::transports::Transports;
 use self::tree::Node;
 use crate::go_template::{GoTemplate, TemplateContainer, TemplateData};
 use crate::label::{Mark, Source, whole};
@@ -42,7 +44,7 @@ use crate::spec::{Declarations, Declared, RouteSpec};
 pub(super) struct Provided<'s> {
     traefik: &'s TraefikSettings,
     tls_options: TlsOptions,
-    transports: BTreeMap<Box<str>, bool>,
+    transports: Transports,
     /// None where it cannot be read: then no container is ours.
     constraint: Option<Constraint>,
     /// The error says why there is none.
@@ -54,7 +56,7 @@ impl<'s> Provided<'s> {
     pub(super) fn new(traefik: &'s TraefikSettings, settings: &'s Settings) -> Self {
         let root = Node::of_files(&traefik.dynamic);
         let tls_options = root.at(&["tls", "options"]).map(TlsOptions::read).unwrap_or_default();
-        let transports = root.at(&["http", "serverstransports"]).map(tls_options::transports).unwrap_or_default();
+        let transports = root.at(&["http", "serverstransports"]).map(Transports::read).unwrap_or_default();
         let constraint = Constraint::parse(&traefik.constraints);
         let default_rule = GoTemplate::parse(&traefik.default_rule);
         let default_rule = default_rule.map_err(|error| format!("`defaultRule` cannot be read: {error}"));
@@ -76,8 +78,8 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
     if let Err(why) = is_enabled(container, &root, provided, found) {
         return Declared::NotRouted(why);
     }
-    for (name, node) in &root.children {
-        if !matches!(&**name, "enable" | "http" | "tcp" | "udp" | "tls" | "docker" | "swarm") {
+    for (name, node) in root.children.iter() {
+        if !matches!(name, "enable" | "http" | "tcp" | "udp" | "tls" | "docker" | "swarm") {
             let known = ["enable", "http", "tcp", "udp", "docker"];
             let help = gangway_diagnostic::nearest(name, known).map_or_else(
                 || "remove it".to_owned(),
@@ -106,13 +108,13 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
             .unwrap_or_default()),
         Some(_) => Err("the container declares several services, and the router names none"),
     };
-    let default_rule = default_rule(container, &base, provided);
+    let default_rule = || default_rule(container, &base, provided);
     let reading = routers::Reading {
         source,
         provider: Provider::Docker,
         traefik,
         only_service: only_service.as_deref().map_err(|why| *why),
-        default_rule: default_rule.as_deref().map_err(|why| &**why),
+        default_rule: &default_rule,
         tls_options: &provided.tls_options,
     };
     let mut routes = Vec::new();
@@ -191,7 +193,7 @@ pub(super) fn read_files<'s>(
         tls_options::check(options, found);
     }
     if let Some(transports) = http.child("serverstransports") {
-        tls_options::check_transports(transports, found);
+        transports::check(transports, found);
     }
     let reading = services::Reading {
         source,
@@ -206,7 +208,7 @@ pub(super) fn read_files<'s>(
         provider: Provider::File,
         traefik,
         only_service: Err("the router names no service"),
-        default_rule: Err("the router has no rule"),
+        default_rule: &|| Err("the router has no rule".to_owned()),
         tls_options: &provided.tls_options,
     };
     let mut routes = Vec::new();

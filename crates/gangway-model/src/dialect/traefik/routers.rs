@@ -1,5 +1,6 @@
 //! Routers: which requests are taken, on which entry points, and what happens to them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
@@ -36,7 +37,7 @@ pub(super) struct Reading<'a, 's> {
     /// The service of a router that names none; the error says why there is not one.
     pub only_service: Result<&'a str, &'static str>,
     /// The rule of a router that has none; the error says why there is none.
-    pub default_rule: Result<&'a str, &'a str>,
+    pub default_rule: &'a dyn Fn() -> Result<String, String>,
     pub tls_options: &'a TlsOptions,
 }
 
@@ -52,15 +53,16 @@ pub(super) fn read<'s>(
     let (options, mut problems, source) = (node.options(), Problems::default(), reading.source);
     let lost = format!("router {} is not served", quoted(name));
     let rule_mark = options.text("rule").filter(|mark| !mark.value.trim().is_empty());
-    let text = match (rule_mark, reading.default_rule) {
-        (Some(mark), _) => mark.value.trim(),
-        (None, Ok(rule)) => rule,
-        (None, Err(why)) => {
+    let written = rule_mark.map(|mark| Ok(Cow::Borrowed(mark.value.trim())));
+    let text = match written.unwrap_or_else(|| (reading.default_rule)().map(Cow::Owned)) {
+        Ok(text) => text,
+        Err(why) => {
             let finding = whole(codes::TRAEFIK_DEFAULT_RULE, why, "", "give the router a `rule`");
             found.push(source.about_key(node.first, finding, lost));
             return Vec::new();
         }
     };
+    let text = &*text;
     let claim = rule_mark.unwrap_or(node.first);
     let mut of_rule = Vec::new();
     let matcher = rule::parse(text, &mut of_rule).and_then(|rule| Matcher::from_expression(rule, &mut of_rule));

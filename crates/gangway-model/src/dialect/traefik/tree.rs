@@ -3,8 +3,9 @@
 //! Keys are compared without regard to case. What users name keeps the case in which it was written first; of a key
 //! that is written twice, the last one in the order of bytes counts. Traefik does the same.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 use gangway_diagnostic::nearest;
 
@@ -27,9 +28,14 @@ pub(super) struct Node<'s> {
     pub mark: Option<Mark<'s>>,
     /// The first label or key that stands here or below.
     pub first: Mark<'s>,
-    /// By their names in lower case.
-    pub children: BTreeMap<Box<str>, Self>,
+    pub children: Children<'s>,
 }
+
+/// Nodes by their names in lower case, in the order of these.
+///
+/// Most nodes have one child or two, of which a list takes much less than a tree.
+#[derive(Debug, Default)]
+pub(super) struct Children<'s>(Vec<(Cow<'s, str>, Box<Node<'s>>)>);
 
 /// The options of one object. Remembers which were asked for, so that the others can be named.
 pub(super) struct Options<'n, 's> {
@@ -66,11 +72,7 @@ impl<'s> Node<'s> {
     fn put(&mut self, path: impl Iterator<Item = &'s str>, mark: Mark<'s>) {
         let mut node = self;
         for name in path {
-            node = node.children.entry(name.to_ascii_lowercase().into()).or_insert_with(|| Self {
-                name,
-                first: mark,
-                ..Self::default()
-            });
+            node = node.children.entry(name, mark);
         }
         node.mark = Some(mark);
     }
@@ -108,6 +110,50 @@ impl<'s> Node<'s> {
     /// Its options.
     pub(super) fn options(&self) -> Options<'_, 's> {
         Options { node: self, asked: RefCell::default() }
+    }
+}
+
+impl<'s> Children<'s> {
+    /// The one of this name, which is in lower case.
+    pub(super) fn get(&self, name: &str) -> Option<&Node<'s>> {
+        self.position(name).ok().map(|at| &*self.0[at].1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Node<'s>)> {
+        self.0.iter().map(|(name, node)| (&**name, &**node))
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Node<'s>> {
+        self.0.iter().map(|(_, node)| &**node)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one of this name in any case. A new one has it as it is written, and `first`.
+    fn entry(&mut self, name: &'s str, first: Mark<'s>) -> &mut Node<'s> {
+        let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        let lower = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
+        // Labels come in their order, so it is mostly the last one, or behind it.
+        let position = match self.0.last().map(|(last, _)| last.cmp(&lower)) {
+            None | Some(Ordering::Less) => Err(self.0.len()),
+            Some(Ordering::Equal) => Ok(self.0.len() - 1),
+            Some(Ordering::Greater) => self.position(&lower),
+        };
+        let at = position.unwrap_or_else(|at| {
+            self.0.insert(at, (lower, Box::new(Node { name, first, ..Node::default() })));
+            at
+        });
+        &mut self.0[at].1
+    }
+
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| (**known).cmp(name))
     }
 }
 

@@ -4,7 +4,6 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_diagnostic::quoted;
 use http::{HeaderName, StatusCode};
 
 use super::super::tree::{Node, Options};
@@ -16,9 +15,10 @@ use crate::address_filter::{AddressEntry, AddressFilter, ClientEntry, ClientList
 use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod};
 use crate::forward_auth::{FORWARDED_BODY_MAX, ForwardAuth, ForwardRules, IdentityField};
 use crate::request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
-use crate::route::Middleware;
+use crate::route::{Middleware, Scheme};
 use crate::rule::network;
 use crate::spec::{LogInService, NamedSteps, UrlTarget};
+use crate::transport_settings::{ClientCertificate, PemSource, TransportSettings};
 use crate::upstream_url;
 
 /// Traefik's realm.
@@ -66,7 +66,7 @@ pub(super) fn forward_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<
     // Both words come to the same: forwarded fields count where `forwardedHeaders` trusts the client.
     reading.problems.read(options, "trustforwardheader", values::boolean);
     reading.idle(options, &["authsigninurl"], "the answer of the service is the client's");
-    let verify = tls(options, reading);
+    let mut transport = tls(options, reading);
     let Some(address) = options.text("address").filter(|mark| !mark.value.trim().is_empty()) else {
         reading.problems.add(options.node.first, values::invalid("no address of a service", "add `address`"));
         return None;
@@ -84,7 +84,11 @@ pub(super) fn forward_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<
     let forward = ForwardAuth { service: base.into(), product: None, target: target.into(), identity, rules };
     let authentication = Authentication { method: LoginMethod::Forward(forward), skip: Vec::new() };
     let steps = vec![Middleware::Authentication(Arc::new(authentication))];
-    let url = UrlTarget { verify: url.verify && verify, ..url };
+    // Where the name is that of a container, the certificate is for the name all the same, as nothing else is written.
+    if url.scheme == Scheme::Https {
+        transport.server_name = Some(url.host.trim_matches(['[', ']']).into());
+    }
+    let url = UrlTarget { transport: Arc::new(transport), ..url };
     Some(NamedSteps { log_in: Some(LogInService { url, endpoints: Vec::new() }), ..NamedSteps::of(steps) })
 }
 
@@ -119,21 +123,30 @@ fn forward_rules<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -
     }
 }
 
-/// Whether the certificate of a log-in service is checked.
-fn tls<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> bool {
-    let Some(tls) = options.get("tls") else { return true };
+/// How a log-in service is connected to.
+fn tls<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> TransportSettings {
+    let Some(tls) = options.get("tls") else { return TransportSettings::default() };
     let inner = tls.options();
     let skips = reading.problems.read(&inner, "insecureskipverify", values::boolean).unwrap_or(false);
-    for name in ["ca", "cert", "key"] {
-        if let Some(node) = inner.get(name).filter(|node| node.mark.is_some_and(|mark| !mark.value.trim().is_empty())) {
-            let message = format!("{} of a log-in service is not in force", quoted(node.name));
-            let help = "ask the service over `http`, or with a certificate of a public authority";
-            reading.problems.add(node.first, values::invalid(message, help));
-        }
+    let pem = |name| {
+        let text = inner.text(name).map(|mark| mark.value.trim()).filter(|text| !text.is_empty());
+        text.map(PemSource::new)
+    };
+    let (roots, chain, key) = (pem("ca"), pem("cert"), pem("key"));
+    if chain.is_some() != key.is_some() {
+        let finding =
+            values::invalid("a certificate without its key, or a key without its certificate", "add the other");
+        reading.problems.add(tls.first, finding);
     }
     reading.idle(&inner, &["caoptional"], "Traefik 3 ignores it too");
     reading.problems.unknown(&inner, "`tls`");
-    !skips
+    let certificate = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
+    TransportSettings {
+        verify: !skips,
+        roots: roots.into_iter().collect(),
+        certificates: certificate.into_iter().collect(),
+        ..TransportSettings::default()
+    }
 }
 
 /// The name of a header in an option.

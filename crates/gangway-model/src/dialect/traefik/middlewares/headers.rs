@@ -65,7 +65,7 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
     reading.idle(options, &old, "Traefik 3 ignores it too, or it is no longer used by browsers");
     let tells_the_usual = |node: &Node<'_>| {
         let says_https = |one: &Node<'_>| one.mark.is_some_and(|mark| mark.value.trim() == "https");
-        node.children.iter().all(|(name, one)| &**name == "x-forwarded-proto" && says_https(one))
+        node.children.iter().all(|(name, one)| name == "x-forwarded-proto" && says_https(one))
     };
     if !options.get("sslproxyheaders").is_some_and(tells_the_usual) {
         reading.idle(options, &["sslproxyheaders"], "`X-Forwarded-Proto` of trusted proxies counts");
