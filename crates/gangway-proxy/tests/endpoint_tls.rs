@@ -113,7 +113,7 @@ fn known(settings: &TransportSettings) -> EndpointTlsSet {
 
 async fn ask(plane: &Plane) -> Answer {
     let mut connection = plane.http().connect("app.localhost").await.expect("connected");
-    connection.ask("GET", "/", &[], "").await.expect("answered")
+    connection.ask("GET", "/echo", &[], "").await.expect("answered")
 }
 
 /// The status of a request to an application with these settings.
@@ -182,7 +182,7 @@ async fn nothing_is_sent_before_the_files_are_read_or_where_they_cannot_be_used(
     let mut plane = Plane::start_with(|_| {});
     plane.serve(vec![leading_to(endpoint(front_address, Scheme::Https, &settings))]).await;
     let mut connection = plane.http().connect("app.localhost").await.expect("connected");
-    let waiting = tokio::spawn(async move { connection.ask("GET", "/", &[], "").await.expect("answered") });
+    let waiting = tokio::spawn(async move { connection.ask("GET", "/echo", &[], "").await.expect("answered") });
     has_come.await.expect("the connection is open");
     assert!(!waiting.is_finished() && app.served() == 0, "the handshake waits");
     plane.endpoint_tls.publish(EndpointTlsSet::default());
@@ -200,7 +200,7 @@ async fn nothing_is_sent_before_the_files_are_read_or_where_they_cannot_be_used(
 async fn http2_is_spoken_unless_it_is_switched_off() {
     let ours = Authority::new();
     let (address, _app) = application(&ours, None).await;
-    for (offers_http2, version) in [(true, "HTTP/2.0"), (false, "HTTP/1.1")] {
+    for (offers_http2, version) in [(true, "HTTP/2"), (false, "HTTP/1.1")] {
         for roots in [vec![ours.root()], Vec::new()] {
             let settings = TransportSettings {
                 verify: !roots.is_empty(),
@@ -223,7 +223,8 @@ async fn a_log_in_service_is_asked_by_its_own_roots() {
     let (auth, asked) = application(&ours, None).await;
     let (app, _) = app::spawn(App::new("app")).await.expect("a free port");
     for (roots, status) in [(vec![ours.root()], 200), (Vec::new(), 503)] {
-        let settings = TransportSettings { roots: roots.into(), server_name: Some(NAME.into()), ..TransportSettings::default() };
+        let settings =
+            TransportSettings { roots: roots.into(), server_name: Some(NAME.into()), ..TransportSettings::default() };
         let service = endpoint(auth, Scheme::Https, &settings);
         let mut served = route("app.localhost", app);
         let method = LoginMethod::Forward(ForwardAuth {
