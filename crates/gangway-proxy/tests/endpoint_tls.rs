@@ -104,7 +104,7 @@ fn no_files(_path: &str) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-/// What the PEM of the settings gives, as whoever reads files would say it.
+/// What the PEM of the settings gives, as the task that reads files publishes it.
 fn known(settings: &TransportSettings) -> EndpointTlsSet {
     let tls = EndpointTls::new(settings, &no_files);
     let tls = tls.map(Arc::new).map_err(|error| error.to_string().into());

@@ -14,8 +14,8 @@ use crate::label::Source;
 use crate::settings::ServersTransport;
 use crate::transport_settings::{ClientCertificate, PemSource, TransportSettings};
 
-/// Options that ask for another check of the certificate than that of its host. They are not in force, and whoever asks
-/// for one does not want none at all.
+/// Options that ask for another check of the certificate than that of its host. They are not in force, and a user who
+/// asks for one does not want none at all.
 const OTHER_CHECKS: [(&str, &str); 3] = [
     ("peercerturi", "the certificate of an application is checked for its host, and not for a URI"),
     ("peercertsans", "the certificate of an application is checked for its host or for `serverName` alone"),
