@@ -6,7 +6,7 @@ use crate::label::{Mark, Source, whole};
 use crate::spec::Unresolved;
 use crate::vocabulary::Vocabulary;
 
-use super::tree::{Node, Options};
+use super::tree::{Options, Unread};
 
 pub(super) static VOCABULARY: Vocabulary = Vocabulary {
     host: "traefik.http.routers.<name>.rule",
@@ -52,10 +52,11 @@ impl<'s> Problems<'s> {
         self.take(mark, read(mark.value.trim()))
     }
 
-    /// Notes the options that nobody asked for.
+    /// Notes what is said there and not read.
     pub(super) fn unknown(&mut self, options: &Options<'_, 's>, of: &str) {
-        for (node, near) in options.unknown() {
-            self.add(node.first, unknown(node, near, of));
+        for unread in options.unread() {
+            let (mark, finding) = about_unread(&unread, of);
+            self.add(mark, finding);
         }
     }
 
@@ -71,12 +72,27 @@ impl<'s> Problems<'s> {
     }
 }
 
-fn unknown(node: &Node<'_>, near: Option<&str>, of: &str) -> Finding {
-    let help = match near {
-        Some(near) => format!("did you mean {}?", quoted(near)),
-        None => "see Traefik's reference for the options of this kind".to_owned(),
-    };
-    whole(codes::TRAEFIK_OPTION, format!("unknown option {} of {of}", quoted(node.name)), "", help)
+/// What is said of something that is not read, and where it stands.
+pub(super) fn about_unread<'s>(unread: &Unread<'_, 's>, of: &str) -> (Mark<'s>, Finding) {
+    match unread {
+        Unread::Unknown(node, near) => {
+            let help = match near {
+                Some(near) => format!("did you mean {}?", quoted(near)),
+                None => "see Traefik's reference for the options of this kind".to_owned(),
+            };
+            let message = format!("unknown option {} of {of}", quoted(node.name));
+            (node.first, whole(codes::TRAEFIK_OPTION, message, "", help))
+        }
+        Unread::Misplaced(node) => {
+            let help = "write all in one value, separated by commas where there are several";
+            let message = format!("{} does not belong where it stands in {of}", quoted(node.name));
+            (node.first, whole(codes::TRAEFIK_OPTION, message, "", help))
+        }
+        Unread::Value(mark) => {
+            let message = format!("{of} has no value of its own");
+            (*mark, whole(codes::TRAEFIK_OPTION, message, "", "write an option behind it"))
+        }
+    }
 }
 
 /// An option that is known and does nothing here.

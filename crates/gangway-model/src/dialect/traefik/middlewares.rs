@@ -18,7 +18,7 @@ use self::reading::Reading;
 use super::findings::{Problems, VOCABULARY, name_taken};
 use super::names::Provider;
 use super::services::is_on;
-use super::tree::{Node, Options};
+use super::tree::{Node, Options, Unread};
 use super::values;
 use crate::compression::{COMPRESSED_LEN_MIN, CompressedTypes, Compression};
 use crate::content_coding::ContentCoding;
@@ -166,7 +166,7 @@ fn middleware<'s>(
         }
         Kind::Chain => {
             let options = of_kind.options();
-            let listed = options.get("middlewares").map(Node::list).unwrap_or_default();
+            let listed = options.list("middlewares");
             let mut problems = Problems::default();
             problems.unknown(&options, "`chain`");
             if listed.is_empty() || listed.iter().any(|(_, name)| name.is_empty()) {
@@ -209,8 +209,8 @@ fn made<'s>(
     let steps = read(&options, &mut reading);
     let idle = reading.without_effect;
     // Of `headers` this option protects, and so may one that was meant to be it.
-    let may_be = |(_, near): &(&Node<'_>, Option<&str>)| *near == Some(headers::ALLOWED_HOSTS);
-    let protects = of_kind.child(headers::ALLOWED_HOSTS).is_some() || options.unknown().iter().any(may_be);
+    let may_be = |unread: &Unread<'_, '_>| matches!(unread, Unread::Unknown(_, Some(headers::ALLOWED_HOSTS)));
+    let protects = of_kind.child(headers::ALLOWED_HOSTS).is_some() || options.unread().iter().any(may_be);
     let without = if protects { Without::Closed } else { without };
     problems.unknown(&options, &quoted(of_kind.name));
     let is_broken = !problems.is_empty();
@@ -287,7 +287,7 @@ fn buffering<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Ve
 fn compress<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let known = [("zstd", ContentCoding::Zstd), ("br", ContentCoding::Brotli), ("gzip", ContentCoding::Gzip)];
     let mut codings = Vec::new();
-    for (mark, name) in options.get("encodings").map(Node::list).unwrap_or_default() {
+    for (mark, name) in options.list("encodings") {
         codings.extend(reading.problems.take(mark, values::choice(name, &known)));
     }
     if codings.is_empty() {
@@ -296,7 +296,7 @@ fn compress<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec
     let len_min = reading.problems.read(options, "minresponsebodybytes", values::count);
     let len_min = len_min.filter(|len| *len > 0).unwrap_or(COMPRESSED_LEN_MIN);
     let types = |name| {
-        let listed = options.get(name).map(Node::list).unwrap_or_default();
+        let listed = options.list(name);
         let essence = |(_, text): (Mark<'s>, &'s str)| text.split(';').next().unwrap_or_default().trim().to_lowercase();
         let types = listed.into_iter().map(essence).filter(|text| !text.is_empty());
         types.map(String::into_boxed_str).collect::<Box<[Box<str>]>>()

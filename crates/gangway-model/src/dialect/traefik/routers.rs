@@ -39,6 +39,8 @@ pub(super) struct Reading<'a, 's> {
     /// The rule of a router that has none; the error says why there is none.
     pub default_rule: &'a dyn Fn() -> Result<String, String>,
     pub tls_options: &'a TlsOptions,
+    /// What stands where nothing is read, by its names in lower case: nobody knows what it would have said of a router.
+    pub strays: &'a [&'a Node<'s>],
 }
 
 /// The routes of one router: one for all entry points that say the same to it.
@@ -77,19 +79,23 @@ pub(super) fn read<'s>(
     let Some(matcher) = matcher else { return Vec::new() };
 
     let mut of_entry_points = Problems::default();
-    let served = entry_points::of_router(options.get("entrypoints"), reading.traefik, &mut of_entry_points);
+    let served = entry_points::of_router(options.list_node("entrypoints"), reading.traefik, &mut of_entry_points);
     let effect = if served.is_empty() { lost } else { format!("router {} is served on the others", quoted(name)) };
     of_entry_points.report(source, &effect, found);
     let priority = priority(&options.text("priority"), text, &mut problems);
     let tls = options.get("tls").filter(|tls| tls.mark.is_none_or(|mark| is_on(mark.value.trim())));
     let mut of_tls = of_tls(tls, reading, &mut problems);
-    let middlewares = middlewares(options.get("middlewares"), reading, &mut problems);
+    let middlewares = middlewares(options.list("middlewares"), reading, &mut problems);
     let (service, service_name) = service_names(options.text("service"), reading);
     let upstream = upstream(options.text("service"), name, reading, &mut problems, found);
     for name in ["rulesyntax", "observability", "parentrefs"] {
         let _ = options.get(name);
     }
     problems.unknown(&options, "a router");
+    for stray in reading.strays.iter().filter_map(|stray| stray.below(name)) {
+        let message = format!("router {} is named where nothing is read", quoted(name));
+        problems.add(stray.first, whole(codes::TRAEFIK_OPTION, message, "", "write it below `http.routers`"));
+    }
     let closed = !problems.is_empty();
     problems.report(source, &format!("router {} is closed: it answers 503 to everybody", quoted(name)), found);
     of_tls.without_effect.drain(..).for_each(|(mark, finding)| {
@@ -221,8 +227,8 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
     }
     for domain in options.get("domains").into_iter().flat_map(Node::items) {
         let options = domain.options();
-        let names = [options.get("main"), options.get("sans")].into_iter().flatten().flat_map(Node::list);
-        for (mark, name) in names {
+        let names = ["main", "sans"].map(|name| options.list(name));
+        for (mark, name) in names.into_iter().flatten() {
             match certifiable(name) {
                 Some(name) => of_tls.names.push(name),
                 None => {
@@ -259,12 +265,12 @@ fn certifiable(name: &str) -> Option<HostPattern> {
 }
 
 fn middlewares<'s>(
-    list: Option<&Node<'s>>,
+    listed: Vec<(Mark<'s>, &'s str)>,
     reading: &Reading<'_, 's>,
     problems: &mut Problems<'s>,
 ) -> Vec<Part<'s, Middleware>> {
     let mut parts = Vec::new();
-    for (mark, name) in list.map(Node::list).unwrap_or_default() {
+    for (mark, name) in listed {
         if name.is_empty() {
             problems.add(mark, values::invalid("an empty name among the middlewares", "remove the comma"));
             continue;

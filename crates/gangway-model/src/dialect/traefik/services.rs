@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
 
-use super::findings::{Problems, VOCABULARY, name_taken, service_unresolved, without_effect};
+use super::findings::{Problems, VOCABULARY, about_unread, name_taken, service_unresolved, without_effect};
 use super::names::Provider;
 use super::transports::Transports;
 use super::tree::{Node, Options};
@@ -256,11 +256,10 @@ fn load_balancer<'s>(
             }
         }
     }
-    for (node, near) in options.unknown() {
-        let near = near.map_or_else(String::new, |near| format!("did you mean {}?", quoted(near)));
-        let finding = whole(codes::TRAEFIK_OPTION, format!("unknown option {}", quoted(node.name)), "", near).warning();
+    for unread in options.unread() {
+        let (mark, finding) = about_unread(&unread, "a load balancer");
         let effect = format!("service {} is served without it", quoted(service.name));
-        found.push(reading.source.about_key(node.first, finding, effect));
+        found.push(reading.source.about_key(mark, finding.warning(), effect));
     }
     UpstreamSpec { destination: Destination::Targets(targets), delivery }
 }

@@ -70,7 +70,7 @@ fn transport<'s>(node: &Node<'s>, problems: &mut Problems<'s>) -> ServersTranspo
         problems,
     );
     let server_name = options.text("servername").map(|mark| mark.value.trim()).filter(|name| !name.is_empty());
-    let roots = options.get("rootcas").map(Node::list).unwrap_or_default();
+    let roots = options.list("rootcas");
     let roots = roots.into_iter().map(|(_, text)| text).filter(|text| !text.is_empty()).map(PemSource::new);
     let disables_http2 = problems.read(&options, "disablehttp2", values::boolean).unwrap_or(false);
     let idle_max = problems.read(&options, "maxidleconnsperhost", values::integer);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 
-use super::super::tree::{Node, Options};
+use super::super::tree::Options;
 use super::super::values;
 use super::paths::expression;
 use super::reading::Reading;
@@ -26,7 +26,7 @@ const REALM: &str = "traefik";
 
 pub(super) fn basic_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let mut users: Vec<BasicUser> = Vec::new();
-    for (mark, text) in options.get("users").map(Node::list).unwrap_or_default() {
+    for (mark, text) in options.list("users") {
         if let Some(user) = reading.problems.take(mark, BasicUser::parse(text))
             && !users.iter().any(|known| known.name == user.name)
         {
@@ -94,7 +94,7 @@ pub(super) fn forward_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<
 
 fn forward_rules<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> ForwardRules {
     let names = |name| {
-        let listed = options.get(name).map(Node::list).unwrap_or_default();
+        let listed = options.list(name);
         let names = listed.into_iter().map(|(_, name)| name).filter(|name| !name.is_empty());
         names.map(Box::<str>::from).collect::<Box<[Box<str>]>>()
     };
@@ -164,7 +164,7 @@ fn field_name<'s>(
 /// The fields of the service's answers that are for the application.
 fn identity_fields<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Box<[IdentityField]> {
     let mut fields = Vec::new();
-    for (mark, name) in options.get("authresponseheaders").map(Node::list).unwrap_or_default() {
+    for (mark, name) in options.list("authresponseheaders") {
         match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) => fields.push(IdentityField::new(name.as_str())),
             Err(_) if name.is_empty() => {}
@@ -190,7 +190,7 @@ fn identity_fields<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>)
 
 pub(super) fn allow_list<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let mut entries = Vec::new();
-    for (mark, text) in options.get("sourcerange").map(Node::list).unwrap_or_default() {
+    for (mark, text) in options.list("sourcerange") {
         let mut findings = Vec::new();
         match network(text, &mut findings) {
             Some(network) => entries.push(ClientEntry::Address(AddressEntry::Network(network))),
@@ -220,7 +220,7 @@ fn strategy<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Add
     };
     let depth = reading.problems.read(&inner, "depth", small).and_then(NonZeroU8::new);
     let mut excluded = Vec::new();
-    for (mark, text) in inner.get("excludedips").map(Node::list).unwrap_or_default() {
+    for (mark, text) in inner.list("excludedips") {
         let mut findings = Vec::new();
         excluded.extend(network(text, &mut findings));
         findings.into_iter().for_each(|finding| reading.problems.add(mark, finding));
