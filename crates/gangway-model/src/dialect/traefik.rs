@@ -232,7 +232,7 @@ fn unknown_parts<'s>(http: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagno
     }
     let mut problems = Problems::default();
     problems.unknown(&options, "`http`");
-    problems.report(source, "it does nothing", found);
+    problems.report(source, || "it does nothing".to_owned(), found);
 }
 
 /// Whether the container is routed; the error says why it is not.
@@ -285,7 +285,7 @@ fn network<'s>(root: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>)
         }
         let mut problems = Problems::default();
         problems.unknown(&options, "`traefik.docker`");
-        problems.report(source, "the label does nothing", found);
+        problems.report(source, || "the label does nothing".to_owned(), found);
     }
     network
 }
