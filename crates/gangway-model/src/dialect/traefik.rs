@@ -249,7 +249,7 @@ fn unread_parts<'s>(
     }
     let mut problems = Problems::default();
     problems.unknown(&options, of);
-    problems.report(source, "it does nothing", found);
+    problems.report(source, || "it does nothing".to_owned(), found);
 }
 
 /// Routers, services and middlewares have names, and options behind these.
@@ -332,7 +332,7 @@ fn network<'s>(root: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>)
         }
         let mut problems = Problems::default();
         problems.unknown(&options, "`traefik.docker`");
-        problems.report(source, "the label does nothing", found);
+        problems.report(source, || "the label does nothing".to_owned(), found);
     }
     network
 }

@@ -60,12 +60,12 @@ impl<'s> Problems<'s> {
         }
     }
 
-    /// Reports all of it with one effect.
-    pub(super) fn report(self, source: Source<'s>, effect: &str, found: &mut Vec<Diagnostic>) {
+    /// Reports all of it with one effect, which is put into words where there is anything to report.
+    pub(super) fn report(self, source: Source<'s>, effect: impl Fn() -> String, found: &mut Vec<Diagnostic>) {
         for (mark, finding) in self.0 {
             let diagnostic = match finding.span.start == finding.span.end {
-                true => source.about_key(mark, finding, effect.to_owned()),
-                false => source.about_value(mark, finding, effect.to_owned()),
+                true => source.about_key(mark, finding, effect()),
+                false => source.about_value(mark, finding, effect()),
             };
             found.push(diagnostic);
         }

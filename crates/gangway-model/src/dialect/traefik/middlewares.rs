@@ -133,7 +133,7 @@ fn middleware<'s>(
     features: Features<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> MiddlewareSpec {
-    let closes = lost(node.name, Without::Closed);
+    let closes = || lost(node.name, Without::Closed);
     let mut kinds = node.children.iter();
     let (Some((name, of_kind)), None) = (kinds.next(), kinds.next()) else {
         let message = match node.children.len() {
@@ -141,7 +141,7 @@ fn middleware<'s>(
             _ => format!("middleware {} has several types", quoted(node.name)),
         };
         let finding = whole(codes::TRAEFIK_MIDDLEWARE, message, "", "one name holds one type; use `chain` for several");
-        found.push(source.about_key(node.first, finding, closes));
+        found.push(source.about_key(node.first, finding, closes()));
         return MiddlewareSpec::Broken(Without::Closed);
     };
     let Some(kind) = kind(name) else {
@@ -151,7 +151,7 @@ fn middleware<'s>(
             |near| format!("did you mean {}?", quoted(near)),
         );
         let message = format!("unknown type of middleware {}", quoted(of_kind.name));
-        found.push(source.about_key(of_kind.first, whole(codes::TRAEFIK_MIDDLEWARE, message, "", help), closes));
+        found.push(source.about_key(of_kind.first, whole(codes::TRAEFIK_MIDDLEWARE, message, "", help), closes()));
         return MiddlewareSpec::Broken(Without::Closed);
     };
     match kind {
@@ -173,7 +173,7 @@ fn middleware<'s>(
                 problems.add(of_kind.first, values::invalid("an empty name in a chain", "name middlewares"));
             }
             let is_broken = !problems.is_empty();
-            problems.report(source, &closes, found);
+            problems.report(source, closes, found);
             match is_broken {
                 true => MiddlewareSpec::Broken(Without::Closed),
                 false => MiddlewareSpec::Chain(listed.iter().map(|(_, name)| provider.referred(name)).collect()),
@@ -214,7 +214,7 @@ fn made<'s>(
     let without = if protects { Without::Closed } else { without };
     problems.unknown(&options, &quoted(of_kind.name));
     let is_broken = !problems.is_empty();
-    problems.report(source, &lost(node.name, without), found);
+    problems.report(source, || lost(node.name, without), found);
     report_idle(node.name, idle, source, found);
     match steps.filter(|_| !is_broken) {
         Some(steps) => MiddlewareSpec::Steps(steps),
@@ -246,18 +246,18 @@ fn plugin<'s>(
     };
     let plugin = Plugin::named(one.name, features);
     let without = plugin.without();
-    let effect = lost(node.name, without);
+    let effect = || lost(node.name, without);
     let mut problems = Problems::default();
     let mut reading = Reading { problems: &mut problems, without_effect: Vec::new() };
     let steps = match plugin.steps(one, features, &mut reading) {
         Ok(steps) => Some(steps),
         Err(finding) => {
-            found.push(source.about_key(one.first, finding, effect.clone()));
+            found.push(source.about_key(one.first, finding, effect()));
             None
         }
     };
     let is_broken = !problems.is_empty();
-    problems.report(source, &effect, found);
+    problems.report(source, effect, found);
     match steps.filter(|_| !is_broken) {
         Some(steps) => MiddlewareSpec::Steps(NamedSteps::of(steps)),
         None => MiddlewareSpec::Broken(without),

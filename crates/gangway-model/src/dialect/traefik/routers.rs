@@ -53,14 +53,14 @@ pub(super) fn read<'s>(
     let empty = Node::default();
     let node = node.unwrap_or(&empty);
     let (options, mut problems, source) = (node.options(), Problems::default(), reading.source);
-    let lost = format!("router {} is not served", quoted(name));
+    let lost = || format!("router {} is not served", quoted(name));
     let rule_mark = options.text("rule").filter(|mark| !mark.value.trim().is_empty());
     let written = rule_mark.map(|mark| Ok(Cow::Borrowed(mark.value.trim())));
     let text = match written.unwrap_or_else(|| (reading.default_rule)().map(Cow::Owned)) {
         Ok(text) => text,
         Err(why) => {
             let finding = whole(codes::TRAEFIK_DEFAULT_RULE, why, "", "give the router a `rule`");
-            found.push(source.about_key(node.first, finding, lost));
+            found.push(source.about_key(node.first, finding, lost()));
             return Vec::new();
         }
     };
@@ -70,7 +70,7 @@ pub(super) fn read<'s>(
     let matcher = rule::parse(text, &mut of_rule).and_then(|rule| Matcher::from_expression(rule, &mut of_rule));
     let is_lost = matcher.is_none();
     for finding in of_rule {
-        let effect = if is_lost { lost.clone() } else { format!("router {} is served", quoted(name)) };
+        let effect = if is_lost { lost() } else { format!("router {} is served", quoted(name)) };
         found.push(match rule_mark {
             Some(mark) => source.about_value(mark, finding, effect),
             None => source.about(finding, effect),
@@ -80,8 +80,8 @@ pub(super) fn read<'s>(
 
     let mut of_entry_points = Problems::default();
     let served = entry_points::of_router(options.list_node("entrypoints"), reading.traefik, &mut of_entry_points);
-    let effect = if served.is_empty() { lost } else { format!("router {} is served on the others", quoted(name)) };
-    of_entry_points.report(source, &effect, found);
+    let on_others = || format!("router {} is served on the others", quoted(name));
+    of_entry_points.report(source, || if served.is_empty() { lost() } else { on_others() }, found);
     let priority = priority(&options.text("priority"), text, &mut problems);
     let tls = options.get("tls").filter(|tls| tls.mark.is_none_or(|mark| is_on(mark.value.trim())));
     let mut of_tls = of_tls(tls, reading, &mut problems);
@@ -97,7 +97,7 @@ pub(super) fn read<'s>(
         problems.add(stray.first, whole(codes::TRAEFIK_OPTION, message, "", "write it below `http.routers`"));
     }
     let closed = !problems.is_empty();
-    problems.report(source, &format!("router {} is closed: it answers 503 to everybody", quoted(name)), found);
+    problems.report(source, || format!("router {} is closed: it answers 503 to everybody", quoted(name)), found);
     of_tls.without_effect.drain(..).for_each(|(mark, finding)| {
         found.push(source.about_key(mark, finding, format!("router {} is served", quoted(name))));
     });

@@ -122,7 +122,7 @@ fn service<'s>(node: &Node<'s>, reading: Reading<'_, 's>, found: &mut Vec<Diagno
         [.., Some(weighted)] => shares(&weighted.options(), reading, &mut problems),
     };
     let is_broken = !problems.is_empty();
-    problems.report(reading.source, &format!("service {} answers 503", quoted(node.name)), found);
+    problems.report(reading.source, || format!("service {} answers 503", quoted(node.name)), found);
     if is_broken { UpstreamSpec { destination: Destination::Targets(Vec::new()), ..spec } } else { spec }
 }
 

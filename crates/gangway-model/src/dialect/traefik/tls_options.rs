@@ -139,7 +139,7 @@ pub(super) fn check(options: &Node<'_>, found: &mut Vec<Diagnostic>) {
         let Some(place) = mark.place else { continue };
         problems.report(
             Source::Provider(place),
-            &format!("TLS options {} are used without it", quoted(node.name)),
+            || format!("TLS options {} are used without it", quoted(node.name)),
             found,
         );
     }

@@ -51,8 +51,8 @@ pub(super) fn check(transports: &Node<'_>, found: &mut Vec<Diagnostic>) {
         let mut problems = Problems::default();
         transport(node, &mut problems);
         let Some(place) = node.first.place else { continue };
-        let effect = format!("transport {} is used without it", quoted(node.name));
-        problems.report(Source::Provider(place), &effect, found);
+        let effect = || format!("transport {} is used without it", quoted(node.name));
+        problems.report(Source::Provider(place), effect, found);
     }
 }
 
