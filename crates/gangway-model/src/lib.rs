@@ -94,7 +94,7 @@ pub use listener::{
 pub use location::{PublicPorts, RedirectPart, RedirectTarget, follows_redirects, https_redirect, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
 pub use oidc_auth::{BearerAudience, OIDC_PATH, OidcAuth, OidcUser};
-pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
+pub use ownership::{FewMap, FewSet, GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
 pub use password_hash::{PasswordHash, PasswordScheme};
 pub use path_change::{ChangedPath, PathChange, ReplacedBy, ToldChange};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};
