@@ -7,11 +7,13 @@ use std::net::IpAddr;
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::{Client, Connection, Speaks, Stream};
+use gangway_testkit::engine::{Container, Engine};
 use gangway_testkit::wait::eventually;
 use gangway_tests::abuse::{self, Abuse, CALM, STREAMS, WIDE, WIDE_FIELDS, WIDE_VALUE, address};
 use gangway_tests::bench::proxies::{BESIDE_EACH_OTHER, Kind, Stage};
 use gangway_tests::bench::scenes::SCENES;
 use gangway_tests::cgroup::MemoryCgroup;
+use gangway_tests::engines::played;
 use gangway_tests::figures::figure;
 use gangway_tests::footprint::Footprint;
 use gangway_tests::gangway::{Gangway, Options};
@@ -63,6 +65,42 @@ fn each(kib: u64, count: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let each = kib as f64 / count as f64;
     each
+}
+
+#[test]
+fn a_host_that_is_kept_for_an_app_that_is_gone_takes_little_memory() {
+    const HOSTS: u64 = 100;
+    const APPS: u64 = 16;
+    run(async {
+        let (app, _) = app::spawn(App::new("passing")).await.expect("a free port");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let engine = Engine::default();
+        let gangway = Options::docker(&played(&engine, folder.path())).start().await;
+        let pass = async |number: u64| {
+            let hosts: Vec<String> = (0..HOSTS).map(|host| format!("h{host}.passing-{number}.test")).collect();
+            let container = Container::new(&format!("passing-{number}")).exposes(&[app.port()]).address(app.ip());
+            let all = hosts.join(", ");
+            let labels = [("gangway.host", &*all), ("gangway.tls", "off"), ("gangway.hold", "0s")];
+            let id = engine.run(labels.iter().fold(container, |container, (key, value)| container.label(key, value)));
+            gangway.answers(&hosts[0], 200).await;
+            engine.stop(&id);
+            engine.remove(&id);
+            gangway.answers(&hosts[0], 404).await;
+        };
+        // What the first tables take stays.
+        for number in 0..APPS / 2 {
+            pass(number).await;
+        }
+        let before = Footprint::still(gangway.process.id()).await;
+        for number in APPS / 2..APPS + APPS / 2 {
+            pass(number).await;
+        }
+        let now = Footprint::still(gangway.process.id()).await;
+        let each = each(now.private_kib.saturating_sub(before.private_kib), HOSTS * APPS);
+        figure(format!("a host that is kept for an app that is gone: {each:.2} KiB (limit 6.5)"));
+        assert!(each > 0.1, "nothing is kept: {each:.2} KiB");
+        assert!(each < 6.5, "{each:.2} KiB");
+    });
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The query of `explain`: its parameters, converted into a request as matchers see it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use gangway_model::path::normalise;
 use gangway_model::{
-    Arrival, HOST_LEN_MAX, HTTP, HTTPS, Hostname, ListenerName, ListenerScope, RequestView, canonical_host,
-    usual_listener,
+    Arrival, HOST_LEN_MAX, HTTP, HTTPS, Hostname, ListenerName, ListenerScope, PublicPorts, RequestView,
+    canonical_host, usual_listener,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -70,8 +70,8 @@ impl ExplainQuery {
         Ok(Self { secure, has_scheme, host, port, path, query, target, method, headers, from, listener })
     }
 
-    /// Says on which of these listeners the request comes: the one that was asked about, or `http` or `https`, or the
-    /// first one for the scheme. An error is one clause, and something to do.
+    /// Says on which of these listeners the request comes: the one that was asked about, or the one at the port of the
+    /// URL, or `http` or `https`, or the first one for the scheme. An error is one clause, and something to do.
     pub(crate) fn arrive(&mut self, listeners: &[ListenerView]) -> Result<(), Mistake> {
         match &self.listener {
             Some(name) => match listeners.iter().find(|one| *one.name == **name) {
@@ -87,11 +87,29 @@ impl ExplainQuery {
                 Some(_) => Ok(()),
             },
             None => {
-                let found = usual_listener(listeners, &ListenerScope::default(), self.secure);
+                let found = self.at_port(listeners).or_else(|| self.for_scheme(listeners));
                 self.listener = found.and_then(|one| ListenerName::parse(&one.name));
                 Ok(())
             }
         }
+    }
+
+    /// The listener at the port of the URL, as clients know it or else as we do.
+    fn at_port<'l>(&self, listeners: &'l [ListenerView]) -> Option<&'l ListenerView> {
+        let usual = PublicPorts::default();
+        let port = self.port.unwrap_or(if self.secure { usual.https } else { usual.http });
+        let has_port = |address: &String| address.parse().is_ok_and(|address: SocketAddr| address.port() == port);
+        let fitting = || listeners.iter().filter(|one| one.protocol.may_be(self.secure));
+        let by_clients = fitting().find(|one| one.port == Some(port));
+        by_clients.or_else(|| fitting().find(|one| one.addresses.iter().any(has_port)))
+    }
+
+    /// The usual listener for the scheme of the URL, or else one that is for this scheme alone.
+    fn for_scheme<'l>(&self, listeners: &'l [ListenerView]) -> Option<&'l ListenerView> {
+        let usual = usual_listener(listeners, &ListenerScope::default(), self.secure);
+        let is_usual = usual.is_some_and(|one| one.name == if self.secure { HTTPS } else { HTTP });
+        let is_alone = |one: &&ListenerView| one.protocol.may_be(self.secure) && !one.protocol.may_be(!self.secure);
+        if is_usual { usual } else { listeners.iter().find(is_alone).or(usual) }
     }
 
     /// The listener that it comes to.
@@ -220,6 +238,35 @@ mod tests {
         assert!(arrived("url=https://a.test&listener=web").is_err());
         assert_eq!(arrived("url=a.test&listener=web"), Ok("web".into()), "then it is plain HTTP");
         assert!(arrived("url=http://a.test&listener=other").is_err());
+    }
+
+    #[test]
+    fn the_port_of_a_url_tells_the_listener() {
+        let listener = |name: &str, protocol, address: &str, port| ListenerView {
+            name: name.to_owned(),
+            protocol,
+            addresses: vec![address.to_owned()],
+            port,
+        };
+        let listeners = [
+            listener("internal", ListenerProtocol::Detected, "127.0.0.1:9000", None),
+            listener("web", ListenerProtocol::Detected, "[::]:80", Some(28080)),
+            listener("websecure", ListenerProtocol::Tls, "[::]:443", Some(28443)),
+        ];
+        for (url, name) in [
+            ("https://a.test:28443", "websecure"),
+            ("https://a.test:443", "websecure"),
+            ("https://a.test", "websecure"),
+            ("https://a.test:1234", "websecure"),
+            ("https://a.test:9000", "internal"),
+            ("http://a.test", "web"),
+            ("http://a.test:28080", "web"),
+            ("http://a.test:9000", "internal"),
+        ] {
+            let mut asked = parsed(&format!("url={url}"));
+            assert_eq!(asked.arrive(&listeners), Ok(()));
+            assert_eq!(asked.listener(), name, "{url}");
+        }
     }
 
     #[test]

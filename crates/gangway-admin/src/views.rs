@@ -227,7 +227,7 @@ fn endpoint(endpoint: &Endpoint, now: Option<&EndpointActivity>) -> api::Endpoin
         name: without_password(&endpoint.name),
         address,
         scheme: scheme.to_owned(),
-        verify: endpoint.verify,
+        verify: endpoint.transport.verify,
         state: state.to_owned(),
         trouble: now.and_then(|now| now.trouble.as_deref()).map(str::to_owned),
         under_way: now.map(|now| now.under_way),

@@ -4,8 +4,10 @@ use crate::code::Code;
 use crate::place::Place;
 use crate::severity::Severity;
 use crate::span::Span;
+use crate::url_password::masked;
 
-/// One finding at its place. `Display` writes the text in which it is shown everywhere.
+/// One finding at its place. `Display` writes the text in which it is shown everywhere. Made by the methods below, no text
+/// of it holds the password of a URL.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Diagnostic {
     /// The kind of finding.
@@ -50,7 +52,7 @@ impl Diagnostic {
         Self {
             code,
             severity,
-            message: message.into(),
+            message: masked(message.into()),
             place,
             text: String::new(),
             span: Span::default(),
@@ -63,18 +65,18 @@ impl Diagnostic {
     /// Puts the caret under `span` of `text`, with `note` beside it.
     #[must_use]
     pub fn with_caret(self, text: impl Into<String>, span: impl Into<Span>, note: impl Into<String>) -> Self {
-        Self { text: text.into(), span: span.into(), note: note.into(), ..self }
+        Self { text: masked(text.into()), span: span.into(), note: masked(note.into()), ..self }
     }
 
     /// Says what to do.
     #[must_use]
     pub fn with_help(self, help: impl Into<String>) -> Self {
-        Self { help: help.into(), ..self }
+        Self { help: masked(help.into()), ..self }
     }
 
     /// Says what Gangway did instead.
     #[must_use]
     pub fn with_effect(self, effect: impl Into<String>) -> Self {
-        Self { effect: effect.into(), ..self }
+        Self { effect: masked(effect.into()), ..self }
     }
 }

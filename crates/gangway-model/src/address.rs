@@ -9,6 +9,7 @@ mod surroundings;
 mod target_owner;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use self::surroundings::NotReached;
 pub(crate) use self::surroundings::Surroundings;
@@ -16,6 +17,7 @@ pub(crate) use self::target_owner::TargetOwner;
 use crate::route::Scheme;
 use crate::snapshot::Container;
 use crate::spec::Access;
+use crate::transport_settings::TransportSettings;
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::Finding;
 use gangway_diagnostic::codes;
@@ -25,7 +27,7 @@ use gangway_diagnostic::codes;
 pub(crate) struct Reach {
     pub address: SocketAddr,
     pub scheme: Scheme,
-    pub verify: bool,
+    pub transport: Arc<TransportSettings>,
     /// How the address and port were chosen, for people.
     pub reason: String,
 }
@@ -55,7 +57,7 @@ impl<'s> Surroundings<'s> {
             found.push(own_listener::refused(listener, source, access, address));
             return Err(format!("{address} is {listener}"));
         }
-        let verify = access.verify.is_none_or(|(verify, _)| verify);
+        let transport = access.transport();
         if let Some((_, mark)) = access.verify.filter(|_| port.scheme != Scheme::Https) {
             let finding = Finding::error(
                 codes::VERIFY_WITHOUT_TLS,
@@ -67,6 +69,6 @@ impl<'s> Surroundings<'s> {
             let effect = "nothing is checked, as the application is spoken to in clear";
             found.push(source.about_value(mark, finding.warning(), effect.into()));
         }
-        Ok(Reach { address, scheme: port.scheme, verify, reason: format!("{address}, {}, {way}", port.reason) })
+        Ok(Reach { address, scheme: port.scheme, transport, reason: format!("{address}, {}, {way}", port.reason) })
     }
 }

@@ -55,6 +55,7 @@ mod snapshot;
 mod spec;
 mod table;
 pub mod target_change;
+mod transport_settings;
 mod upgrade_protocol;
 mod upstream_url;
 mod url_redirect;
@@ -93,7 +94,7 @@ pub use listener::{
 pub use location::{PublicPorts, RedirectPart, RedirectTarget, follows_redirects, https_redirect, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
 pub use oidc_auth::{BearerAudience, OIDC_PATH, OidcAuth, OidcUser};
-pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
+pub use ownership::{FewMap, FewSet, GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
 pub use password_hash::{PasswordHash, PasswordScheme};
 pub use path_change::{ChangedPath, PathChange, ReplacedBy, ToldChange};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};
@@ -109,7 +110,8 @@ pub use router::{Router, RouterTls};
 pub use select::{NotASelector, Selector};
 pub use settings::{
     DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, Expose, FileRoute, InternalApi,
-    InternalPage, InternalPages, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Settings, TraefikSettings,
+    InternalPage, InternalPages, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, ServersTransport, Settings,
+    TraefikSettings,
 };
 pub use shared_objects::{MiddlewareObject, SharedMiddleware, SharedObjects, SharedUpstream};
 pub use snapshot::{
@@ -117,6 +119,7 @@ pub use snapshot::{
     OwnPlace, Snapshot,
 };
 pub use table::{Entry, Handshake, Handshakes, HostRank, Match, Precedence, Reserved, RoutingTable, Tie, ties};
+pub use transport_settings::{ClientCertificate, PemSource, TransportSettings};
 pub use upgrade_protocol::UpgradeFate;
 pub use url_redirect::{RequestedUrl, UrlChange, UrlRedirect};
 pub use utc::utc;

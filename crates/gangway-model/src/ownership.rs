@@ -15,6 +15,7 @@
 
 mod claim;
 mod decide;
+mod few;
 mod holding;
 mod observation;
 mod tenant;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 pub(crate) use claim::{Claim, Decision, Loss, Presence, Strength, Until};
+pub use few::{FewMap, FewSet};
 pub use holding::{Holding, RefusedClaim, RuleId, Tenure};
 pub use observation::GRACE;
 pub(crate) use observation::{Observation, seconds};
@@ -73,7 +75,7 @@ impl Holdings {
     /// The party of each container that was started by itself, by the container's id. A container that was renamed is
     /// still found.
     pub(crate) fn renamed(&self) -> HashMap<&str, &Party, RandomState> {
-        let tenures = self.hosts.values().flat_map(|holding| &holding.tenures);
+        let tenures = self.hosts.values().flat_map(|holding| holding.tenures.iter());
         tenures.flat_map(|(party, tenure)| tenure.containers.iter().map(move |id| (&**id, party))).collect()
     }
 

@@ -24,6 +24,7 @@ use crate::replacement::Replacement;
 use crate::reputation::OnDoubt;
 use crate::request_limit::{ConcurrencyLimit, RateLimit};
 use crate::router::Router;
+use crate::transport_settings::TransportSettings;
 use crate::url_redirect::UrlRedirect;
 use http::{HeaderName, HeaderValue};
 
@@ -533,10 +534,10 @@ pub struct Endpoint {
     pub name: Box<str>,
     /// How it is spoken to.
     pub scheme: Scheme,
-    /// Whether the certificate of an [`Scheme::Https`] endpoint is checked.
-    pub verify: bool,
-    /// The host name of a file route's URL: the SNI and certificate name of an https endpoint, and
-    /// `Host` with [`HostHeader::Upstream`]. None for containers, which have an address only.
+    /// How connections to it are made and kept.
+    pub transport: Arc<TransportSettings>,
+    /// The host name of a file route's URL: the SNI and certificate name of an https endpoint where its transport names
+    /// none, and `Host` with [`HostHeader::Upstream`]. None for containers, which have an address only.
     pub host: Option<Box<str>>,
     /// Whether it may get new requests.
     pub readiness: Readiness,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub use self::traefik::{
     DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, InternalApi, InternalPage,
-    InternalPages, TraefikSettings,
+    InternalPages, ServersTransport, TraefikSettings,
 };
 use crate::listener::{HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol};
 use crate::select::Selector;

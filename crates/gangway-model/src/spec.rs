@@ -16,6 +16,7 @@ use crate::label::Mark;
 use crate::matcher::Matcher;
 use crate::route::{Address, Endpoint, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
 use crate::router::Router;
+use crate::transport_settings::TransportSettings;
 use crate::vocabulary::Vocabulary;
 use gangway_diagnostic::Finding;
 
@@ -256,6 +257,8 @@ pub(crate) struct Access<'s> {
     pub port: Option<(u16, Mark<'s>)>,
     pub scheme: Option<Scheme>,
     pub verify: Option<(bool, Mark<'s>)>,
+    /// How connections are made and kept, beside `verify`.
+    pub transport: Option<Arc<TransportSettings>>,
     pub network: Option<(&'s str, Mark<'s>)>,
     /// Which port is meant where none is written.
     pub guess: PortGuess,
@@ -277,7 +280,7 @@ pub(crate) struct UrlTarget {
     /// As written, for people.
     pub url: Box<str>,
     pub scheme: Scheme,
-    pub verify: bool,
+    pub transport: Arc<TransportSettings>,
     /// The host in the URL.
     pub host: Box<str>,
     pub address: Address,
@@ -553,11 +556,23 @@ impl<'s> TargetSpec<'s> {
 }
 
 impl<'s> Access<'s> {
+    /// How connections are made and kept.
+    pub(crate) fn transport(&self) -> Arc<TransportSettings> {
+        let transport = self.transport.clone().unwrap_or_default();
+        match self.verify {
+            Some((verify, _)) if verify != transport.verify => {
+                Arc::new(TransportSettings { verify, ..TransportSettings::clone(&transport) })
+            }
+            Some(_) | None => transport,
+        }
+    }
+
     fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> Access<'t> {
         Access {
             port: self.port.map(|(port, at)| (port, mark(at))),
             scheme: self.scheme,
             verify: self.verify.map(|(verify, at)| (verify, mark(at))),
+            transport: self.transport.clone(),
             // The network's name is the value itself.
             network: self.network.map(|(_, at)| {
                 let at = mark(at);

@@ -1,6 +1,7 @@
 //! `upstream`: the URLs of what is not a container.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use crate::host::Hostname;
 use crate::route::{Address, Scheme};
@@ -50,7 +51,8 @@ pub(crate) fn parse(url: &str) -> Parsed<UrlTarget> {
         Some(ip) => Address::Ip(ip, port),
         None => Address::Name(host.as_str().into(), port),
     };
-    Ok(UrlTarget { url: url.into(), scheme, verify: true, host: host.as_str().into(), address })
+    let transport = Arc::default();
+    Ok(UrlTarget { url: url.into(), scheme, transport, host: host.as_str().into(), address })
 }
 
 fn literal(host: &str) -> Option<IpAddr> {

@@ -42,7 +42,9 @@ use crate::shared::{PAGE_QUESTIONS_MAX, Shared};
 use crate::start_error::StartError;
 use crate::upstream::connector::ConnectorSettings;
 use crate::upstream::endpoint_state::EndpointState;
+use crate::upstream::endpoint_tls::EndpointTlsSet;
 use crate::upstream::suspects::Suspects;
+use crate::upstream::tls::UpstreamTls;
 use crate::whereabouts::Whereabouts;
 use crate::worker::{WorkerParts, run};
 
@@ -82,6 +84,8 @@ pub struct Sources {
     pub bouncer: Option<Bouncer>,
     /// The web application firewall that is asked about requests, and its URL; none where there is none.
     pub appsec: Option<(Appsec, Box<str>)>,
+    /// What the PEM gives that users name for endpoints.
+    pub endpoint_tls: Reader<EndpointTlsSet>,
     /// The pages for errors.
     pub pages: Reader<PageLibrary>,
     /// What services of Gangway itself say.
@@ -116,7 +120,18 @@ pub fn start(
     sources: Sources,
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
-    let Sources { compiled, certificates, whereabouts, logins, geography, bouncer, appsec, pages, internal } = sources;
+    let Sources {
+        compiled,
+        certificates,
+        whereabouts,
+        logins,
+        geography,
+        bouncer,
+        appsec,
+        endpoint_tls,
+        pages,
+        internal,
+    } = sources;
     let appsec = appsec.and_then(|(appsec, url)| AppsecService::new(appsec, &url, settings.limits.appsec_answer));
     let metrics = Arc::new(metrics);
     let (shards, runtime_threads) = match settings.threading {
@@ -129,6 +144,7 @@ pub fn start(
     let suspects = Arc::<Suspects>::default();
     let overload = Overload::new(&settings.limits);
     let connector = ConnectorSettings::new(&settings.limits, overload.open.clone());
+    let connector = connector.with(UpstreamTls::new(endpoint_tls), shards);
     let failures = Arc::new(Notify::new());
     let unclaimed = Arc::new(UnclaimedCounts::default());
     let refused = Arc::<Notify>::default();

@@ -78,5 +78,6 @@ pub use settings::{
 pub use start_error::StartError;
 pub use trusted_proxies::TrustedProxies;
 pub use upstream::endpoint_state::EndpointState;
+pub use upstream::endpoint_tls::{EndpointTls, EndpointTlsError, EndpointTlsSet};
 pub use upstream::sticky::CookieSecret;
 pub use whereabouts::Whereabouts;

@@ -11,7 +11,7 @@ use gangway_crowdsec::{Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
-    Readiness, Route, RoutingTable, Scheme, Timeouts, Upstream,
+    Readiness, Route, RoutingTable, Scheme, Timeouts, TransportSettings, Upstream,
 };
 use gangway_oidc::{EndedSessions, Providers};
 use gangway_publish::{Publisher, channel};
@@ -75,7 +75,7 @@ fn table_of(routes: impl IntoIterator<Item = (Matcher, Route)>, metrics: &Metric
 
 fn endpoint() -> Endpoint {
     let address = Address::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-    Endpoint { verify: true, ..endpoint_at(Scheme::Http, address) }
+    Endpoint { transport: Arc::default(), ..endpoint_at(Scheme::Http, address) }
 }
 
 /// A ready endpoint whose certificate is not checked.
@@ -84,7 +84,7 @@ pub(crate) fn endpoint_at(scheme: Scheme, address: Address) -> Endpoint {
         key: EndpointKey { container: "app".into(), address },
         name: "app-1".into(),
         scheme,
-        verify: false,
+        transport: Arc::new(TransportSettings::unverified()),
         host: None,
         readiness: Readiness::Ready,
         weight: 1,

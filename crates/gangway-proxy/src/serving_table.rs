@@ -96,7 +96,7 @@ pub(crate) fn active_endpoint(
         Address::Name(name, port) => (name.to_string(), *port),
     };
     let name = endpoint.host.as_deref().map_or(text, str::to_owned);
-    let transport = Arc::new(EndpointTransport::new(endpoint.scheme, &name, endpoint.verify));
+    let transport = Arc::new(EndpointTransport::new(endpoint.scheme, &name, &endpoint.transport));
     let host = host_value(&name, port, endpoint.scheme);
     ActiveEndpoint {
         key: endpoint.key.clone(),

@@ -171,7 +171,7 @@ async fn a_client_that_goes_while_a_log_in_service_is_asked_is_not_waited_for() 
         key: EndpointKey { container: "auth".into(), address: Address::Ip(address.ip(), address.port()) },
         name: "auth-1".into(),
         scheme: Scheme::Http,
-        verify: true,
+        transport: Arc::default(),
         host: None,
         readiness,
         weight: 1,

@@ -55,7 +55,7 @@ fn at(address: SocketAddr) -> Endpoint {
         key: EndpointKey { container: address.to_string().into(), address: Address::Ip(address.ip(), address.port()) },
         name: "pages-1".into(),
         scheme: Scheme::Http,
-        verify: true,
+        transport: Arc::default(),
         host: None,
         readiness: Readiness::Ready,
         weight: 1,

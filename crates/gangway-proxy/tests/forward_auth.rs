@@ -34,7 +34,7 @@ fn at(address: SocketAddr) -> Endpoint {
         key: EndpointKey { container: "auth".into(), address: Address::Ip(address.ip(), address.port()) },
         name: "auth-1".into(),
         scheme: Scheme::Http,
-        verify: true,
+        transport: Arc::default(),
         host: None,
         readiness: Readiness::Ready,
         weight: 1,

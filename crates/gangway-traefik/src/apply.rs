@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, Place, Span, codes, nearest, printable};
-use gangway_model::ListenerName;
+use gangway_model::{ListenerName, PemSource, ServersTransport, TransportSettings};
 
 use crate::catalogue::{Fate, Found, Kind, StaticOption, look_up};
 use crate::config::{
@@ -427,7 +428,19 @@ impl Applier {
             }
             Setting::ApiInsecure => config.api.get_or_insert_default().insecure = value.boolean()?,
             Setting::ApiDashboard => config.api.get_or_insert_default().dashboard = value.boolean()?,
-            Setting::SkipsVerification => config.skips_verification = value.boolean()?,
+            Setting::SkipsVerification => transport_settings(config).verify = !value.boolean()?,
+            Setting::TransportRootCas => {
+                let settings = transport_settings(config);
+                let roots = settings.roots.iter().cloned().chain(value.items().map(|text| PemSource::new(&text)));
+                settings.roots = roots.collect();
+            }
+            Setting::TransportIdleMax => {
+                let max: i64 = value.number()?;
+                transport_settings(config).idle_max = ServersTransport::idle_max(max);
+            }
+            Setting::TransportDialTimeout => transport(config).connect = bound(value.duration()?),
+            Setting::TransportResponseTimeout => transport(config).response = bound(value.duration()?),
+            Setting::TransportIdleTimeout => transport_settings(config).idle_timeout = bound(value.duration()?),
             Setting::PluginModule => _ = config.plugins.insert(name.into(), value.text()?.into()),
         }
         Ok(())
@@ -585,6 +598,19 @@ impl Value<'_> {
         let (one, several) = if is_item { (text.trim(), "") } else { ("", text) };
         Some(one).into_iter().filter(|one| !one.is_empty()).chain(items(several)).map(Into::into)
     }
+}
+
+fn transport(config: &mut StaticConfig) -> &mut ServersTransport {
+    config.servers_transport.get_or_insert_default()
+}
+
+fn transport_settings(config: &mut StaticConfig) -> &mut TransportSettings {
+    Arc::make_mut(&mut transport(config).settings)
+}
+
+/// No time at all is no bound of the user's.
+fn bound(time: Duration) -> Option<Duration> {
+    Some(time).filter(|time| !time.is_zero())
 }
 
 fn entry_point_name(text: &str) -> Result<ListenerName> {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gangway_model::ListenerName;
+use gangway_model::{ListenerName, ServersTransport};
 
 /// What Traefik's static configuration asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,8 +29,8 @@ pub struct StaticConfig {
     pub ping: Option<Ping>,
     /// `api`.
     pub api: Option<Api>,
-    /// `serversTransport.insecureSkipVerify`.
-    pub skips_verification: bool,
+    /// `serversTransport`; none where nothing is said of it.
+    pub servers_transport: Option<ServersTransport>,
     /// `experimental.plugins`: the module of each.
     pub plugins: BTreeMap<Box<str>, Box<str>>,
 }

@@ -3,10 +3,10 @@
 //! A file is a template first: `{{ env "X" }}` and what [`GoTemplate`] knows. What it gives is YAML or TOML, which
 //! becomes flat keys with their places in the file as it was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use gangway_diagnostic::{Diagnostic, FilePosition, Place, codes};
+use gangway_diagnostic::{Diagnostic, FilePosition, Place, codes, printable};
 use gangway_model::{DynamicKey, GoTemplate, Rendered, TemplateData, TemplateError};
 
 use crate::config::FileProvider;
@@ -74,12 +74,16 @@ impl DynamicFolder {
                 return;
             }
         };
-        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        paths.sort_unstable();
-        for path in paths {
-            if path.is_dir() {
+        // A link to a folder is not followed, as by Traefik: it may lead to where it stands.
+        let mut found: Vec<(PathBuf, bool)> = entries
+            .filter_map(Result::ok)
+            .map(|entry| (entry.path(), entry.file_type().is_ok_and(|kind| kind.is_dir())))
+            .collect();
+        found.sort_unstable();
+        for (path, is_folder) in found {
+            if is_folder {
                 self.walk(&path, levels);
-            } else if self.files.len() < FILES_MAX && Form::of(&path.to_string_lossy()).is_some() {
+            } else if self.files.len() < FILES_MAX && !path.is_dir() && Form::of(&path.to_string_lossy()).is_some() {
                 self.add(&path);
             }
         }
@@ -125,17 +129,70 @@ impl DynamicFiles {
                 }
             }
         }
+        updated.diagnostics.extend(updated.again());
         updated
     }
 
-    /// The keys of all files, by the paths of the files.
+    /// The keys of all files, by the paths of the files. What several files declare under one name is what the first of
+    /// them says.
     pub fn keys(&self) -> Vec<DynamicKey> {
-        self.good.values().flatten().cloned().collect()
+        let declared_in = self.declared_in();
+        let keys = self.good.iter().flat_map(|(path, keys)| keys.iter().map(move |key| (path, key)));
+        let is_first = |(path, key): &(&PathBuf, &DynamicKey)| {
+            declared(key).is_none_or(|name| declared_in.get(&name).is_none_or(|first| first == path))
+        };
+        keys.filter(is_first).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// The first file of each name.
+    fn declared_in(&self) -> BTreeMap<Vec<String>, &PathBuf> {
+        let mut first = BTreeMap::new();
+        for (path, keys) in &self.good {
+            for name in keys.iter().filter_map(declared) {
+                first.entry(name).or_insert(path);
+            }
+        }
+        first
+    }
+
+    /// What is declared again.
+    fn again(&self) -> Vec<Diagnostic> {
+        let first = self.declared_in();
+        let mut told = BTreeSet::new();
+        let mut again = Vec::new();
+        for (path, keys) in &self.good {
+            for key in keys {
+                let Some(name) = declared(key).filter(|name| first.get(name).is_some_and(|first| *first != path))
+                else {
+                    continue;
+                };
+                if told.insert((path, name.clone())) {
+                    let (place, written) = (key.place.clone(), key.path[..name.len()].join("."));
+                    let message =
+                        format!("`{}` is declared in `{}` already", printable(&written), first[&name].display());
+                    let finding = Diagnostic::error(codes::TRAEFIK_NAME_TAKEN, place, message)
+                        .with_help("give it another name, or write all of it into one file")
+                        .with_effect("what this file says of it does nothing");
+                    again.push(finding);
+                }
+            }
+        }
+        again
     }
 
     /// What is wrong with files.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
+    }
+}
+
+/// The way to the named thing that a key belongs to, in lower case, such as `http`, `routers`, `x`. None where it
+/// belongs to a list or is for all, to which each file adds.
+fn declared(key: &DynamicKey) -> Option<Vec<String>> {
+    let way: Vec<String> = key.path.iter().take(3).map(|name| name.to_ascii_lowercase()).collect();
+    match way.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["http" | "tcp" | "udp", _, _] | ["tls", "options" | "stores", _] => Some(way),
+        _ => None,
     }
 }
 
@@ -278,6 +335,49 @@ mod tests {
         drop(folder);
         let gone = read(&first);
         assert_eq!((shown(&gone).len(), gone.diagnostics().len()), (2, 1));
+    }
+
+    #[test]
+    fn the_first_file_of_a_name_says_all_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        put(
+            &folder.path().join("a.yml"),
+            "http:\n  routers:\n    x:\n      rule: a\ntls:\n  certificates:\n    - certFile: a\n",
+        );
+        put(
+            &folder.path().join("b.yml"),
+            "http:\n  routers:\n    X:\n      middlewares: open\n      tls: {}\n    y:\n      rule: b\ntls:\n  certificates:\n    - certFile: b\n",
+        );
+        let provider = FileProvider { directory: Some(folder.path().into()), ..FileProvider::default() };
+        let files = DynamicFiles::default().updated(&DynamicFolder::read(&provider), &variable);
+        assert_eq!(
+            shown(&files),
+            [
+                "http/routers/x/rule=a 4",
+                "tls/certificates/[0]/certFile=a 7",
+                "http/routers/y/rule=b 7",
+                "tls/certificates/[0]/certFile=b 10"
+            ]
+        );
+        let [again] = files.diagnostics() else { panic!("one finding: {:?}", files.diagnostics()) };
+        assert_eq!((again.code, again.place.position().map(|at| at.line)), (codes::TRAEFIK_NAME_TAKEN, Some(4)));
+        assert!(again.message.starts_with("`http.routers.X` is declared in"), "{}", again.message);
+    }
+
+    #[test]
+    fn pipes_and_links_to_folders_hold_nothing_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        put(&folder.path().join("a.yml"), "a: 1\n");
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).expect("a link");
+        std::os::unix::fs::symlink("a.yml", folder.path().join("linked.yml")).expect("a link");
+        let pipe = folder.path().join("pipe.yml");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it can be run");
+        assert!(made.success());
+        let provider = FileProvider { directory: Some(folder.path().into()), ..FileProvider::default() };
+        let files = DynamicFiles::default().updated(&DynamicFolder::read(&provider), &variable);
+        assert_eq!(shown(&files), ["a=1 1", "a=1 1"]);
+        let [pipe] = files.diagnostics() else { panic!("one finding: {:?}", files.diagnostics()) };
+        assert!(pipe.message.ends_with("cannot be read: it is no regular file"), "{}", pipe.message);
     }
 
     #[test]

@@ -7,8 +7,11 @@ use std::path::Path;
 /// A larger file is surely another one.
 const FILE_LEN_MAX: u64 = 4 << 20;
 
-/// Reads a whole text.
+/// Reads a whole text. What is no regular file is not opened: a pipe would let everything wait for somebody who writes.
 pub(crate) fn read_text(path: &Path) -> Result<String, FileReadError> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(FileReadError::NotAFile);
+    }
     let mut bytes = Vec::new();
     // One byte more than allowed, which tells a file that is too large from one that just fits.
     File::open(path)?.take(FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
@@ -23,6 +26,8 @@ pub(crate) fn read_text(path: &Path) -> Result<String, FileReadError> {
 pub(crate) enum FileReadError {
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("it is no regular file")]
+    NotAFile,
     #[error("it is larger than 4 MiB")]
     TooLarge,
     #[error("it is not UTF-8 text")]
@@ -40,7 +45,7 @@ impl FileReadError {
                 "let the user that Gangway runs as read it"
             }
             Self::Io(_) => "check the path",
-            Self::TooLarge | Self::NotUtf8 => "is it the right file?",
+            Self::NotAFile | Self::TooLarge | Self::NotUtf8 => "is it the right file?",
         }
     }
 }

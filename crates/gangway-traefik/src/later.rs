@@ -93,6 +93,11 @@ pub(crate) fn meanwhile(setting: Setting) -> Option<&'static str> {
         | Setting::ApiBasePath
         | Setting::ApiNoAdvertisement
         | Setting::SkipsVerification
+        | Setting::TransportRootCas
+        | Setting::TransportIdleMax
+        | Setting::TransportDialTimeout
+        | Setting::TransportResponseTimeout
+        | Setting::TransportIdleTimeout
         | Setting::PluginModule => None,
     }
 }

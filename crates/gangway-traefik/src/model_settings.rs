@@ -30,7 +30,7 @@ pub fn model_settings(config: &StaticConfig, host_name: &str, dynamic: Vec<Dynam
         use_bind_port_ip: docker.use_bind_port_ip,
         allow_empty_services: docker.allow_empty_services,
         resolvers: config.resolvers.iter().map(|resolver| resolver.name.clone()).collect(),
-        skips_verification: config.skips_verification,
+        default_transport: config.servers_transport.clone().unwrap_or_default(),
         host_name: host_name.into(),
         plugins: config.plugins.iter().map(|(name, module)| (name.clone(), module.clone())).collect(),
         dynamic,

@@ -88,5 +88,10 @@ pub enum Setting {
     ApiBasePath,
     ApiNoAdvertisement,
     SkipsVerification,
+    TransportRootCas,
+    TransportIdleMax,
+    TransportDialTimeout,
+    TransportResponseTimeout,
+    TransportIdleTimeout,
     PluginModule,
 }

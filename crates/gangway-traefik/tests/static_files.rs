@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use gangway_traefik::{Source, StaticReading, model_settings, read_static};
+use gangway_traefik::{AcmeStorage, Source, StaticReading, is_command_line, model_settings, read_static};
 use proptest::prelude::*;
 
 fn fixtures() -> PathBuf {
@@ -116,6 +116,41 @@ fn a_misspelt_option_that_protects_closes_what_it_protects() {
     }
     let config = read("--entrypoints.web.http.middleware=auth@file");
     assert_eq!(config.entry_points.values().next().unwrap().middlewares, [Box::from("unreadable@internal")]);
+}
+
+#[test]
+fn the_entry_point_of_traefiks_own_pages_is_no_default_and_one_of_udp_is_no_listener() {
+    let flags =
+        ["--entrypoints.web.address=:80", "--entrypoints.traefik.address=:9000", "--entrypoints.dns.address=:53/udp"];
+    let settings = model_settings(&read_static(&flags.map(str::to_owned), &[], &[]).config, "host", Vec::new());
+    let points: Vec<_> = settings.entry_points.iter().map(|one| (one.name.to_string(), one.is_default)).collect();
+    assert_eq!(points, [("traefik".to_owned(), false), ("web".to_owned(), true)]);
+}
+
+#[test]
+fn a_command_line_with_an_option_of_traefik_is_one_of_traefik() {
+    for (argument, is_of_traefik) in [
+        ("--configFile=/etc/traefik/traefik.yml", true),
+        ("--configfile", true),
+        ("--providers.docker", true),
+        ("--config=/data/gangway.toml", false),
+        ("serve", false),
+    ] {
+        assert_eq!(is_command_line([argument]), is_of_traefik, "{argument}");
+    }
+}
+
+#[test]
+fn a_certificate_for_no_name_is_none() {
+    let [chain, key] = ["LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t", "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t"];
+    let of = |main: &str| {
+        let text = format!(
+            r#"{{"le":{{"Certificates":[{{"domain":{{"main":"{main}"}},"certificate":"{chain}","key":"{key}"}}]}}}}"#
+        );
+        let storage = AcmeStorage::parse(&text).unwrap();
+        (storage.resolvers[0].certificates.len(), storage.unreadable)
+    };
+    assert_eq!((of("a.test"), of("")), ((1, 0), (0, 1)));
 }
 
 proptest! {

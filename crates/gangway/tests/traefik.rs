@@ -110,6 +110,41 @@ async fn nothing_that_traefik_would_take_keeps_the_process_from_starting() {
     assert!(!found.contains("SECRET") && !instance.log().contains("SECRET"));
 }
 
+#[tokio::test]
+async fn an_application_is_trusted_by_the_root_of_its_transport_and_by_nothing_before_that_is_there() {
+    let (config, root) = app::self_signed(&["nas.internal"], &["http/1.1"]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nas = listener.local_addr().unwrap();
+    let app = std::sync::Arc::new(App::new("nas"));
+    tokio::spawn(app::serve_tls(listener, std::sync::Arc::clone(&app), config));
+    let public = [ports::free().await, ports::free().await];
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (dynamic, pem) = (path("dynamic.yml"), path("root.pem"));
+    let text = format!(
+        "http:\n  routers:\n    nas: {{rule: Host(`nas.test`), entryPoints: [web], service: nas}}\n  services:\n    nas:\n      \
+         loadBalancer: {{serversTransport: internal, servers: [{{url: 'https://{nas}'}}]}}\n  serversTransports:\n    \
+         internal: {{serverName: nas.internal, rootCAs: ['{}']}}\n",
+        pem.display()
+    );
+    running::put(&dynamic, &text);
+    let options = flags(Options::default(), public, &path("acme.json"))
+        .flag(&format!("--providers.file.filename={}", dynamic.display()), "");
+    let instance = options.start_in_traefiks_place(folder).await;
+    let client = Client::plain(SocketAddr::from(([127, 0, 0, 1], public[0])));
+    let status = async || client.get("nas.test", "/").await.map(|answer| answer.status.as_u16()).ok();
+    instance.diagnosed(&["G546"]).await;
+    eventually("it is not trusted", PATIENCE, async || (status().await == Some(502)).then_some(())).await;
+    assert_eq!(app.served(), 0);
+    running::put(&pem, &root);
+    instance.diagnosed(&[]).await;
+    assert_eq!(status().await, Some(200));
+    // What the file held stays in force.
+    running::put(&pem, "nothing");
+    instance.diagnosed(&["G546"]).await;
+    assert_eq!(status().await, Some(200));
+}
+
 /// The time until the first answer for the last of 30 containers, each with two names and their certificates.
 async fn first_answer(start: impl AsyncFnOnce() -> Instance, https: SocketAddr, root: &str) -> (Duration, Instance) {
     let client = Client::tls(https, root).unwrap();

@@ -70,7 +70,7 @@ fn row(svg: &mut String, y: f64, results: &Results) {
     let mut at = y;
     for Medians { kind, ratio, .. } in results.medians() {
         let class = match kind {
-            Kind::Gangway | Kind::Bare | Kind::OneHost | Kind::ManyHosts => "gangway",
+            Kind::Gangway | Kind::Bare | Kind::OneHost | Kind::HundredHosts | Kind::ManyHosts => "gangway",
             Kind::Haproxy => "haproxy",
             Kind::Caddy => "caddy",
             Kind::Nginx => continue,

@@ -31,7 +31,9 @@ pub enum Kind {
     Bare,
     /// The release binary with one host.
     OneHost,
-    /// The release binary with 10,000 hosts.
+    /// The release binary with 100 hosts, each of a container of its own.
+    HundredHosts,
+    /// The release binary with 10,000 hosts of 100 containers.
     ManyHosts,
 }
 
@@ -40,6 +42,9 @@ pub const BESIDE_EACH_OTHER: &[Kind] = &[Kind::Gangway, Kind::Nginx, Kind::Hapro
 
 /// Gangway against itself.
 pub const ONE_AGAINST_MANY: &[Kind] = &[Kind::ManyHosts, Kind::OneHost];
+
+/// Gangway against itself, before the same number of containers: what is left is the cost of hosts.
+pub const HUNDRED_AGAINST_MANY: &[Kind] = &[Kind::ManyHosts, Kind::HundredHosts];
 
 /// Gangway with something and without it.
 pub const WITH_AND_WITHOUT: &[Kind] = &[Kind::Gangway, Kind::Bare];
@@ -50,7 +55,10 @@ pub const BESIDE_CADDY: &[Kind] = &[Kind::Gangway, Kind::Caddy];
 /// The number of hosts of [`Kind::ManyHosts`].
 const HOSTS: usize = 10_000;
 
-/// The hosts that share a container. If each had one of its own, hardly a request would find a kept connection to its
+/// The number of its containers, and of those of [`Kind::HundredHosts`].
+const CONTAINERS: usize = HOSTS / HOSTS_OF_CONTAINER;
+
+/// The hosts of [`Kind::ManyHosts`] that share a container. If each had one of its own, hardly a request would find a kept connection to its
 /// container, and the scene would measure how connections are opened.
 const HOSTS_OF_CONTAINER: usize = 100;
 
@@ -86,6 +94,7 @@ impl Kind {
             Self::Caddy => "Caddy",
             Self::Bare => "Gangway, without",
             Self::OneHost => "Gangway, 1 host",
+            Self::HundredHosts => "Gangway, 100 hosts",
             Self::ManyHosts => "Gangway, 10,000 hosts",
         }
     }
@@ -93,7 +102,7 @@ impl Kind {
     /// If it is the release binary of this project.
     pub fn is_gangway(self) -> bool {
         match self {
-            Self::Gangway | Self::Bare | Self::OneHost | Self::ManyHosts => true,
+            Self::Gangway | Self::Bare | Self::OneHost | Self::HundredHosts | Self::ManyHosts => true,
             Self::Nginx | Self::Haproxy | Self::Caddy => false,
         }
     }
@@ -101,6 +110,7 @@ impl Kind {
     /// The hosts that it serves beside `localhost`.
     pub fn hosts(self) -> Vec<String> {
         let count = match self {
+            Self::HundredHosts => CONTAINERS,
             Self::ManyHosts => HOSTS,
             Self::Gangway | Self::Bare | Self::Nginx | Self::Haproxy | Self::Caddy | Self::OneHost => 1,
         };
@@ -156,7 +166,9 @@ impl Stage {
                 command.args(["--config", &configure("gangway.toml", folder, &places)]);
                 command
             }
-            Kind::OneHost | Kind::ManyHosts => self.gangway(kind, &self.engine_of(kind), [plain, secure, admin]),
+            Kind::OneHost | Kind::HundredHosts | Kind::ManyHosts => {
+                self.gangway(kind, &self.engine_of(kind), [plain, secure, admin])
+            }
             Kind::Nginx => {
                 let mut command = Command::new("nginx");
                 command.args(["-e", "stderr", "-c", &configure("nginx.conf", folder, &places)]);
@@ -178,7 +190,7 @@ impl Stage {
         let process = Process::start(&mut command, &log);
         let host = match kind {
             Kind::Gangway | Kind::Bare | Kind::Nginx | Kind::Haproxy | Kind::Caddy => "localhost".to_owned(),
-            Kind::OneHost | Kind::ManyHosts => kind.hosts().pop().expect("at least one"),
+            Kind::OneHost | Kind::HundredHosts | Kind::ManyHosts => kind.hosts().pop().expect("at least one"),
         };
         answers(plain, &host, "/1k").await;
         Proxy { kind, process, plain, secure }
@@ -197,7 +209,8 @@ impl Stage {
     /// An engine that is played, with containers for all hosts before the same backend. Where it answers.
     fn engine_of(&self, kind: Kind) -> String {
         let engine = Engine::default();
-        for hosts in kind.hosts().chunks(HOSTS_OF_CONTAINER) {
+        let each = if kind == Kind::ManyHosts { HOSTS_OF_CONTAINER } else { 1 };
+        for hosts in kind.hosts().chunks(each) {
             let container = Container::new(&hosts[0]).exposes(&[self.backend.port()]).address(self.backend.ip());
             engine.add(container.label("gangway.host", &hosts.join(", ")).label("gangway.tls", "off"));
         }

@@ -2,7 +2,9 @@
 
 use crate::bench::clients::{self, Clients};
 use crate::bench::h2load::{self, H2load};
-use crate::bench::proxies::{BESIDE_CADDY, BESIDE_EACH_OTHER, Kind, ONE_AGAINST_MANY, Proxy, Stage, WITH_AND_WITHOUT};
+use crate::bench::proxies::{
+    BESIDE_CADDY, BESIDE_EACH_OTHER, HUNDRED_AGAINST_MANY, Kind, ONE_AGAINST_MANY, Proxy, Stage, WITH_AND_WITHOUT,
+};
 use crate::bench::sample::Sample;
 
 /// One scene.
@@ -113,6 +115,13 @@ pub const SCENES: &[Scene] = &[
         load: Load::Hosts,
         compared: Compared::Cost,
         proxies: ONE_AGAINST_MANY,
+        aim: Aim::AtMost(1.05),
+    },
+    Scene {
+        name: "10,000 hosts against 100, of 100 apps each",
+        load: Load::Hosts,
+        compared: Compared::Cost,
+        proxies: HUNDRED_AGAINST_MANY,
         aim: Aim::AtMost(1.05),
     },
     cost("64 KB of text, gzip", Load::Compressed { coding: "accept-encoding: gzip" }, 1.00),

@@ -134,10 +134,10 @@ impl<'c> Instance<'c> {
         self.ports[entry_point]
     }
 
-    /// The generation of the table in force, which every change of a container moves on.
-    pub(super) async fn table(&self) -> String {
-        let answer = Client::plain(self.admin).get(&self.admin.to_string(), "/api/v1/status").await;
-        answer.expect("the admin listener answers").json()["generation"].to_string()
+    /// The containers that the table in force was made of, as the API shows them.
+    pub(super) async fn containers(&self) -> Value {
+        let answer = Client::plain(self.admin).get(&self.admin.to_string(), "/api/v1/containers").await;
+        answer.expect("the admin listener answers").json()["containers"].clone()
     }
 
     /// The entry point of a scheme.
@@ -155,6 +155,12 @@ impl<'c> Instance<'c> {
         let place = self.case.containers.iter().position(|one| one.name == name).expect("the case has it");
         let (_, prefix) = self.bed.network(network);
         format!("{prefix}.{}", place + 10)
+    }
+
+    /// Where an application listens.
+    pub(super) fn address_of(&mut self, name: &str) -> SocketAddr {
+        let port = self.container(name).http.first().copied().unwrap_or(8080);
+        format!("{}:{port}", self.ip(name)).parse().expect("an address")
     }
 
     pub(super) fn container(&self, name: &str) -> &'c ContainerOfCase {

@@ -39,10 +39,17 @@ pub(super) async fn run(instance: &mut Instance<'_>, step: &Step) -> Option<Outc
         return None;
     }
     if let Some(name) = &step.last {
-        return Some(Outcome::Told(direct(instance, name, "/_last").await));
+        // A health check comes when it is due.
+        let address = instance.address_of(name);
+        let what = format!("`{name}` has seen a request");
+        let told = eventually(&what, STUCK, async || {
+            let told = direct(address, "/_last").await;
+            told["method"].is_string().then_some(told)
+        });
+        return Some(Outcome::Told(told.await));
     }
     if let Some(name) = &step.count {
-        return Some(Outcome::Told(direct(instance, name, "/_count").await));
+        return Some(Outcome::Told(direct(instance.address_of(name), "/_count").await));
     }
     if let Some(url) = &step.ws {
         let url = instance.text(&format!("GET {url}"));
@@ -139,43 +146,58 @@ async fn ask(instance: &mut Instance<'_>, step: &Step, request: &str, is_websock
 }
 
 /// Asks a container past Gangway.
-async fn direct(instance: &mut Instance<'_>, name: &str, path: &str) -> Value {
-    let port = instance.container(name).http.first().copied().unwrap_or(8080);
-    let address: SocketAddr = format!("{}:{port}", instance.ip(name)).parse().expect("an address");
+async fn direct(address: SocketAddr, path: &str) -> Value {
     Client::plain(address).get("direct", path).await.expect("the application answers").json()
 }
 
-/// Changes a container, and waits until Gangway has heard of it.
+/// Changes a container, and waits until the table in force was made of what it is now.
 async fn happen(instance: &mut Instance<'_>, act: &str) {
     let (verb, name) = act.split_once(' ').expect("a verb and a name");
-    if verb == "sleep" {
+    let state = match verb {
         // What follows is compared by what it finds, so that a time of the recording does not matter here.
-        return;
-    }
-    let before = instance.table().await;
-    match verb {
+        "sleep" => return,
         "sick" | "well" => {
-            direct(instance, name, &format!("/{verb}")).await;
-            if instance.container(name).health.is_some() {
-                instance.until_health(name, if verb == "sick" { "unhealthy" } else { "healthy" }).await;
+            direct(instance.address_of(name), &format!("/{verb}")).await;
+            if instance.container(name).health.is_none() {
+                return;
             }
+            let health = if verb == "sick" { "unhealthy" } else { "healthy" };
+            return until_it_knows(instance, name, |found| found.is_some_and(|found| found["health"] == health)).await;
         }
         "run" => {
             let container = instance.container(name).clone();
             instance.run(&container).await;
+            "running"
         }
-        "rm" => drop(instance.docker().command(["rm", "-f", "-v", &instance.name_on_engine(name)])),
-        "stop" => drop(instance.docker().command(["stop", "-t", "1", &instance.name_on_engine(name)])),
-        verb => drop(instance.docker().command([verb, &instance.name_on_engine(name)])),
-    }
-    if matches!(verb, "run" | "rm" | "stop" | "start" | "kill" | "pause" | "unpause")
-        || instance.container(name).health.is_some()
-    {
-        eventually(&format!("Gangway has seen `{act}`"), STUCK, async || {
-            (instance.table().await != before).then_some(())
-        })
-        .await;
-    }
+        "rm" => {
+            instance.docker().command(["rm", "-f", "-v", &instance.name_on_engine(name)]);
+            return until_it_knows(instance, name, |found| found.is_none()).await;
+        }
+        verb => {
+            let whole = if verb == "stop" { vec![verb, "-t", "1"] } else { vec![verb] };
+            let name = instance.name_on_engine(name);
+            instance.docker().command(whole.into_iter().chain([&*name]));
+            match verb {
+                "stop" | "kill" => "exited",
+                "pause" => "paused",
+                "start" | "unpause" => "running",
+                verb => panic!("nobody knows what is seen after `{verb}`"),
+            }
+        }
+    };
+    until_it_knows(instance, name, |found| found.is_some_and(|found| found["state"] == state)).await;
+}
+
+/// Waits until what the table in force says of a container is so. Other cases run beside this one on the same engine, so the
+/// next table may be without news of it.
+async fn until_it_knows(instance: &Instance<'_>, name: &str, is_so: impl Fn(Option<&Value>) -> bool) {
+    let name = instance.name_on_engine(name);
+    eventually(&format!("Gangway knows what became of {name}"), STUCK, async || {
+        let all = instance.containers().await;
+        let found = all.as_array().and_then(|all| all.iter().find(|one| one["name"] == *name));
+        is_so(found).then_some(())
+    })
+    .await;
 }
 
 /// The answers of several requests, counted.

@@ -113,6 +113,10 @@ codes! {
         "The data folder of Gangway's container is no named volume and no folder of the machine: it goes away with the \
          container, and with it the internal root that devices trust, the account with the CA and all certificates. \
          Each new container then orders them again, and the CA refuses further ones for days after five a week.";
+    ENDPOINT_TLS = 546, Error, "file for TLS with an application that cannot be used",
+        "The roots by which the certificate of an application is checked, or the certificate that is shown to it, stand in a \
+         file that is not there, cannot be read or holds something else. What it held before stays in force. Where it \
+         never held anything good, nothing is sent to the application, and its requests are answered with 502.";
 
     CLIENT_CA = 550, Error, "not the name of a client CA file",
         "`client-ca` names a file in `certs/clients/` on the volume without its ending. A label cannot name any \

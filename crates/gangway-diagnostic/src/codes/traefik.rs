@@ -27,9 +27,9 @@ codes! {
         "Nobody knows what it would have done, so routers that name it are closed.";
     TRAEFIK_MIDDLEWARE = 709, Error | Warning, "middleware of Traefik that could not be made",
         "A middleware that protects closes the routers that name it; another one is left out, and the effect says so.";
-    TRAEFIK_NAME_TAKEN = 710, Error, "name that an older container has",
+    TRAEFIK_NAME_TAKEN = 710, Error, "name that an older container or another file has",
         "Routers, services and middlewares are known by their names. The older container keeps the name where two declare \
-         different things under it. Traefik drops both.";
+         different things under it, where Traefik drops both. Of files of the file provider the first one keeps it.";
     TRAEFIK_WITHOUT_EFFECT = 711, Warning, "option of Traefik without effect",
         "The option is known and does nothing here. The help says what happens instead.";
     TRAEFIK_DEFAULT_RULE = 712, Error, "no rule for a router",

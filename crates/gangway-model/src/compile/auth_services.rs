@@ -111,7 +111,7 @@ fn look_up<'s>(
         Access {
             port: port.map(|port| (port, wanted.mark)),
             scheme: wanted.url.as_ref().map(|url| url.scheme),
-            verify: wanted.url.as_ref().filter(|url| !url.verify).map(|_| (false, wanted.mark)),
+            transport: wanted.url.as_ref().map(|url| Arc::clone(&url.transport)),
             ..Access::default()
         }
     };

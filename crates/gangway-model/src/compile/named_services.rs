@@ -144,7 +144,7 @@ impl<'a, 's> NamedServices<'a, 's> {
                     },
                     name: container.name.clone(),
                     scheme: reach.scheme,
-                    verify: reach.verify,
+                    transport: reach.transport,
                     host: None,
                     readiness: readiness(container),
                     weight: 1,

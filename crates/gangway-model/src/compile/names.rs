@@ -169,6 +169,10 @@ impl<'s> SharedNames<'s> {
 /// first; the tenant of the oldest container comes first.
 fn award<T: Declares>(names: &mut DeclarationsByName<'_, T>, found: &mut Vec<Diagnostic>) {
     for (name, declarations) in names.values_mut().flatten() {
+        // Nearly every name is declared once, and then nobody has to share it.
+        if declarations.len() == 1 {
+            continue;
+        }
         declarations.sort_by(|one, other| one.age().cmp(&other.age()));
         let mut awarded: Vec<Declaration<'_, T>> = Vec::with_capacity(declarations.len());
         let mut left = std::mem::take(declarations);

@@ -1,5 +1,7 @@
 //! Targets → endpoints.
 
+use std::sync::Arc;
+
 use super::availability::{readiness, why_not_up};
 use crate::address::{Surroundings, TargetOwner};
 use crate::route::{Address, Endpoint, EndpointKey, Readiness};
@@ -110,7 +112,7 @@ fn to_container<'s>(
         key: EndpointKey { container: container.id.clone(), address },
         name: container.name.clone(),
         scheme: reach.scheme,
-        verify: reach.verify,
+        transport: reach.transport,
         host: None,
         readiness: readiness(container),
         weight,
@@ -123,7 +125,7 @@ pub(super) fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
         key: EndpointKey { container: Box::default(), address: target.address.clone() },
         name: target.url.clone(),
         scheme: target.scheme,
-        verify: target.verify,
+        transport: Arc::clone(&target.transport),
         host: matches!(target.address, Address::Name(..)).then(|| target.host.clone()),
         readiness: Readiness::Ready,
         weight,

@@ -52,7 +52,7 @@ mod tests {
             key: EndpointKey { container: "a".into(), address: Address::Name("a".into(), 80) },
             name: "a".into(),
             scheme: Scheme::Http,
-            verify: true,
+            transport: std::sync::Arc::default(),
             host: None,
             readiness: Readiness::Ready,
             weight,

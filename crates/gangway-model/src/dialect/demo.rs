@@ -101,7 +101,7 @@ fn target<'s>(target: &str, mark: Mark<'s>) -> TargetSpec<'s> {
         ["url", host] => TargetPlace::Url(UrlTarget {
             url: format!("http://{host}").into(),
             scheme: Scheme::Http,
-            verify: true,
+            transport: std::sync::Arc::default(),
             host: host.into(),
             address: Address::Name(host.into(), 80),
         }),

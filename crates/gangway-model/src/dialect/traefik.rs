@@ -17,12 +17,13 @@ mod routers;
 mod rule;
 mod services;
 mod tls_options;
+mod transports;
 mod tree;
 mod values;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use gangway_diagnostic::{Diagnostic, Place, codes, quoted};
+use gangway_diagnostic::{Diagnostic, Place, codes, nearest, quoted};
 
 use self::constraints::Constraint;
 use self::findings::Problems;
@@ -30,6 +31,7 @@ use self::middlewares::Features;
 use self::names::Provider;
 use self::tls_options::TlsOptions;
 pub use self::tls_options::tls_options_client_ca;
+use self::transports::Transports;
 use self::tree::Node;
 use crate::go_template::{GoTemplate, TemplateContainer, TemplateData};
 use crate::label::{Mark, Source, whole};
@@ -38,11 +40,20 @@ use crate::settings::{Settings, TraefikSettings};
 use crate::snapshot::Container;
 use crate::spec::{Declarations, Declared, RouteSpec};
 
+/// What labels begin with, behind `traefik.`.
+const LABELS: [&str; 7] = ["enable", "http", "tcp", "udp", "tls", "docker", "swarm"];
+
+/// What files of the file provider begin with.
+const FILES: [&str; 4] = ["http", "tcp", "udp", "tls"];
+
+/// The parts of `http`.
+const HTTP: [&str; 5] = ["routers", "services", "middlewares", "serverstransports", "models"];
+
 /// What the configuration and the files of the file provider say to all containers. It is made once for many.
 pub(super) struct Provided<'s> {
     traefik: &'s TraefikSettings,
     tls_options: TlsOptions,
-    transports: BTreeMap<Box<str>, bool>,
+    transports: Transports,
     /// None where it cannot be read: then no container is ours.
     constraint: Option<Constraint>,
     /// The error says why there is none.
@@ -54,7 +65,7 @@ impl<'s> Provided<'s> {
     pub(super) fn new(traefik: &'s TraefikSettings, settings: &'s Settings) -> Self {
         let root = Node::of_files(&traefik.dynamic);
         let tls_options = root.at(&["tls", "options"]).map(TlsOptions::read).unwrap_or_default();
-        let transports = root.at(&["http", "serverstransports"]).map(tls_options::transports).unwrap_or_default();
+        let transports = root.at(&["http", "serverstransports"]).map(Transports::read).unwrap_or_default();
         let constraint = Constraint::parse(&traefik.constraints);
         let default_rule = GoTemplate::parse(&traefik.default_rule);
         let default_rule = default_rule.map_err(|error| format!("`defaultRule` cannot be read: {error}"));
@@ -76,21 +87,11 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
     if let Err(why) = is_enabled(container, &root, provided, found) {
         return Declared::NotRouted(why);
     }
-    for (name, node) in &root.children {
-        if !matches!(&**name, "enable" | "http" | "tcp" | "udp" | "tls" | "docker" | "swarm") {
-            let known = ["enable", "http", "tcp", "udp", "docker"];
-            let help = gangway_diagnostic::nearest(name, known).map_or_else(
-                || "remove it".to_owned(),
-                |near| format!("did you mean {}?", quoted(&format!("traefik.{near}"))),
-            );
-            let finding = whole(codes::TRAEFIK_OPTION, format!("unknown label {}", quoted(node.first.label)), "", help);
-            found.push(source.about_key(node.first, finding.warning(), "the label does nothing".to_owned()));
-        }
-    }
     let network = network(&root, source, found);
     let base = names::of_container(container);
     let empty = Node::default();
     let http = root.child("http").unwrap_or(&empty);
+    let strays = strays(&root, &LABELS).chain(strays(http, &HTTP)).collect::<Vec<_>>();
     let services_of = http.child("services");
     let reading =
         services::Reading { source, provider: Provider::Docker, traefik, network, transports: &provided.transports };
@@ -106,14 +107,15 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
             .unwrap_or_default()),
         Some(_) => Err("the container declares several services, and the router names none"),
     };
-    let default_rule = default_rule(container, &base, provided);
+    let default_rule = || default_rule(container, &base, provided);
     let reading = routers::Reading {
         source,
         provider: Provider::Docker,
         traefik,
         only_service: only_service.as_deref().map_err(|why| *why),
-        default_rule: default_rule.as_deref().map_err(|why| &**why),
+        default_rule: &default_rule,
         tls_options: &provided.tls_options,
+        strays: &strays,
     };
     let mut routes = Vec::new();
     match http.child("routers").filter(|routers| !routers.children.is_empty()) {
@@ -147,7 +149,9 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
     let middlewares = middlewares
         .map(|all| middlewares::read(all, source, Provider::Docker, provided.features, found))
         .unwrap_or_default();
-    unknown_parts(http, source, found);
+    unread_parts(&root, &LABELS, "`traefik`", source, found);
+    unread_parts(http, &HTTP, "`http`", source, found);
+    valued_parts(http, source, found);
     Declared::Routed { declarations: Declarations { routes, upstreams, middlewares }, by_label }
 }
 
@@ -187,11 +191,12 @@ pub(super) fn read_files<'s>(
     let provided = Provided::new(traefik, settings);
     let empty = Node::default();
     let http = root.child("http").unwrap_or(&empty);
+    let strays = strays(&root, &FILES).chain(strays(http, &HTTP)).collect::<Vec<_>>();
     if let Some(options) = root.at(&["tls", "options"]) {
         tls_options::check(options, found);
     }
     if let Some(transports) = http.child("serverstransports") {
-        tls_options::check_transports(transports, found);
+        transports::check(transports, found);
     }
     let reading = services::Reading {
         source,
@@ -206,8 +211,9 @@ pub(super) fn read_files<'s>(
         provider: Provider::File,
         traefik,
         only_service: Err("the router names no service"),
-        default_rule: Err("the router has no rule"),
+        default_rule: &|| Err("the router has no rule".to_owned()),
         tls_options: &provided.tls_options,
+        strays: &strays,
     };
     let mut routes = Vec::new();
     for router in http.child("routers").into_iter().flat_map(|all| all.children.values()) {
@@ -217,20 +223,42 @@ pub(super) fn read_files<'s>(
     let middlewares = middlewares
         .map(|all| middlewares::read(all, source, Provider::File, provided.features, found))
         .unwrap_or_default();
-    unknown_parts(http, source, found);
+    unread_parts(&root, &FILES, "a file of the file provider", source, found);
+    unread_parts(http, &HTTP, "`http`", source, found);
+    valued_parts(http, source, found);
     routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
     routes.extend(internal::routers(traefik));
     Declarations { routes, upstreams, middlewares }
 }
 
-fn unknown_parts<'s>(http: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
-    let options = http.options();
-    for known in ["routers", "services", "middlewares", "serverstransports", "models"] {
-        let _ = options.get(known);
+/// What stands among the parts of an object and is none.
+fn strays<'n, 's>(node: &'n Node<'s>, parts: &'static [&'static str]) -> impl Iterator<Item = &'n Node<'s>> {
+    node.children.iter().filter(|(name, _)| !parts.contains(name)).map(|(_, node)| node)
+}
+
+fn unread_parts<'s>(
+    node: &Node<'s>,
+    parts: &'static [&'static str],
+    of: &str,
+    source: Source<'s>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let options = node.options();
+    for part in parts {
+        let _ = options.get(part);
     }
     let mut problems = Problems::default();
-    problems.unknown(&options, "`http`");
-    problems.report(source, "it does nothing", found);
+    problems.unknown(&options, of);
+    problems.report(source, || "it does nothing".to_owned(), found);
+}
+
+/// Routers, services and middlewares have names, and options behind these.
+fn valued_parts<'s>(http: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
+    for mark in http.children.values().filter_map(|part| part.mark).filter(|mark| !mark.value.trim().is_empty()) {
+        let finding =
+            values::invalid("a part of `http` has no value of its own", "write a name and an option behind it");
+        found.push(source.about_key(mark, finding, "it does nothing".to_owned()));
+    }
 }
 
 /// Whether the container is routed; the error says why it is not.
@@ -240,6 +268,12 @@ fn is_enabled<'s>(
     provided: &Provided<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Result<(), String> {
+    if let Some((mark, meant)) = meant_as_no(root) {
+        let message = format!("{} is not read", quoted(&meant));
+        let finding = whole(codes::TRAEFIK_OPTION, message, "", "write `traefik.enable=false`");
+        found.push(Source::Container(container).about_key(mark, finding, "the container is not routed".to_owned()));
+        return Err(format!("{} says no, as it seems", quoted(&meant)));
+    }
     let enabled = match root.child("enable").and_then(|node| node.mark) {
         None => provided.traefik.exposed_by_default,
         Some(mark) => match values::boolean(mark.value.trim()) {
@@ -264,6 +298,21 @@ fn is_enabled<'s>(
     }
 }
 
+/// A label that surely shall keep the container off, and is none that is read: Traefik does not route a container with
+/// such a label either.
+fn meant_as_no<'s>(root: &Node<'s>) -> Option<(Mark<'s>, String)> {
+    let is_enable = |node: &&Node<'s>| nearest(&node.name.to_ascii_lowercase(), ["enable"]).is_some();
+    let says_no = |node: &Node<'s>| node.mark.filter(|mark| values::boolean(mark.value.trim()) == Ok(false));
+    let of = |node: &'_ Node<'s>, before: &str| Some((says_no(node)?, format!("traefik.{before}{}", node.name)));
+    let mut near = root.children.values().filter(|node| !node.name.eq_ignore_ascii_case("enable")).filter(is_enable);
+    let in_parts = ["docker", "http"].iter().filter_map(|part| Some((root.child(part)?, part)));
+    let mut in_parts = in_parts.flat_map(|(part, name)| part.children.values().map(move |node| (node, name)));
+    let below = root.child("enable").and_then(|enable| enable.children.values().next());
+    near.find_map(|node| of(node, ""))
+        .or_else(|| in_parts.find_map(|(node, part)| of(node, &format!("{part}.")).filter(|_| is_enable(&node))))
+        .or_else(|| below.map(|node| (node.first, format!("traefik.enable.{}", node.name))))
+}
+
 /// The network that a label names. The one of the provider is a setting for all dialects.
 fn network<'s>(root: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) -> Option<(&'s str, Mark<'s>)> {
     let mut network = None;
@@ -283,7 +332,7 @@ fn network<'s>(root: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>)
         }
         let mut problems = Problems::default();
         problems.unknown(&options, "`traefik.docker`");
-        problems.report(source, "the label does nothing", found);
+        problems.report(source, || "the label does nothing".to_owned(), found);
     }
     network
 }

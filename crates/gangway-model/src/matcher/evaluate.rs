@@ -20,9 +20,11 @@ impl Alternative {
 }
 
 impl Test {
-    /// Whether the request passes.
+    /// Whether the request passes. A test of a client that is not known passes neither way.
     pub fn passes(&self, request: &RequestView<'_>) -> bool {
-        self.condition.holds(request) != self.negated
+        let is_unknown =
+            self.negated && request.client.is_unspecified() && matches!(self.condition, Condition::ClientIp(_));
+        !is_unknown && self.condition.holds(request) != self.negated
     }
 }
 
@@ -117,12 +119,19 @@ mod tests {
     fn holds(rule: &str, sent: &Sent<'_>) -> bool {
         let mut findings = Vec::new();
         let rule = parse(rule, &mut findings).unwrap_or_else(|| panic!("{findings:?}"));
-        let Term::Is(condition) = rule.term() else { panic!("one matcher: {rule}") };
+        let (condition, negated) = match rule.term() {
+            Term::Is(condition) => (condition.clone(), false),
+            Term::Not(inner) => match inner.term() {
+                Term::Is(condition) => (condition.clone(), true),
+                _ => panic!("one matcher: {rule}"),
+            },
+            _ => panic!("one matcher: {rule}"),
+        };
         let mut headers = HeaderMap::new();
         for (name, value) in sent.fields {
             headers.append(*name, HeaderValue::from_bytes(value).expect("a field's value"));
         }
-        condition.holds(&RequestView {
+        Test { condition, negated }.passes(&RequestView {
             host: sent.host,
             path: sent.path,
             query: sent.query,
@@ -182,6 +191,9 @@ mod tests {
     fn a_client_is_compared_as_the_address_it_is() {
         assert!(holds("ClientIP(`192.0.2.7`)", &Sent { client: "::ffff:192.0.2.7", ..PLAIN }));
         assert!(holds("ClientIP(`::ffff:192.0.2.0/120`)", &PLAIN));
+        let unknown = Sent { client: "0.0.0.0", ..PLAIN };
+        assert!(!holds("ClientIP(`10.0.0.0/8`)", &unknown) && !holds("!ClientIP(`10.0.0.0/8`)", &unknown));
+        assert!(holds("!ClientIP(`10.0.0.0/8`)", &PLAIN));
         assert!(holds("ClientIP(`2001:db8::/32`)", &Sent { client: "2001:db8::1", ..PLAIN }));
         assert!(!holds("ClientIP(`2001:db8::/32`)", &PLAIN));
     }

@@ -110,13 +110,14 @@ impl<'c> HostCase<'c> {
         is_released: bool,
         observation: Observation<'c>,
     ) -> Self {
-        let Holding { tenures, refused } = before.cloned().unwrap_or_default();
+        let tenures = before.into_iter().flat_map(|before| before.tenures.iter());
+        let tenures = tenures.map(|(party, tenure)| (party.clone(), tenure.clone())).collect();
         Self {
             claims,
             is_released,
             observation,
             tenures,
-            refused_before: refused,
+            refused_before: before.map(|before| before.refused.clone()).unwrap_or_default(),
             holder: Holder::Nobody,
             decisions: vec![Decision::default(); claims.len()],
         }
@@ -136,7 +137,7 @@ impl<'c> HostCase<'c> {
             }
         };
         let refused = refused.map(|(claim, _)| (claim.party.clone(), refusal(claim))).collect();
-        let holding = Holding { tenures: self.tenures, refused };
+        let holding = Holding { tenures: self.tenures.into_iter().collect(), refused };
         let is_kept = !holding.tenures.is_empty();
         HostDecision { holding: Some(is_kept.then_some(holding)), decisions: self.decisions }
     }
@@ -148,14 +149,16 @@ mod tests {
 
     use super::*;
     use crate::engine_name::EngineName;
+    use crate::ownership::few::{FewMap, FewSet};
 
     #[test]
     fn what_is_not_looked_at_would_not_have_changed() {
         let unread = BTreeSet::new();
         let party = Party { tenant: Tenant::Project("shop".into()), service: "web".into(), route: "web".into() };
         for (now, is_short) in [(100, true), (159, true), (160, true), (199, true), (200, false)] {
-            let tenure = Tenure { gone: Some(100), engines: [EngineName::default()].into(), ..Tenure::default() };
-            let before = Holding { tenures: [(party.clone(), tenure)].into(), refused: BTreeMap::new() };
+            let tenure =
+                Tenure { gone: Some(100), engines: FewSet::from_iter([EngineName::default()]), ..Tenure::default() };
+            let before = Holding { tenures: FewMap::from_iter([(party.clone(), tenure)]), refused: BTreeMap::new() };
             let observation = Observation { now, keep: 100, unread: &unread };
             let short = unclaimed(Some(&before), &[], false, observation);
             assert_eq!(short.is_some(), is_short, "after {now} seconds");

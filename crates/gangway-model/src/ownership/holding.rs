@@ -1,8 +1,9 @@
 //! The holders of one host, and the parties that were refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
+use super::few::{FewMap, FewSet};
 use super::tenant::Party;
 use crate::digest::Digest;
 use crate::engine_name::EngineName;
@@ -13,7 +14,7 @@ use crate::matcher::Alternative;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Holding {
     /// The tenures by party. Parties that are gone stay listed until they are forgotten.
-    pub tenures: BTreeMap<Party, Tenure>,
+    pub tenures: FewMap<Party, Tenure>,
     /// The parties that are not served on the host, or not with all rules that they ask for.
     pub refused: BTreeMap<Party, RefusedClaim>,
 }
@@ -43,11 +44,11 @@ pub struct Tenure {
     /// The tenants with which the party shares the host: names of projects or containers, or `*`.
     pub share: Box<[Box<str>]>,
     /// The rules it serves on the host.
-    pub rules: BTreeSet<RuleId>,
+    pub rules: FewSet<RuleId>,
     /// The engines it was last seen on.
-    pub engines: BTreeSet<EngineName>,
+    pub engines: FewSet<EngineName>,
     /// The ids of its containers, where the tenant is a container. A container that is renamed stays the same party.
-    pub containers: BTreeSet<Box<str>>,
+    pub containers: FewSet<Box<str>>,
 }
 
 /// The identity of a rule on a host: its path, its other conditions, its listeners and its priority.

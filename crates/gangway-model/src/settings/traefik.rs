@@ -1,8 +1,12 @@
 //! What Traefik's configuration says, as far as it decides what Traefik's labels mean.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use gangway_diagnostic::Place;
 
 use crate::listener::ListenerName;
+use crate::transport_settings::TransportSettings;
 
 /// Traefik's static configuration, and what its file provider has read.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +25,8 @@ pub struct TraefikSettings {
     pub allow_empty_services: bool,
     /// The names of `certificatesResolvers`, in order.
     pub resolvers: Vec<Box<str>>,
-    /// `serversTransport.insecureSkipVerify`.
-    pub skips_verification: bool,
+    /// `serversTransport`: of services that name no transport.
+    pub default_transport: ServersTransport,
     /// The name of the machine or the container that Gangway runs on, for applications; empty where it is not
     /// known.
     pub host_name: Box<str>,
@@ -32,6 +36,28 @@ pub struct TraefikSettings {
     pub dynamic: Vec<DynamicKey>,
     /// What Gangway serves of itself.
     pub internal: InternalPages,
+}
+
+/// `serversTransport`, or one of `http.serversTransports`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ServersTransport {
+    /// How connections are made and kept.
+    pub settings: Arc<TransportSettings>,
+    /// `forwardingTimeouts.dialTimeout`; none for the usual time.
+    pub connect: Option<Duration>,
+    /// `forwardingTimeouts.responseHeaderTimeout`; none for the usual time.
+    pub response: Option<Duration>,
+}
+
+impl ServersTransport {
+    /// What `maxIdleConnsPerHost` means: none are kept where it is negative, and 0 says nothing.
+    pub fn idle_max(number: i64) -> Option<u32> {
+        match number {
+            0 => None,
+            ..0 => Some(0),
+            1.. => Some(u32::try_from(number).unwrap_or(u32::MAX)),
+        }
+    }
 }
 
 /// The internal services that are there. A router that names another one is closed.
@@ -126,7 +152,7 @@ impl Default for TraefikSettings {
             use_bind_port_ip: false,
             allow_empty_services: false,
             resolvers: Vec::new(),
-            skips_verification: false,
+            default_transport: ServersTransport::default(),
             host_name: Box::default(),
             plugins: Vec::new(),
             dynamic: Vec::new(),

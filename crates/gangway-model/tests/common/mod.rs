@@ -32,6 +32,7 @@ pub mod print;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_diagnostic::{FilePosition, Place};
@@ -39,7 +40,7 @@ use gangway_model::{
     Attachment, Compiled, Container, ContainerState, DynamicKey, EngineKind, EngineName, EntryPoint,
     EntryPointRedirection, EntryPointTls, Expose, ExposedPort, FileRoute, Gone, Health, InternalApi, InternalPage,
     KnownListener, ListenerName, ListenerProtocol, MiddlewareTable, NetworkMode, OwnPlace, Selector, Settings,
-    Snapshot, TraefikSettings, compile,
+    Snapshot, TraefikSettings, TransportSettings, compile,
 };
 
 /// Where fixtures stand.
@@ -202,7 +203,7 @@ fn traefik(line: &str) -> TraefikSettings {
             "hidden" => traefik.exposed_by_default = false,
             "default-rule" => traefik.default_rule = rest.into(),
             "constraints" => traefik.constraints = rest.into(),
-            "trusting" => traefik.skips_verification = true,
+            "trusting" => traefik.default_transport.settings = Arc::new(TransportSettings::unverified()),
             "host-name" => traefik.host_name = rest.into(),
             "plugin" => {
                 let (name, module) = rest.split_once(' ').expect(fact);

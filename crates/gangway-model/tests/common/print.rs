@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gangway_diagnostic::printable;
 use gangway_model::{
     AddressChoice, AddressSource, Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness,
-    Route, RoutingTable, Scheme, Timeouts, TlsMode, TlsVersion, Transport,
+    Route, RoutingTable, Scheme, Timeouts, TlsMode, TlsVersion, Transport, TransportSettings,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -184,7 +184,7 @@ fn endpoint_text(endpoint: &Endpoint) -> String {
         Scheme::Https => "https",
         Scheme::H2c => "h2c",
     };
-    let unchecked = if endpoint.scheme == Scheme::Https && !endpoint.verify { ", certificate not checked" } else { "" };
+    let transport = transport_text(&endpoint.transport, endpoint.scheme);
     let weight = if endpoint.weight == 1 { String::new() } else { format!(", weight {}", endpoint.weight) };
     let readiness = match endpoint.readiness {
         Readiness::Ready => "ready",
@@ -194,7 +194,24 @@ fn endpoint_text(endpoint: &Endpoint) -> String {
         Readiness::Restarting => "restarting",
     };
     let (name, address) = (printable(&endpoint.name), &endpoint.key.address);
-    format!("to {name} at {scheme}://{address}{unchecked}{weight}, {readiness}")
+    format!("to {name} at {scheme}://{address}{transport}{weight}, {readiness}")
+}
+
+/// What is not usual about connections to an endpoint.
+fn transport_text(transport: &TransportSettings, scheme: Scheme) -> String {
+    let TransportSettings { verify, server_name, roots, certificates, offers_http2, idle_timeout, idle_max } =
+        transport;
+    let mut parts = Vec::new();
+    if scheme == Scheme::Https {
+        parts.extend((!verify).then(|| "certificate not checked".to_owned()));
+        parts.extend(server_name.iter().map(|name| format!("as {name}")));
+        parts.extend(roots.iter().map(|root| format!("trusting {root:?}")));
+        parts.extend(certificates.iter().map(|one| format!("showing {:?} with {:?}", one.chain, one.key)));
+        parts.extend((!offers_http2).then(|| "without HTTP/2".to_owned()));
+    }
+    parts.extend(idle_timeout.map(|time| format!("idle for {time:?}")));
+    parts.extend(idle_max.map(|max| format!("{max} idle")));
+    parts.into_iter().map(|part| format!(", {part}")).collect()
 }
 
 fn header(of: &str, name: &HeaderName, value: Option<&HeaderValue>) -> String {

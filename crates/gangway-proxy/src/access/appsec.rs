@@ -235,7 +235,7 @@ fn endpoint(scheme: &str, authority: &Authority) -> Option<ActiveEndpoint> {
         key: EndpointKey { container: Box::default(), address },
         name: "appsec".into(),
         readiness: Readiness::Ready,
-        transport: Arc::new(EndpointTransport::new(scheme, name, true)),
+        transport: Arc::new(EndpointTransport::new(scheme, name, &Arc::default())),
         host: HeaderValue::from_str(authority.as_str()).ok()?,
         weight: 1,
         hash: 0,

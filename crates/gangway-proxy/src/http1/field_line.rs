@@ -26,15 +26,15 @@ impl FieldLine {
         if name_len == 0 || !end.starts_with(b"\r\n") {
             return None;
         }
-        let is_space = |byte: u8| matches!(byte, b' ' | b'\t');
-        let before = match rest {
-            // Nearly all fields.
-            [b' ', first, ..] if !is_space(*first) => 1,
-            _ => rest.iter().take_while(|byte| is_space(**byte)).count(),
-        };
-        let value_len = match rest.last() {
-            Some(last) if is_space(*last) => before + rest[before..].trim_ascii_end().len(),
-            Some(_) | None => rest_len,
+        let (before, value_len) = match rest {
+            // Nearly all fields. What is greater than a space is none, and no tab.
+            [b' ', first] if *first > b' ' => (1, rest_len),
+            [b' ', first, .., last] if *first > b' ' && *last > b' ' => (1, rest_len),
+            _ => {
+                let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t');
+                let before = rest.iter().take_while(is_space).count();
+                (before, before + rest[before..].trim_ascii_end().len())
+            }
         };
         let rest_start = name_len + 1;
         Some(Self {
@@ -43,5 +43,24 @@ impl FieldLine {
             value_end: rest_start + value_len,
             len: rest_start + rest_len,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_around_a_value_is_no_part_of_it() {
+        for before in ["", " ", "  ", "\t", " \t "] {
+            for value in ["", "x", "xy", "x y", "\u{e9}", "x\ty", "a longer one, of several words"] {
+                for after in ["", " ", "\t", " \t "] {
+                    let line = format!("Name:{before}{value}{after}\r\n");
+                    let field = FieldLine::read(line.as_bytes()).expect("a field");
+                    assert_eq!((field.name_len, field.len), (4, line.len() - 2), "{line:?}");
+                    assert_eq!(&line[field.value_start..field.value_end], value, "{line:?}");
+                }
+            }
+        }
     }
 }

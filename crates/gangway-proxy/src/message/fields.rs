@@ -81,14 +81,22 @@ impl Fields {
     /// Notes where a field stands in the bytes that [`Fields::store`] gets later. For parsers.
     #[inline(always)]
     pub(crate) fn note(&mut self, kind: FieldKind, name: Range<usize>, value: Range<usize>, line_end: usize) {
+        debug_assert!(name.start <= name.end && name.end <= value.start && value.start <= value.end);
+        debug_assert!(value.end <= line_end, "a line ends behind its value");
+        // Heads and trailers are bounded far below; a position that does not fit would be a bug. If the last one fits, all do.
+        let end = u32::try_from(line_end).expect("a head is shorter than 4 GiB");
         self.kinds |= bit(kind);
+        #[expect(clippy::cast_possible_truncation, reason = "no position lies behind the end of its line")]
+        let at = |place: usize| place as u32;
+        let (start, value, value_end) = (at(name.start), at(value.start), at(value.end));
+        let name_len = at(name.end) - start;
         self.index.push(Position {
             kind,
-            name_len: u16::try_from(name.len()).unwrap_or(u16::MAX),
-            name: position(name.start),
-            value: position(value.start),
-            value_end: position(value.end),
-            end: position(line_end),
+            name_len: u16::try_from(name_len).unwrap_or(u16::MAX),
+            name: start,
+            value,
+            value_end,
+            end,
         });
     }
 
@@ -249,11 +257,6 @@ fn bit(kind: FieldKind) -> u32 {
     // There are fewer kinds than bits; more of them do not compile.
     const { assert!((FieldKind::Other as u32) < u32::BITS, "each kind has a bit") };
     1 << kind as u32
-}
-
-fn position(at: usize) -> u32 {
-    // Heads and trailers are bounded far below; a position that does not fit would be a bug.
-    u32::try_from(at).expect("a head is shorter than 4 GiB")
 }
 
 #[cfg(test)]

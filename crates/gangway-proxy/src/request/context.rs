@@ -22,6 +22,8 @@ use crate::upstream::attempt::Attempt;
 #[derive(Debug)]
 pub(crate) struct RequestContext {
     pub(crate) started: Instant,
+    /// Whether nothing of a request is in it.
+    is_fresh: bool,
     request_id: Option<String>,
     pub(crate) received: Received,
     /// The route of the last decision that found one.
@@ -85,6 +87,7 @@ impl RequestContext {
     fn begun(started: Instant) -> Self {
         Self {
             started,
+            is_fresh: true,
             request_id: None,
             received: Received::Nothing,
             routed: None,
@@ -103,7 +106,12 @@ impl RequestContext {
 impl RequestContext {
     /// Begins the next request, now.
     pub(crate) fn begin(&mut self) {
-        *self = Self::default();
+        // The last request may have ended by a panic.
+        if !self.is_fresh {
+            self.end();
+        }
+        self.is_fresh = false;
+        self.started = Instant::now();
     }
 
     /// Forgets the request and gives back what it holds: its route, and its places in counts and queues.
@@ -167,5 +175,23 @@ impl RequestContext {
     /// The request's id, if it was made.
     pub(crate) fn known_request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_left_of_a_request_that_was_not_ended() {
+        let mut context = RequestContext::default();
+        for _ in 0..2 {
+            tokio::time::advance(std::time::Duration::from_secs(1)).await;
+            context.begin();
+            assert_eq!((context.started, context.known_request_id()), (Instant::now(), None));
+            let _ = context.request_id();
+        }
+        context.end();
+        assert_eq!(context.known_request_id(), None);
     }
 }

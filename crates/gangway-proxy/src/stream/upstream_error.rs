@@ -31,6 +31,8 @@ pub(crate) enum UpstreamErrorKind {
     TlsNothingInCommon,
     /// The endpoint does not speak TLS.
     TlsNotSpoken,
+    /// The handshake needs files that cannot be used, so none was made.
+    TlsUnset,
     /// Another failure of the TLS handshake.
     Tls,
     /// The endpoint closed or reset the connection, and nothing of a response had come.
@@ -63,6 +65,7 @@ impl UpstreamErrorKind {
             | Self::TlsUntrusted
             | Self::TlsNothingInCommon
             | Self::TlsNotSpoken
+            | Self::TlsUnset
             | Self::Tls
             | Self::ClosedUnanswered
             | Self::Unprocessed

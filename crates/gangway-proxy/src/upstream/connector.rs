@@ -1,5 +1,6 @@
 //! Connections to endpoints: kept, opened, and taken back.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ use crate::upstream::opener::{OpenedConnection, Opener, first_stream};
 use crate::upstream::own_connections::OwnConnections;
 use crate::upstream::pool::Pool;
 use crate::upstream::stream::{Home, UpstreamStream};
-use crate::upstream::tls::HttpOffer;
-use crate::upstream::transport::EndpointTransport;
+use crate::upstream::tls::UpstreamTls;
+use crate::upstream::tls_configs::HttpOffer;
+use crate::upstream::transport::{EndpointProtocol, EndpointTransport};
 
 /// How often kept connections are looked at.
 const SWEEP_PAUSE: Duration = Duration::from_millis(250);
@@ -41,11 +43,19 @@ pub(crate) struct ConnectorSettings {
     pub(crate) opener: Opener,
     /// How long a client connection may be idle. The connections that belong to it are kept as long.
     pub(crate) client_idle: Duration,
+    /// How many threads share what is allowed to be kept.
+    pub(crate) threads: NonZeroU32,
 }
 
 impl ConnectorSettings {
     pub(crate) fn new(limits: &Limits, open: OpenConnections) -> Self {
-        Self { open, opener: Opener::default(), client_idle: limits.idle }
+        Self { open, opener: Opener::default(), client_idle: limits.idle, threads: NonZeroU32::MIN }
+    }
+
+    /// These, with what the PEM of users gives, and for so many threads.
+    pub(crate) fn with(self, tls: UpstreamTls, threads: usize) -> Self {
+        let threads = u32::try_from(threads).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        Self { opener: Opener { tls, ..self.opener }, threads, ..self }
     }
 }
 
@@ -78,7 +88,7 @@ impl Connector {
             ConnectionOwner::Request => None,
             ConnectionOwner::Client(key) => {
                 let own = own_connections(need, key)?;
-                let idle_timeout = state.idle_timeout_of_own(self.settings.client_idle);
+                let idle_timeout = transport.idle_at_most(state.idle_timeout_of_own(self.settings.client_idle));
                 let is_wanted = |stream: &Http1Stream| stream.transport() == transport;
                 let stream = own.take(state.id(), idle_timeout, is_wanted)?;
                 Some(UpstreamStream::Http1(stream, Home::Client(Arc::downgrade(&own))))
@@ -122,7 +132,7 @@ impl Connector {
                 }
                 stream.recycle();
                 match home {
-                    Home::Shared => self.pool().park_http1(stream, self.clock.millis()),
+                    Home::Shared => self.pool().park_http1(stream, self.clock.millis(), self.settings.threads),
                     Home::Client(own) => {
                         if let Some(own) = own.upgrade() {
                             own.park(stream);
@@ -216,11 +226,13 @@ async fn sweep(connector: Weak<Connector>) {
 
 /// Whether the request may go over HTTP/2, as far as our side is concerned.
 fn may_speak_http2(transport: &EndpointTransport, need: &ConnectionNeed<'_>) -> bool {
-    match transport {
-        EndpointTransport::Plain => false,
-        EndpointTransport::H2c => !need.is_upgrade,
+    match transport.protocol {
+        EndpointProtocol::Plain => false,
+        EndpointProtocol::H2c => !need.is_upgrade,
         // Credentials of connections do not work over HTTP/2.
-        EndpointTransport::Tls(_) => !need.is_upgrade && need.owner == ConnectionOwner::Shared,
+        EndpointProtocol::Tls(_) => {
+            transport.settings.offers_http2 && !need.is_upgrade && need.owner == ConnectionOwner::Shared
+        }
     }
 }
 

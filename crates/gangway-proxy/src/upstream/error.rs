@@ -23,6 +23,7 @@ pub(crate) fn is_unreachable(kind: UpstreamErrorKind) -> bool {
         | UpstreamErrorKind::TlsUntrusted
         | UpstreamErrorKind::TlsNothingInCommon
         | UpstreamErrorKind::TlsNotSpoken
+        | UpstreamErrorKind::TlsUnset
         | UpstreamErrorKind::Tls
         | UpstreamErrorKind::ClosedUnanswered
         | UpstreamErrorKind::Unprocessed
@@ -48,6 +49,7 @@ pub(crate) fn trouble(kind: UpstreamErrorKind) -> &'static str {
             "no TLS in common: it may speak only TLS 1.1 or older, or only old ciphers"
         }
         UpstreamErrorKind::TlsNotSpoken => "it does not speak TLS there",
+        UpstreamErrorKind::TlsUnset => "files that TLS with it needs cannot be used",
         UpstreamErrorKind::Tls => "the TLS handshake failed",
         UpstreamErrorKind::ClosedUnanswered => "it closed the connection without an answer",
         UpstreamErrorKind::Unprocessed => "it refused the request unread",
@@ -113,6 +115,7 @@ pub(crate) fn may_retry(kind: UpstreamErrorKind, failed: FailedTry<'_>) -> bool 
         | UpstreamErrorKind::TlsUntrusted
         | UpstreamErrorKind::TlsNothingInCommon
         | UpstreamErrorKind::TlsNotSpoken
+        | UpstreamErrorKind::TlsUnset
         | UpstreamErrorKind::Tls => return false,
     };
     if failed.is_answered || failed.tries >= TRIES_MAX {
@@ -141,6 +144,7 @@ pub(crate) fn reason_for(kind: UpstreamErrorKind) -> Reason {
         UpstreamErrorKind::TlsUntrusted
         | UpstreamErrorKind::TlsNothingInCommon
         | UpstreamErrorKind::TlsNotSpoken
+        | UpstreamErrorKind::TlsUnset
         | UpstreamErrorKind::Tls => Reason::UpstreamTls,
         UpstreamErrorKind::ClosedUnanswered
         | UpstreamErrorKind::Unprocessed
@@ -185,6 +189,7 @@ fn help(kind: UpstreamErrorKind, is_tls: bool, is_verified: bool) -> &'static st
         UpstreamErrorKind::TlsNotSpoken => {
             ": it does not speak TLS there. Set `scheme` to `http`, or `port` to where it does."
         }
+        UpstreamErrorKind::TlsUnset => ". Mend the file; nothing is sent to the application before.",
         UpstreamErrorKind::Tls => ": TLS with it failed.",
         UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::ClosedEarly | UpstreamErrorKind::Malformed
             if is_tls =>

@@ -37,7 +37,7 @@ use crate::upstream::error::trouble;
 use crate::upstream::http2::stream::Http2Stream;
 use crate::upstream::opener::{OpenedConnection, Opener, first_stream};
 use crate::upstream::stream::{Home, UpstreamStream};
-use crate::upstream::tls::HttpOffer;
+use crate::upstream::tls_configs::HttpOffer;
 
 /// The shortest pause between two tries; requests may be waiting.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
@@ -365,6 +365,7 @@ fn check_trouble(error: &UpstreamError) -> String {
         | UpstreamErrorKind::TlsUntrusted
         | UpstreamErrorKind::TlsNothingInCommon
         | UpstreamErrorKind::TlsNotSpoken
+        | UpstreamErrorKind::TlsUnset
         | UpstreamErrorKind::Tls => trouble(error.kind).to_owned(),
         UpstreamErrorKind::Exhausted
         | UpstreamErrorKind::ClosedUnanswered

@@ -13,8 +13,9 @@ use crate::upstream::dial::{AddressSource, dial};
 use crate::upstream::http1::stream::Http1Stream;
 use crate::upstream::http2::connection::{Http2Connection, Http2Slot};
 use crate::upstream::socket::UpstreamSocket;
-use crate::upstream::tls::{HttpOffer, UpstreamTls};
-use crate::upstream::transport::EndpointTransport;
+use crate::upstream::tls::UpstreamTls;
+use crate::upstream::tls_configs::HttpOffer;
+use crate::upstream::transport::EndpointProtocol;
 
 /// The settings of new connections. Clones share the sessions of TLS that can be resumed.
 #[derive(Clone, Debug, Default)]
@@ -46,13 +47,13 @@ impl Opener {
     ) -> Result<OpenedConnection, UpstreamError> {
         let tcp = self.dial(endpoint).await?;
         let (state, transport) = (&endpoint.state, &endpoint.transport);
-        let (socket, speaks_http2) = match (&**transport, offer) {
-            (EndpointTransport::Plain, _) | (EndpointTransport::H2c, HttpOffer::Http1) => {
+        let (socket, speaks_http2) = match (&transport.protocol, offer) {
+            (EndpointProtocol::Plain, _) | (EndpointProtocol::H2c, HttpOffer::Http1) => {
                 (UpstreamSocket::Plain(tcp), false)
             }
-            (EndpointTransport::H2c, HttpOffer::Http2OrHttp1) => (UpstreamSocket::Plain(tcp), true),
-            (EndpointTransport::Tls(tls), offer) => {
-                let stream = self.tls.handshake(tcp, tls, offer).await?;
+            (EndpointProtocol::H2c, HttpOffer::Http2OrHttp1) => (UpstreamSocket::Plain(tcp), true),
+            (EndpointProtocol::Tls(name), offer) => {
+                let stream = self.tls.handshake(tcp, name, &transport.settings, offer).await?;
                 let speaks_http2 = has_chosen_http2(&stream);
                 (UpstreamSocket::Tls(Box::new(stream)), speaks_http2)
             }

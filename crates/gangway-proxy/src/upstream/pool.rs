@@ -1,5 +1,6 @@
 //! The connections to endpoints that any request of one thread may use.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl Pool {
         now: u64,
     ) -> Option<Box<Http1Stream>> {
         let endpoint = self.endpoints.get_mut(&state.id())?;
-        let idle_timeout = millis(state.idle_timeout());
+        let idle_timeout = millis(transport.idle_at_most(state.idle_timeout()));
         loop {
             let position = endpoint.http1.iter().rposition(|idle| same(idle.stream.transport(), transport))?;
             let mut idle = endpoint.http1.remove(position);
@@ -75,13 +76,22 @@ impl Pool {
     }
 
     /// Keeps an idle connection of HTTP/1, if there is room and its endpoint still exists.
-    pub(crate) fn park_http1(&mut self, stream: Box<Http1Stream>, now: u64) {
+    /// Each of the threads keeps its part of those that users allow.
+    pub(crate) fn park_http1(&mut self, stream: Box<Http1Stream>, now: u64, threads: NonZeroU32) {
         if self.idle < IDLE_MAX
             && let Some(state) = stream.endpoint()
             && state.idle_timeout() > Duration::ZERO
             && !state.leaves()
         {
-            self.of(&state).http1.push(IdleConnection { stream, since: now });
+            let kept = &mut self.of(&state).http1;
+            if let Some(max) = stream.transport().settings.idle_max {
+                // Fewer than there are threads are one for each, since no thread can use those of another.
+                let part = usize::try_from(max.div_ceil(threads.get())).unwrap_or(usize::MAX);
+                if kept.iter().filter(|idle| same(idle.stream.transport(), stream.transport())).count() >= part {
+                    return;
+                }
+            }
+            kept.push(IdleConnection { stream, since: now });
             self.idle += 1;
         }
     }
@@ -151,10 +161,10 @@ impl Pool {
 
 impl OfEndpoint {
     fn sweep(&mut self, state: &EndpointState, now: u64) {
-        let (leaves, idle_timeout) = (state.leaves(), millis(state.idle_timeout()));
+        let (leaves, idle_timeout) = (state.leaves(), state.idle_timeout());
         self.http1.retain_mut(|idle| {
             let idle_for = now.saturating_sub(idle.since);
-            if leaves || idle_for >= idle_timeout {
+            if leaves || idle_for >= millis(idle.stream.transport().idle_at_most(idle_timeout)) {
                 return false;
             }
             let quiet = idle.stream.look();
@@ -167,7 +177,8 @@ impl OfEndpoint {
         });
         self.http2.retain(|connection| {
             connection.check();
-            let has_expired = leaves && connection.idle_for() > 0 || connection.idle_for() >= millis(HTTP2_IDLE_MAX);
+            let idle_max = millis(connection.transport().idle_at_most(HTTP2_IDLE_MAX));
+            let has_expired = leaves && connection.idle_for() > 0 || connection.idle_for() >= idle_max;
             !has_expired && !connection.is_over()
         });
         if leaves {

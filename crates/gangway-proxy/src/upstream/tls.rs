@@ -4,103 +4,91 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{AlertDescription, ClientConfig, InvalidMessage, RootCertStore};
+use gangway_model::TransportSettings;
+use gangway_publish::Reader;
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, InvalidMessage};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
+use crate::upstream::endpoint_tls::{EndpointTls, EndpointTlsSet};
 use crate::upstream::key_verifier::KeyVerifier;
 use crate::upstream::roots;
-use crate::upstream::transport::{CertificateCheck, TlsTransport};
-
-/// The versions of HTTP that a handshake offers.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum HttpOffer {
-    Http1,
-    Http2OrHttp1,
-}
+use crate::upstream::tls_configs::{Configs, HttpOffer};
 
 /// The settings of TLS towards endpoints. Clones share them, and with them the sessions that can be resumed.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct UpstreamTls {
     /// Made at the first handshake that needs them, since they are read from files.
     checked: Arc<OnceCell<Configs>>,
     key_only: Arc<OnceLock<Configs>>,
-}
-
-#[derive(Clone)]
-struct Configs {
-    http1: Arc<ClientConfig>,
-    http2_or_http1: Arc<ClientConfig>,
+    /// Those of endpoints for which users name PEM.
+    of_users: Reader<EndpointTlsSet>,
 }
 
 impl UpstreamTls {
+    pub(crate) fn new(of_users: Reader<EndpointTlsSet>) -> Self {
+        Self { checked: Arc::default(), key_only: Arc::default(), of_users }
+    }
+
     /// Trusts only these roots.
     #[cfg(test)]
-    pub(crate) fn trusting(roots: RootCertStore) -> Self {
-        Self { checked: Arc::new(OnceCell::new_with(Some(Configs::checked(roots)))), key_only: Arc::default() }
+    pub(crate) fn trusting(roots: rustls::RootCertStore) -> Self {
+        Self { checked: Arc::new(OnceCell::new_with(Some(Configs::checked(roots)))), ..Self::default() }
     }
 
     /// Makes a handshake. The caller limits the time.
     pub(crate) async fn handshake(
         &self,
         tcp: TcpStream,
-        transport: &TlsTransport,
+        name: &ServerName<'static>,
+        settings: &TransportSettings,
         offer: HttpOffer,
     ) -> Result<TlsStream<TcpStream>, UpstreamError> {
-        let config = self.configs(transport.check).await?.of(offer);
+        let offer = if settings.offers_http2 { offer } else { HttpOffer::Http1 };
+        let config = match (settings.needs_pem(), settings.verify) {
+            (true, _) => self.of_users(settings).await?.0.of(offer),
+            (false, true) => self.checked().await?.of(offer),
+            (false, false) => self.key_only.get_or_init(|| Configs::new(Arc::new(KeyVerifier::new()))).of(offer),
+        };
         let connector = TlsConnector::from(config);
-        connector.connect(transport.server_name.clone(), tcp).await.map_err(|error| tls_error(&error))
+        connector.connect(name.clone(), tcp).await.map_err(|error| tls_error(&error))
     }
 
-    async fn configs(&self, check: CertificateCheck) -> Result<&Configs, UpstreamError> {
-        match check {
-            CertificateCheck::KeyOnly => Ok(self.key_only.get_or_init(|| Configs::new(Arc::new(KeyVerifier::new())))),
-            CertificateCheck::Full => {
-                let roots = || async { tokio::task::spawn_blocking(|| Configs::checked(roots::store())).await };
-                self.checked.get_or_try_init(roots).await.map_err(|_| {
-                    UpstreamError::new(UpstreamErrorKind::Tls, "the roots for certificates cannot be read")
-                })
+    async fn checked(&self) -> Result<&Configs, UpstreamError> {
+        let roots = || async { tokio::task::spawn_blocking(|| Configs::checked(roots::store())).await };
+        let checked = self.checked.get_or_try_init(roots).await;
+        checked.map_err(|_| UpstreamError::new(UpstreamErrorKind::Tls, "the roots for certificates cannot be read"))
+    }
+
+    /// Waits for what the PEM of the settings gives, as long as nothing is known of it.
+    async fn of_users(&self, settings: &TransportSettings) -> Result<Arc<EndpointTls>, UpstreamError> {
+        let mut sets = self.of_users.clone();
+        loop {
+            match sets.load().get(settings) {
+                Some(Ok(tls)) => return Ok(Arc::clone(tls)),
+                Some(Err(why)) => return Err(UpstreamError::new(UpstreamErrorKind::TlsUnset, why.to_string())),
+                None => {}
             }
+            let gone = |_| UpstreamError::new(UpstreamErrorKind::TlsUnset, "nobody reads its files");
+            sets.changed().await.map_err(gone)?;
         }
+    }
+}
+
+/// Knows no PEM of users.
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        Self::new(gangway_publish::channel(EndpointTlsSet::default()).1)
     }
 }
 
 impl fmt::Debug for UpstreamTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UpstreamTls")
-    }
-}
-
-impl Configs {
-    fn checked(roots: RootCertStore) -> Self {
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
-        Self::new(verifier.build().expect("the roots are compiled in, so there are some"))
-    }
-
-    fn new(verifier: Arc<dyn ServerCertVerifier>) -> Self {
-        let mut http1 = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider has suites of all versions")
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        http1.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut http2_or_http1 = http1.clone();
-        http2_or_http1.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { http1: Arc::new(http1), http2_or_http1: Arc::new(http2_or_http1) }
-    }
-
-    fn of(&self, offer: HttpOffer) -> Arc<ClientConfig> {
-        Arc::clone(match offer {
-            HttpOffer::Http1 => &self.http1,
-            HttpOffer::Http2OrHttp1 => &self.http2_or_http1,
-        })
     }
 }
 

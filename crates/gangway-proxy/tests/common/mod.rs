@@ -14,11 +14,11 @@ use gangway_crowdsec::{Appsec, AppsecKey, Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
-    Policy, Readiness, Route, RoutingTable, Scheme, SkipRule, Timeouts, Upstream, rule,
+    Policy, Readiness, Route, RoutingTable, Scheme, SkipRule, Timeouts, TransportSettings, Upstream, rule,
 };
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
 use gangway_proxy::{
-    AccessLogFormat, AccessLogTarget, AppHints, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases,
+    AccessLogFormat, AccessLogTarget, AppHints, BackgroundTasks, CookieSecret, DataPlane, EndpointTlsSet, GeoDatabases,
     InternalRequest, InternalServices, Limits, ListenerSettings, LoginSources, Metrics, PageLibrary, PlainFallback,
     ProxySettings, Sources, Threading, TrustedProxies, UserLists, Whereabouts,
 };
@@ -47,6 +47,7 @@ pub(crate) struct Plane {
     pub(crate) mint: Arc<Mint>,
     pub(crate) whereabouts: Publisher<Whereabouts>,
     pub(crate) user_lists: Publisher<UserLists>,
+    pub(crate) endpoint_tls: Publisher<EndpointTlsSet>,
     pub(crate) providers: Publisher<Providers>,
     pub(crate) ended_sessions: Publisher<EndedSessions>,
     pub(crate) session_events: mpsc::Receiver<SessionEvent>,
@@ -94,6 +95,7 @@ impl Plane {
         let metrics = Metrics::new(&registry).expect("fresh registry");
         let (whereabouts, reader) = channel(Whereabouts::default());
         let (user_lists, lists) = channel(UserLists::default());
+        let (endpoint_tls, of_endpoints) = channel(EndpointTlsSet::default());
         let (providers, of_providers) = channel(Providers::default());
         let (ended_sessions, of_ended) = channel(EndedSessions::default());
         let (event_tx, session_events) = mpsc::channel(64);
@@ -122,6 +124,7 @@ impl Plane {
                 (appsec, url.into())
             }),
             bouncer: Some(Bouncer::new(of_decisions).expect("good names")),
+            endpoint_tls: of_endpoints,
             pages: library,
             internal: Arc::new(Echoing),
         };
@@ -140,6 +143,7 @@ impl Plane {
             mint,
             whereabouts,
             user_lists,
+            endpoint_tls,
             providers,
             ended_sessions,
             session_events,
@@ -272,6 +276,7 @@ impl RouteToServe {
         };
         let matcher = matcher.expect("a matcher");
         let id: Box<str> = format!("{}{}", self.host, self.path).into();
+        let unverified = Arc::new(TransportSettings::unverified());
         let endpoints = self
             .endpoints
             .into_iter()
@@ -282,7 +287,7 @@ impl RouteToServe {
                 },
                 name: format!("app-{}", address.port()).into(),
                 scheme,
-                verify: false,
+                transport: Arc::clone(&unverified),
                 host: None,
                 readiness,
                 weight: 1,

@@ -213,11 +213,11 @@ options! {
     "api.basePath" Text does S::ApiBasePath;
 
     "serversTransport.insecureSkipVerify" Bool does S::SkipsVerification;
-    "serversTransport.rootCAs" List not "certificates of applications are checked as the labels of each say";
-    "serversTransport.maxIdleConnsPerHost" Int not UPSTREAM;
-    "serversTransport.forwardingTimeouts.dialTimeout" Duration not UPSTREAM;
-    "serversTransport.forwardingTimeouts.responseHeaderTimeout" Duration not UPSTREAM;
-    "serversTransport.forwardingTimeouts.idleConnTimeout" Duration not UPSTREAM;
+    "serversTransport.rootCAs" List does S::TransportRootCas;
+    "serversTransport.maxIdleConnsPerHost" Int does S::TransportIdleMax;
+    "serversTransport.forwardingTimeouts.dialTimeout" Duration does S::TransportDialTimeout;
+    "serversTransport.forwardingTimeouts.responseHeaderTimeout" Duration does S::TransportResponseTimeout;
+    "serversTransport.forwardingTimeouts.idleConnTimeout" Duration does S::TransportIdleTimeout;
     "serversTransport.spiffe.**" Text not SPIFFE;
     "tcpServersTransport.**" Text not UPSTREAM;
     "spiffe.**" Text not SPIFFE;

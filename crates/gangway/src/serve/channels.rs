@@ -8,7 +8,7 @@ use gangway_crowdsec::{AppsecKey, AppsecStatus, Decisions, Status};
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{Compiled, Holdings, HostCondition};
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
-use gangway_proxy::{GeoDatabases, PageLibrary, UserLists, Whereabouts};
+use gangway_proxy::{EndpointTlsSet, GeoDatabases, PageLibrary, UserLists, Whereabouts};
 use gangway_publish::{Publisher, Reader, Seat, seat};
 use gangway_tls::{CertificateResolver, Demand, Mint, Store};
 use gangway_watcher::EngineStatus;
@@ -90,6 +90,9 @@ pub(super) struct Channels {
     /// The lists of users on the volume, and what is wrong with them.
     pub(super) user_lists: Channel<UserLists>,
     pub(super) user_list_findings: Channel<Vec<Diagnostic>>,
+    /// What the PEM gives that users name for endpoints, and what is wrong with it.
+    pub(super) endpoint_tls: Channel<EndpointTlsSet>,
+    pub(super) endpoint_tls_findings: Channel<Vec<Diagnostic>>,
     /// The OpenID providers of the config file with the keys of the volume, what is wrong with these, and what is wrong at the
     /// providers.
     pub(super) providers: Channel<Providers>,
@@ -134,6 +137,8 @@ impl Channels {
             demand,
             certificates: Channel::new(CertificateReport::default()),
             user_lists: Channel::new(UserLists::default()),
+            endpoint_tls: Channel::new(EndpointTlsSet::default()),
+            endpoint_tls_findings: Channel::new(Vec::new()),
             user_list_findings: Channel::new(Vec::new()),
             providers: Channel::new(Providers::default()),
             provider_findings: Channel::new(Vec::new()),

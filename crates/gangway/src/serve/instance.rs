@@ -49,6 +49,7 @@ pub(super) struct Parts {
     pub(super) report: Reader<CertificateReport>,
     pub(super) judged: Reader<ConfigStatus>,
     pub(super) user_list_findings: Reader<Vec<Diagnostic>>,
+    pub(super) endpoint_tls_findings: Reader<Vec<Diagnostic>>,
     pub(super) provider_findings: [Reader<Vec<Diagnostic>>; 3],
     pub(super) page_findings: Reader<Vec<Diagnostic>>,
     pub(super) traefik_findings: Reader<Vec<Diagnostic>>,
@@ -82,6 +83,7 @@ pub(super) struct Running {
     report: Reader<CertificateReport>,
     judged: Reader<ConfigStatus>,
     user_list_findings: Reader<Vec<Diagnostic>>,
+    endpoint_tls_findings: Reader<Vec<Diagnostic>>,
     provider_findings: [Reader<Vec<Diagnostic>>; 3],
     page_findings: Reader<Vec<Diagnostic>>,
     traefik_findings: Reader<Vec<Diagnostic>>,
@@ -116,6 +118,7 @@ impl Running {
             report: parts.report,
             judged: parts.judged,
             user_list_findings: parts.user_list_findings,
+            endpoint_tls_findings: parts.endpoint_tls_findings,
             provider_findings: parts.provider_findings,
             page_findings: parts.page_findings,
             traefik_findings: parts.traefik_findings,
@@ -258,7 +261,8 @@ impl Instance for Running {
         let (places, crowdsec) = (self.geoip_findings.load_full(), self.crowdsec_findings.load_full());
         let providers = self.provider_findings.iter().flat_map(|findings| findings.load_full().to_vec());
         let (apps, traefik) = (self.app_findings.load_full(), self.traefik_findings.load_full());
-        let of_files = users.iter().chain(places.iter()).chain(pages.iter());
+        let endpoints = self.endpoint_tls_findings.load_full();
+        let of_files = users.iter().chain(endpoints.iter()).chain(places.iter()).chain(pages.iter());
         let of_others = crowdsec.iter().chain(apps.iter()).chain(traefik.iter());
         of_settings
             .chain(of_files)

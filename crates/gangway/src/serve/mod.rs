@@ -10,6 +10,7 @@ mod channels;
 mod crowdsec;
 mod data_folder;
 mod data_persistence;
+mod endpoint_tls;
 mod error_pages;
 mod geoip;
 mod handover;
@@ -292,6 +293,7 @@ async fn bind(
         geography: channels.geography.reader(),
         bouncer: settings.crowdsec.is_some().then(|| bouncer.clone()),
         appsec,
+        endpoint_tls: channels.endpoint_tls.reader(),
         pages: channels.pages.reader(),
         internal: Arc::clone(&own_pages) as _,
     };
@@ -312,6 +314,7 @@ async fn bind(
         report: channels.certificates.reader(),
         judged: channels.config.reader(),
         user_list_findings: channels.user_list_findings.reader(),
+        endpoint_tls_findings: channels.endpoint_tls_findings.reader(),
         provider_findings: [&channels.provider_findings, &channels.provider_checks, &channels.session_findings]
             .map(Channel::reader),
         page_findings: channels.page_findings.reader(),

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use super::admin_switch::{self, AdminOwner};
 use super::changes::Changes;
 use super::channels::{Channel, Channels};
+use super::endpoint_tls::EndpointTlsOutputs;
 use super::error_pages::ErrorPageOutputs;
 use super::geoip::GeoOutputs;
 use super::oidc::ProviderOutputs;
@@ -25,7 +26,7 @@ use super::route_figures::RouteFigures;
 use super::route_ports::RoutePorts;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{app_hints, crowdsec, error_pages, geoip, oidc, route_log, settings_log};
+use super::{app_hints, crowdsec, endpoint_tls, error_pages, geoip, oidc, route_log, settings_log};
 use super::{user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
@@ -152,6 +153,13 @@ where
     supervisor.run_with("user-lists", (channels.clone(), data.clone(), user_tables), |(c, data, tables)| {
         let outputs = UserListOutputs { lists: c.user_lists.publisher(), findings: c.user_list_findings.publisher() };
         user_lists::follow(data.clone(), tables.reader(), c.compiled.reader(), outputs)
+    });
+
+    // The files that transports name → what handshakes with endpoints need.
+    supervisor.run_with("endpoint-tls", channels.clone(), |c| {
+        let outputs =
+            EndpointTlsOutputs { set: c.endpoint_tls.publisher(), findings: c.endpoint_tls_findings.publisher() };
+        endpoint_tls::follow(c.compiled.reader(), outputs)
     });
 
     // The config file and the volume → OpenID providers, and whether they answer.

@@ -284,7 +284,7 @@ impl<'a> RouteDraft<'a> {
             let access = std::mem::take(&mut fields.access);
             return Some(Destination::Targets(vec![target(TargetPlace::Declaring(access))]));
         }
-        let verify = fields.access.verify.is_none_or(|(verify, _)| verify);
+        let transport = fields.access.transport();
         let urls = std::mem::take(&mut fields.urls);
         if urls.is_empty() && self.label(KeyId::Upstream).is_none() {
             let finding = whole(
@@ -297,7 +297,8 @@ impl<'a> RouteDraft<'a> {
             found.push(self.source.about(finding, effect));
             return None;
         }
-        let urls = urls.into_iter().map(|url| target(TargetPlace::Url(UrlTarget { verify, ..url })));
+        let with = |url| UrlTarget { transport: Arc::clone(&transport), ..url };
+        let urls = urls.into_iter().map(|url| target(TargetPlace::Url(with(url))));
         Some(Destination::Targets(urls.collect()))
     }
 }

@@ -84,6 +84,12 @@ pub(crate) fn near_miss(label: &str) -> Option<&str> {
     if end.abs_diff(PREFIX.len()) > 1 {
         return None;
     }
+    // One slip leaves the first or the last letter as it is, and the prefix of Traefik is as long as ours.
+    let (ours, written) = (PREFIX.as_bytes(), &label.as_bytes()[..end]);
+    let agrees = |one: Option<&u8>, other: Option<&u8>| one.zip(other).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
+    if !agrees(written.first(), ours.first()) && !agrees(written.last(), ours.last()) {
+        return None;
+    }
     let is_ours = label.as_bytes().get(end) == Some(&b'.') && label[..end].eq_ignore_ascii_case(PREFIX);
     let is_near = distance(&label[..end], PREFIX, 1).is_some();
     (is_near && !is_ours).then(|| label.get(end + 1..).unwrap_or_default())

@@ -14,7 +14,7 @@ use crate::forward_auth::{ForwardRules, IdentityField};
 use crate::path_change::PathChange;
 use crate::request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
 use crate::route::{
-    Address, Balance, HealthCheck, HostHeader, Middleware, Policy, Route, STICKY_COOKIE, Scheme, Timeouts,
+    Address, Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Route, STICKY_COOKIE, Scheme, Timeouts,
 };
 use crate::rule::{self, Condition, Expression, Term};
 use crate::url_redirect::UrlChange;
@@ -147,11 +147,41 @@ impl NativeLabels {
                 Scheme::H2c => self.push("scheme", "h2c"),
             }
         }
-        if first.scheme == Scheme::Https && !first.verify {
+        if first.scheme == Scheme::Https && !first.transport.verify {
             self.push("verify", "false");
+        }
+        self.transport(first, "the application");
+        for service in route.auth_service.iter().take(1) {
+            if service.scheme == Scheme::Https && !service.transport.verify {
+                self.differs("no label lets a log-in service have a certificate that is not checked");
+            }
+            self.transport(service, "the log-in service");
         }
         if first.weight != 1 {
             self.push("weight", first.weight);
+        }
+    }
+
+    /// Says what no label says of connections to an endpoint.
+    fn transport(&mut self, endpoint: &Endpoint, of: &str) {
+        let settings = &endpoint.transport;
+        if endpoint.scheme == Scheme::Https {
+            if settings.verify && !settings.roots.is_empty() {
+                self.differs(format!("no label names the roots that the certificate of {of} is checked by"));
+            }
+            if settings.server_name.as_ref().is_some_and(|name| settings.verify && endpoint.host.as_ref() != Some(name))
+            {
+                self.differs(format!("no label names the name that the certificate of {of} is checked for"));
+            }
+            if !settings.certificates.is_empty() {
+                self.differs(format!("no label names a certificate that is shown to {of}"));
+            }
+            if !settings.offers_http2 {
+                self.differs(format!("{of} is offered HTTP/2 too"));
+            }
+        }
+        if settings.idle_timeout.is_some() || settings.idle_max.is_some() {
+            self.differs(format!("no label bounds the idle connections to {of}"));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::label::{Mark, Source, whole};
 use crate::spec::Unresolved;
 use crate::vocabulary::Vocabulary;
 
-use super::tree::{Node, Options};
+use super::tree::{Options, Unread};
 
 pub(super) static VOCABULARY: Vocabulary = Vocabulary {
     host: "traefik.http.routers.<name>.rule",
@@ -52,31 +52,47 @@ impl<'s> Problems<'s> {
         self.take(mark, read(mark.value.trim()))
     }
 
-    /// Notes the options that nobody asked for.
+    /// Notes what is said there and not read.
     pub(super) fn unknown(&mut self, options: &Options<'_, 's>, of: &str) {
-        for (node, near) in options.unknown() {
-            self.add(node.first, unknown(node, near, of));
+        for unread in options.unread() {
+            let (mark, finding) = about_unread(&unread, of);
+            self.add(mark, finding);
         }
     }
 
-    /// Reports all of it with one effect.
-    pub(super) fn report(self, source: Source<'s>, effect: &str, found: &mut Vec<Diagnostic>) {
+    /// Reports all of it with one effect, which is put into words where there is anything to report.
+    pub(super) fn report(self, source: Source<'s>, effect: impl Fn() -> String, found: &mut Vec<Diagnostic>) {
         for (mark, finding) in self.0 {
             let diagnostic = match finding.span.start == finding.span.end {
-                true => source.about_key(mark, finding, effect.to_owned()),
-                false => source.about_value(mark, finding, effect.to_owned()),
+                true => source.about_key(mark, finding, effect()),
+                false => source.about_value(mark, finding, effect()),
             };
             found.push(diagnostic);
         }
     }
 }
 
-fn unknown(node: &Node<'_>, near: Option<&str>, of: &str) -> Finding {
-    let help = match near {
-        Some(near) => format!("did you mean {}?", quoted(near)),
-        None => "see Traefik's reference for the options of this kind".to_owned(),
-    };
-    whole(codes::TRAEFIK_OPTION, format!("unknown option {} of {of}", quoted(node.name)), "", help)
+/// What is said of something that is not read, and where it stands.
+pub(super) fn about_unread<'s>(unread: &Unread<'_, 's>, of: &str) -> (Mark<'s>, Finding) {
+    match unread {
+        Unread::Unknown(node, near) => {
+            let help = match near {
+                Some(near) => format!("did you mean {}?", quoted(near)),
+                None => "see Traefik's reference for the options of this kind".to_owned(),
+            };
+            let message = format!("unknown option {} of {of}", quoted(node.name));
+            (node.first, whole(codes::TRAEFIK_OPTION, message, "", help))
+        }
+        Unread::Misplaced(node) => {
+            let help = "write all in one value, separated by commas where there are several";
+            let message = format!("{} does not belong where it stands in {of}", quoted(node.name));
+            (node.first, whole(codes::TRAEFIK_OPTION, message, "", help))
+        }
+        Unread::Value(mark) => {
+            let message = format!("{of} has no value of its own");
+            (*mark, whole(codes::TRAEFIK_OPTION, message, "", "write an option behind it"))
+        }
+    }
 }
 
 /// An option that is known and does nothing here.

@@ -18,7 +18,7 @@ use self::reading::Reading;
 use super::findings::{Problems, VOCABULARY, name_taken};
 use super::names::Provider;
 use super::services::is_on;
-use super::tree::{Node, Options};
+use super::tree::{Node, Options, Unread};
 use super::values;
 use crate::compression::{COMPRESSED_LEN_MIN, CompressedTypes, Compression};
 use crate::content_coding::ContentCoding;
@@ -133,7 +133,7 @@ fn middleware<'s>(
     features: Features<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> MiddlewareSpec {
-    let closes = lost(node.name, Without::Closed);
+    let closes = || lost(node.name, Without::Closed);
     let mut kinds = node.children.iter();
     let (Some((name, of_kind)), None) = (kinds.next(), kinds.next()) else {
         let message = match node.children.len() {
@@ -141,7 +141,7 @@ fn middleware<'s>(
             _ => format!("middleware {} has several types", quoted(node.name)),
         };
         let finding = whole(codes::TRAEFIK_MIDDLEWARE, message, "", "one name holds one type; use `chain` for several");
-        found.push(source.about_key(node.first, finding, closes));
+        found.push(source.about_key(node.first, finding, closes()));
         return MiddlewareSpec::Broken(Without::Closed);
     };
     let Some(kind) = kind(name) else {
@@ -151,7 +151,7 @@ fn middleware<'s>(
             |near| format!("did you mean {}?", quoted(near)),
         );
         let message = format!("unknown type of middleware {}", quoted(of_kind.name));
-        found.push(source.about_key(of_kind.first, whole(codes::TRAEFIK_MIDDLEWARE, message, "", help), closes));
+        found.push(source.about_key(of_kind.first, whole(codes::TRAEFIK_MIDDLEWARE, message, "", help), closes()));
         return MiddlewareSpec::Broken(Without::Closed);
     };
     match kind {
@@ -166,14 +166,14 @@ fn middleware<'s>(
         }
         Kind::Chain => {
             let options = of_kind.options();
-            let listed = options.get("middlewares").map(Node::list).unwrap_or_default();
+            let listed = options.list("middlewares");
             let mut problems = Problems::default();
             problems.unknown(&options, "`chain`");
             if listed.is_empty() || listed.iter().any(|(_, name)| name.is_empty()) {
                 problems.add(of_kind.first, values::invalid("an empty name in a chain", "name middlewares"));
             }
             let is_broken = !problems.is_empty();
-            problems.report(source, &closes, found);
+            problems.report(source, closes, found);
             match is_broken {
                 true => MiddlewareSpec::Broken(Without::Closed),
                 false => MiddlewareSpec::Chain(listed.iter().map(|(_, name)| provider.referred(name)).collect()),
@@ -209,12 +209,12 @@ fn made<'s>(
     let steps = read(&options, &mut reading);
     let idle = reading.without_effect;
     // Of `headers` this option protects, and so may one that was meant to be it.
-    let may_be = |(_, near): &(&Node<'_>, Option<&str>)| *near == Some(headers::ALLOWED_HOSTS);
-    let protects = of_kind.child(headers::ALLOWED_HOSTS).is_some() || options.unknown().iter().any(may_be);
+    let may_be = |unread: &Unread<'_, '_>| matches!(unread, Unread::Unknown(_, Some(headers::ALLOWED_HOSTS)));
+    let protects = of_kind.child(headers::ALLOWED_HOSTS).is_some() || options.unread().iter().any(may_be);
     let without = if protects { Without::Closed } else { without };
     problems.unknown(&options, &quoted(of_kind.name));
     let is_broken = !problems.is_empty();
-    problems.report(source, &lost(node.name, without), found);
+    problems.report(source, || lost(node.name, without), found);
     report_idle(node.name, idle, source, found);
     match steps.filter(|_| !is_broken) {
         Some(steps) => MiddlewareSpec::Steps(steps),
@@ -246,18 +246,18 @@ fn plugin<'s>(
     };
     let plugin = Plugin::named(one.name, features);
     let without = plugin.without();
-    let effect = lost(node.name, without);
+    let effect = || lost(node.name, without);
     let mut problems = Problems::default();
     let mut reading = Reading { problems: &mut problems, without_effect: Vec::new() };
     let steps = match plugin.steps(one, features, &mut reading) {
         Ok(steps) => Some(steps),
         Err(finding) => {
-            found.push(source.about_key(one.first, finding, effect.clone()));
+            found.push(source.about_key(one.first, finding, effect()));
             None
         }
     };
     let is_broken = !problems.is_empty();
-    problems.report(source, &effect, found);
+    problems.report(source, effect, found);
     match steps.filter(|_| !is_broken) {
         Some(steps) => MiddlewareSpec::Steps(NamedSteps::of(steps)),
         None => MiddlewareSpec::Broken(without),
@@ -287,7 +287,7 @@ fn buffering<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Ve
 fn compress<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let known = [("zstd", ContentCoding::Zstd), ("br", ContentCoding::Brotli), ("gzip", ContentCoding::Gzip)];
     let mut codings = Vec::new();
-    for (mark, name) in options.get("encodings").map(Node::list).unwrap_or_default() {
+    for (mark, name) in options.list("encodings") {
         codings.extend(reading.problems.take(mark, values::choice(name, &known)));
     }
     if codings.is_empty() {
@@ -296,7 +296,7 @@ fn compress<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec
     let len_min = reading.problems.read(options, "minresponsebodybytes", values::count);
     let len_min = len_min.filter(|len| *len > 0).unwrap_or(COMPRESSED_LEN_MIN);
     let types = |name| {
-        let listed = options.get(name).map(Node::list).unwrap_or_default();
+        let listed = options.list(name);
         let essence = |(_, text): (Mark<'s>, &'s str)| text.split(';').next().unwrap_or_default().trim().to_lowercase();
         let types = listed.into_iter().map(essence).filter(|text| !text.is_empty());
         types.map(String::into_boxed_str).collect::<Box<[Box<str>]>>()

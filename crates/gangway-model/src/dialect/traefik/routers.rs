@@ -1,5 +1,6 @@
 //! Routers: which requests are taken, on which entry points, and what happens to them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
@@ -36,8 +37,10 @@ pub(super) struct Reading<'a, 's> {
     /// The service of a router that names none; the error says why there is not one.
     pub only_service: Result<&'a str, &'static str>,
     /// The rule of a router that has none; the error says why there is none.
-    pub default_rule: Result<&'a str, &'a str>,
+    pub default_rule: &'a dyn Fn() -> Result<String, String>,
     pub tls_options: &'a TlsOptions,
+    /// What stands where nothing is read, by its names in lower case: nobody knows what it would have said of a router.
+    pub strays: &'a [&'a Node<'s>],
 }
 
 /// The routes of one router: one for all entry points that say the same to it.
@@ -50,23 +53,24 @@ pub(super) fn read<'s>(
     let empty = Node::default();
     let node = node.unwrap_or(&empty);
     let (options, mut problems, source) = (node.options(), Problems::default(), reading.source);
-    let lost = format!("router {} is not served", quoted(name));
+    let lost = || format!("router {} is not served", quoted(name));
     let rule_mark = options.text("rule").filter(|mark| !mark.value.trim().is_empty());
-    let text = match (rule_mark, reading.default_rule) {
-        (Some(mark), _) => mark.value.trim(),
-        (None, Ok(rule)) => rule,
-        (None, Err(why)) => {
+    let written = rule_mark.map(|mark| Ok(Cow::Borrowed(mark.value.trim())));
+    let text = match written.unwrap_or_else(|| (reading.default_rule)().map(Cow::Owned)) {
+        Ok(text) => text,
+        Err(why) => {
             let finding = whole(codes::TRAEFIK_DEFAULT_RULE, why, "", "give the router a `rule`");
-            found.push(source.about_key(node.first, finding, lost));
+            found.push(source.about_key(node.first, finding, lost()));
             return Vec::new();
         }
     };
+    let text = &*text;
     let claim = rule_mark.unwrap_or(node.first);
     let mut of_rule = Vec::new();
     let matcher = rule::parse(text, &mut of_rule).and_then(|rule| Matcher::from_expression(rule, &mut of_rule));
     let is_lost = matcher.is_none();
     for finding in of_rule {
-        let effect = if is_lost { lost.clone() } else { format!("router {} is served", quoted(name)) };
+        let effect = if is_lost { lost() } else { format!("router {} is served", quoted(name)) };
         found.push(match rule_mark {
             Some(mark) => source.about_value(mark, finding, effect),
             None => source.about(finding, effect),
@@ -75,21 +79,25 @@ pub(super) fn read<'s>(
     let Some(matcher) = matcher else { return Vec::new() };
 
     let mut of_entry_points = Problems::default();
-    let served = entry_points::of_router(options.get("entrypoints"), reading.traefik, &mut of_entry_points);
-    let effect = if served.is_empty() { lost } else { format!("router {} is served on the others", quoted(name)) };
-    of_entry_points.report(source, &effect, found);
+    let served = entry_points::of_router(options.list_node("entrypoints"), reading.traefik, &mut of_entry_points);
+    let on_others = || format!("router {} is served on the others", quoted(name));
+    of_entry_points.report(source, || if served.is_empty() { lost() } else { on_others() }, found);
     let priority = priority(&options.text("priority"), text, &mut problems);
     let tls = options.get("tls").filter(|tls| tls.mark.is_none_or(|mark| is_on(mark.value.trim())));
     let mut of_tls = of_tls(tls, reading, &mut problems);
-    let middlewares = middlewares(options.get("middlewares"), reading, &mut problems);
+    let middlewares = middlewares(options.list("middlewares"), reading, &mut problems);
     let (service, service_name) = service_names(options.text("service"), reading);
     let upstream = upstream(options.text("service"), name, reading, &mut problems, found);
     for name in ["rulesyntax", "observability", "parentrefs"] {
         let _ = options.get(name);
     }
     problems.unknown(&options, "a router");
+    for stray in reading.strays.iter().filter_map(|stray| stray.below(name)) {
+        let message = format!("router {} is named where nothing is read", quoted(name));
+        problems.add(stray.first, whole(codes::TRAEFIK_OPTION, message, "", "write it below `http.routers`"));
+    }
     let closed = !problems.is_empty();
-    problems.report(source, &format!("router {} is closed: it answers 503 to everybody", quoted(name)), found);
+    problems.report(source, || format!("router {} is closed: it answers 503 to everybody", quoted(name)), found);
     of_tls.without_effect.drain(..).for_each(|(mark, finding)| {
         found.push(source.about_key(mark, finding, format!("router {} is served", quoted(name))));
     });
@@ -219,8 +227,8 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
     }
     for domain in options.get("domains").into_iter().flat_map(Node::items) {
         let options = domain.options();
-        let names = [options.get("main"), options.get("sans")].into_iter().flatten().flat_map(Node::list);
-        for (mark, name) in names {
+        let names = ["main", "sans"].map(|name| options.list(name));
+        for (mark, name) in names.into_iter().flatten() {
             match certifiable(name) {
                 Some(name) => of_tls.names.push(name),
                 None => {
@@ -257,12 +265,12 @@ fn certifiable(name: &str) -> Option<HostPattern> {
 }
 
 fn middlewares<'s>(
-    list: Option<&Node<'s>>,
+    listed: Vec<(Mark<'s>, &'s str)>,
     reading: &Reading<'_, 's>,
     problems: &mut Problems<'s>,
 ) -> Vec<Part<'s, Middleware>> {
     let mut parts = Vec::new();
-    for (mark, name) in list.map(Node::list).unwrap_or_default() {
+    for (mark, name) in listed {
         if name.is_empty() {
             problems.add(mark, values::invalid("an empty name among the middlewares", "remove the comma"));
             continue;

@@ -1,21 +1,23 @@
 //! Services: where requests go.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
 
-use super::findings::{Problems, VOCABULARY, name_taken, service_unresolved, without_effect};
+use super::findings::{Problems, VOCABULARY, about_unread, name_taken, service_unresolved, without_effect};
 use super::names::Provider;
+use super::transports::Transports;
 use super::tree::{Node, Options};
 use super::values;
 use crate::label::{Mark, Source, whole};
 use crate::route::{Balance, HealthCheck, HostHeader, STICKY_COOKIE, Scheme};
-use crate::settings::TraefikSettings;
+use crate::settings::{ServersTransport, TraefikSettings};
 use crate::spec::{
     Access, Delivery, Destination, Named, PortGuess, Reference, TargetPlace, TargetSpec, UpstreamSpec, UrlTarget,
     WeightedUpstream,
 };
+use crate::transport_settings::TransportSettings;
 use crate::upstream_url;
 
 /// The largest weight of a server.
@@ -29,8 +31,8 @@ pub(super) struct Reading<'a, 's> {
     pub traefik: &'s TraefikSettings,
     /// `traefik.docker.network`, or else the network of the provider.
     pub network: Option<(&'s str, Mark<'s>)>,
-    /// By the names of the transports of the file provider, whether each checks certificates.
-    pub transports: &'a BTreeMap<Box<str>, bool>,
+    /// The transports of the file provider.
+    pub transports: &'a Transports,
 }
 
 /// The services below `http.services`.
@@ -45,8 +47,8 @@ pub(super) fn read<'s>(
 
 /// The service that a container is without a label that says so.
 pub(super) fn implicit<'s>(name: &str, reading: Reading<'_, 's>) -> Named<'s, UpstreamSpec<'s>> {
-    let access = access(reading);
-    let object = UpstreamSpec { destination: here(access), delivery: delivery() };
+    let transport = &reading.traefik.default_transport;
+    let object = UpstreamSpec { destination: here(access(reading, transport)), delivery: delivery_by(transport) };
     named(name, Mark::default(), object, reading)
 }
 
@@ -71,8 +73,23 @@ fn delivery() -> Delivery {
     delivery
 }
 
-fn access<'s>(reading: Reading<'_, 's>) -> Access<'s> {
-    Access { scheme: Some(Scheme::Http), network: reading.network, guess: PortGuess::Lowest, ..Access::default() }
+/// What a transport says of the times.
+fn delivery_by(transport: &ServersTransport) -> Delivery {
+    let mut delivery = delivery();
+    let timeouts = &mut delivery.timeouts;
+    timeouts.connect = transport.connect.unwrap_or(timeouts.connect);
+    timeouts.response = transport.response.unwrap_or(timeouts.response);
+    delivery
+}
+
+fn access<'s>(reading: Reading<'_, 's>, transport: &ServersTransport) -> Access<'s> {
+    Access {
+        scheme: Some(Scheme::Http),
+        network: reading.network,
+        guess: PortGuess::Lowest,
+        transport: Some(Arc::clone(&transport.settings)),
+        ..Access::default()
+    }
 }
 
 fn here(access: Access<'_>) -> Destination<'_> {
@@ -105,7 +122,7 @@ fn service<'s>(node: &Node<'s>, reading: Reading<'_, 's>, found: &mut Vec<Diagno
         [.., Some(weighted)] => shares(&weighted.options(), reading, &mut problems),
     };
     let is_broken = !problems.is_empty();
-    problems.report(reading.source, &format!("service {} answers 503", quoted(node.name)), found);
+    problems.report(reading.source, || format!("service {} answers 503", quoted(node.name)), found);
     if is_broken { UpstreamSpec { destination: Destination::Targets(Vec::new()), ..spec } } else { spec }
 }
 
@@ -186,9 +203,9 @@ fn load_balancer<'s>(
     problems: &mut Problems<'s>,
     found: &mut Vec<Diagnostic>,
 ) -> UpstreamSpec<'s> {
-    let mut delivery = delivery();
+    let default = &reading.traefik.default_transport;
     let Some(balancer) = balancer else {
-        let access = access(reading);
+        let access = access(reading, default);
         let destination = match reading.provider {
             Provider::Docker => here(access),
             Provider::File => {
@@ -196,20 +213,21 @@ fn load_balancer<'s>(
                 Destination::Targets(Vec::new())
             }
         };
-        return UpstreamSpec { destination, delivery };
+        return UpstreamSpec { destination, delivery: delivery_by(default) };
     };
     let options = balancer.options();
+    let transport = match options.text("serverstransport").filter(|mark| !mark.value.trim().is_empty()) {
+        None => default,
+        Some(mark) => reading.transports.find(mark.value.trim(), reading.provider).unwrap_or_else(|| {
+            let message = format!("no transport {} is declared", quoted(mark.value.trim()));
+            let help = "declare it in a file of the file provider";
+            problems.add(mark, whole(codes::TRAEFIK_SERVICE_MISSING, message, "", help));
+            default
+        }),
+    };
+    let mut delivery = delivery_by(transport);
     if problems.read(&options, "passhostheader", values::boolean) == Some(false) {
         delivery.host_header = HostHeader::Upstream;
-    }
-    let transport = options.text("serverstransport").filter(|mark| !mark.value.trim().is_empty());
-    let verify = verify(reading, transport);
-    if let Some(mark) = transport
-        && verify.is_none()
-    {
-        let message = format!("no transport {} is declared", quoted(mark.value.trim()));
-        problems
-            .add(mark, whole(codes::TRAEFIK_SERVICE_MISSING, message, "", "declare it in a file of the file provider"));
     }
     sticky(&options, &mut delivery, problems);
     delivery.policy.health = options.get("healthcheck").and_then(|node| health(&node.options(), problems));
@@ -228,21 +246,20 @@ fn load_balancer<'s>(
     match reading.provider {
         Provider::Docker => {
             let server = options.get("server");
-            targets.extend(target(server, verify, reading, problems));
+            targets.extend(target(server, transport, reading, problems));
         }
         Provider::File => {
             for server in options.get("servers").into_iter().flat_map(Node::items) {
                 let options = server.options();
-                targets.extend(by_url(&options, verify, problems));
+                targets.extend(by_url(&options, &transport.settings, problems));
                 problems.unknown(&options, "a server");
             }
         }
     }
-    for (node, near) in options.unknown() {
-        let near = near.map_or_else(String::new, |near| format!("did you mean {}?", quoted(near)));
-        let finding = whole(codes::TRAEFIK_OPTION, format!("unknown option {}", quoted(node.name)), "", near).warning();
+    for unread in options.unread() {
+        let (mark, finding) = about_unread(&unread, "a load balancer");
         let effect = format!("service {} is served without it", quoted(service.name));
-        found.push(reading.source.about_key(node.first, finding, effect));
+        found.push(reading.source.about_key(mark, finding.warning(), effect));
     }
     UpstreamSpec { destination: Destination::Targets(targets), delivery }
 }
@@ -250,11 +267,11 @@ fn load_balancer<'s>(
 /// The server of a container's service.
 fn target<'s>(
     server: Option<&Node<'s>>,
-    verify: Option<(bool, Mark<'s>)>,
+    transport: &ServersTransport,
     reading: Reading<'_, 's>,
     problems: &mut Problems<'s>,
 ) -> Option<TargetSpec<'s>> {
-    let mut access = access(reading);
+    let mut access = access(reading, transport);
     let mut weight = 1;
     if let Some(server) = server {
         let options = server.options();
@@ -269,14 +286,12 @@ fn target<'s>(
         if let Some(mark) = scheme {
             access.scheme = problems.take(mark, values::choice(mark.value.trim(), &schemes));
         }
-        // Only where there is a certificate can it be said that it is not checked.
-        access.verify = verify.filter(|_| access.scheme == Some(Scheme::Https));
         weight = share(&options, problems);
         if let Some(mark) = url {
             if port.is_some() || scheme.is_some() {
                 problems.add(mark, values::invalid("`url` beside `port` or `scheme`", "remove one of them"));
             }
-            let target = by_url(&options, verify, problems);
+            let target = by_url(&options, &transport.settings, problems);
             problems.unknown(&options, "a server");
             return target;
         }
@@ -287,7 +302,7 @@ fn target<'s>(
 
 fn by_url<'s>(
     options: &Options<'_, 's>,
-    verify: Option<(bool, Mark<'s>)>,
+    transport: &Arc<TransportSettings>,
     problems: &mut Problems<'s>,
 ) -> Option<TargetSpec<'s>> {
     let _ = options.get("preservepath");
@@ -297,8 +312,8 @@ fn by_url<'s>(
         return None;
     };
     let target: UrlTarget = problems.take(mark, upstream_url::parse(&without_path(mark.value.trim())))?;
-    let verify = verify.is_none_or(|(verify, _)| verify);
-    Some(TargetSpec { place: TargetPlace::Url(UrlTarget { verify, ..target }), weight })
+    let transport = Arc::clone(transport);
+    Some(TargetSpec { place: TargetPlace::Url(UrlTarget { transport, ..target }), weight })
 }
 
 /// Traefik does not use the path of a URL.
@@ -311,23 +326,6 @@ fn without_path(url: &str) -> String {
 fn share<'s>(options: &Options<'_, 's>, problems: &mut Problems<'s>) -> u16 {
     let weight = problems.read(options, "weight", values::count).unwrap_or(1);
     u16::try_from(weight).unwrap_or(WEIGHT_MAX).min(WEIGHT_MAX)
-}
-
-/// Whether certificates of servers are checked; none where the transport is not there.
-fn verify<'s>(reading: Reading<'_, 's>, transport: Option<Mark<'s>>) -> Option<(bool, Mark<'s>)> {
-    match transport {
-        None => Some((!reading.traefik.skips_verification, Mark::default())),
-        Some(mark) => {
-            let name = mark.value.trim();
-            // Transports stand in files only, and a bare name on a container is one of the same provider.
-            let name = match (name.split_once('@'), reading.provider) {
-                (Some((name, "file")), _) => name,
-                (None, Provider::File) => name,
-                (Some(_), _) | (None, Provider::Docker) => return None,
-            };
-            reading.transports.get(name).map(|verify| (*verify, mark))
-        }
-    }
 }
 
 fn sticky<'s>(options: &Options<'_, 's>, delivery: &mut Delivery, problems: &mut Problems<'s>) {

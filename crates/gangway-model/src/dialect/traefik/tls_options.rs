@@ -1,4 +1,4 @@
-//! `tls.options` and the transports of the file provider: they are looked up by routers and services of all providers.
+//! `tls.options` of the file provider: routers of all providers look them up.
 
 use std::collections::BTreeMap;
 
@@ -139,51 +139,8 @@ pub(super) fn check(options: &Node<'_>, found: &mut Vec<Diagnostic>) {
         let Some(place) = mark.place else { continue };
         problems.report(
             Source::Provider(place),
-            &format!("TLS options {} are used without it", quoted(node.name)),
+            || format!("TLS options {} are used without it", quoted(node.name)),
             found,
         );
     }
-}
-
-/// Reports what the transports of files ask for and cannot have.
-pub(super) fn check_transports(transports: &Node<'_>, found: &mut Vec<Diagnostic>) {
-    for node in transports.children.values() {
-        let options = node.options();
-        let mut problems = Problems::default();
-        let _ = options.get("insecureskipverify");
-        for (name, instead) in [
-            ("servername", "the certificate of an application is checked for the host of its URL, or for its address"),
-            (
-                "rootcas",
-                "certificates of applications are checked with the usual roots; those that they do not know give 502",
-            ),
-            ("certificates", "no certificate is shown to applications"),
-            ("maxidleconnsperhost", "connections to applications have limits of their own"),
-            ("forwardingtimeouts", "connections to applications have limits of their own"),
-            ("disablehttp2", "HTTP/2 is spoken to applications with `h2c`, and with those that choose it over TLS"),
-            ("peercerturi", "the URI of an application's certificate is not checked"),
-            ("peercertsans", "the names of an application's certificate are checked for its host alone"),
-            ("ciphersuites", "only strong cipher suites are offered"),
-            ("minversion", "TLS 1.2 and newer is spoken"),
-            ("maxversion", "the newest version that both sides speak is used"),
-            ("spiffe", "there is no SPIFFE"),
-        ] {
-            if let Some(node) = options.get(name) {
-                problems.add(node.first, without_effect(&format!("`{}` is not in force", node.name), instead));
-            }
-        }
-        problems.unknown(&options, "a transport");
-        let Some(place) = node.first.place else { continue };
-        let effect = format!("transport {} is used without it", quoted(node.name));
-        problems.report(Source::Provider(place), &effect, found);
-    }
-}
-
-/// By name, whether a transport of the file provider checks the certificates of servers.
-pub(super) fn transports(transports: &Node<'_>) -> BTreeMap<Box<str>, bool> {
-    let one = |node: &Node<'_>| {
-        let skips = node.options().text("insecureskipverify").and_then(|mark| values::boolean(mark.value.trim()).ok());
-        (node.name.into(), !skips.unwrap_or(false))
-    };
-    transports.children.values().map(one).collect()
 }

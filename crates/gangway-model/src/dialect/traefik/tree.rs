@@ -3,11 +3,13 @@
 //! Keys are compared without regard to case. What users name keeps the case in which it was written first; of a key
 //! that is written twice, the last one in the order of bytes counts. Traefik does the same.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 use gangway_diagnostic::nearest;
 
+use super::values;
 use crate::label::Mark;
 use crate::settings::DynamicKey;
 use crate::snapshot::Container;
@@ -27,14 +29,41 @@ pub(super) struct Node<'s> {
     pub mark: Option<Mark<'s>>,
     /// The first label or key that stands here or below.
     pub first: Mark<'s>,
-    /// By their names in lower case.
-    pub children: BTreeMap<Box<str>, Self>,
+    pub children: Children<'s>,
 }
+
+/// Nodes by their names in lower case, in the order of these.
+///
+/// Most nodes have one child or two, of which a list takes much less than a tree.
+#[derive(Debug, Default)]
+pub(super) struct Children<'s>(Vec<(Cow<'s, str>, Box<Node<'s>>)>);
 
 /// The options of one object. Remembers which were asked for, so that the others can be named.
 pub(super) struct Options<'n, 's> {
     pub node: &'n Node<'s>,
-    asked: RefCell<Vec<&'static str>>,
+    asked: RefCell<Vec<(&'static str, Form)>>,
+}
+
+/// What an option is asked for as.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Form {
+    /// Options of its own, or whatever there is.
+    Any,
+    /// One value.
+    Text,
+    /// Values, in one text or one by one.
+    List,
+}
+
+/// What is said below an object and not read.
+#[derive(Debug)]
+pub(super) enum Unread<'n, 's> {
+    /// Nobody asked for it; the nearest name that was asked for.
+    Unknown(&'n Node<'s>, Option<&'static str>),
+    /// It belongs to an option that is one value or a list.
+    Misplaced(&'n Node<'s>),
+    /// The object has a value, and no object of this kind has one.
+    Value(Mark<'s>),
 }
 
 impl<'s> Node<'s> {
@@ -66,11 +95,7 @@ impl<'s> Node<'s> {
     fn put(&mut self, path: impl Iterator<Item = &'s str>, mark: Mark<'s>) {
         let mut node = self;
         for name in path {
-            node = node.children.entry(name.to_ascii_lowercase().into()).or_insert_with(|| Self {
-                name,
-                first: mark,
-                ..Self::default()
-            });
+            node = node.children.entry(name, mark);
         }
         node.mark = Some(mark);
     }
@@ -105,30 +130,119 @@ impl<'s> Node<'s> {
         items.into_iter().map(|(_, node)| node)
     }
 
+    /// The first node of this name, in any case, below this one.
+    pub(super) fn below(&self, name: &str) -> Option<&Self> {
+        self.children
+            .values()
+            .find_map(|node| if node.name.eq_ignore_ascii_case(name) { Some(node) } else { node.below(name) })
+    }
+
     /// Its options.
     pub(super) fn options(&self) -> Options<'_, 's> {
         Options { node: self, asked: RefCell::default() }
+    }
+
+    /// Whether it is an item of a list.
+    fn is_item(&self) -> bool {
+        self.name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'))
+            .is_some_and(|at| at.parse::<usize>().is_ok())
+    }
+}
+
+impl<'s> Children<'s> {
+    /// The one of this name, which is in lower case.
+    pub(super) fn get(&self, name: &str) -> Option<&Node<'s>> {
+        self.position(name).ok().map(|at| &*self.0[at].1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Node<'s>)> {
+        self.0.iter().map(|(name, node)| (&**name, &**node))
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Node<'s>> {
+        self.0.iter().map(|(_, node)| &**node)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one of this name in any case. A new one has it as it is written, and `first`.
+    fn entry(&mut self, name: &'s str, first: Mark<'s>) -> &mut Node<'s> {
+        let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        let lower = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
+        // Labels come in their order, so it is mostly the last one, or behind it.
+        let position = match self.0.last().map(|(last, _)| last.cmp(&lower)) {
+            None | Some(Ordering::Less) => Err(self.0.len()),
+            Some(Ordering::Equal) => Ok(self.0.len() - 1),
+            Some(Ordering::Greater) => self.position(&lower),
+        };
+        let at = position.unwrap_or_else(|at| {
+            self.0.insert(at, (lower, Box::new(Node { name, first, ..Node::default() })));
+            at
+        });
+        &mut self.0[at].1
+    }
+
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| (**known).cmp(name))
     }
 }
 
 impl<'n, 's> Options<'n, 's> {
     /// The option of this name, which is in lower case.
     pub(super) fn get(&self, name: &'static str) -> Option<&'n Node<'s>> {
-        self.asked.borrow_mut().push(name);
-        self.node.child(name)
+        self.ask(name, Form::Any)
     }
 
     /// Its value, if it has one.
     pub(super) fn text(&self, name: &'static str) -> Option<Mark<'s>> {
-        self.get(name)?.mark
+        self.ask(name, Form::Text)?.mark
     }
 
-    /// Those that nobody asked for, each with the nearest name that was asked for.
-    pub(super) fn unknown(&self) -> Vec<(&'n Node<'s>, Option<&'static str>)> {
+    /// Its entries, as [`Node::list`] gives them.
+    pub(super) fn list(&self, name: &'static str) -> Vec<(Mark<'s>, &'s str)> {
+        self.list_node(name).map(Node::list).unwrap_or_default()
+    }
+
+    /// The option of this name, which is a list.
+    pub(super) fn list_node(&self, name: &'static str) -> Option<&'n Node<'s>> {
+        self.ask(name, Form::List)
+    }
+
+    fn ask(&self, name: &'static str, form: Form) -> Option<&'n Node<'s>> {
+        self.asked.borrow_mut().push((name, form));
+        self.node.child(name)
+    }
+
+    /// What is not read, because nobody asked for it or because it has another form.
+    pub(super) fn unread(&self) -> Vec<Unread<'n, 's>> {
         let asked = self.asked.borrow();
-        let is_unknown = |name: &str| !asked.contains(&name);
-        let unknown = self.node.children.iter().filter(|(name, _)| is_unknown(name));
-        unknown.map(|(name, node)| (node, nearest(name, asked.iter().copied()))).collect()
+        // Objects that need no options are written as `tls=true`.
+        let is_usual = |text: &str| text.is_empty() || values::boolean(text).is_ok();
+        let value = self.node.mark.filter(|mark| !is_usual(mark.value.trim())).map(Unread::Value);
+        let of_child = |(name, node): (&str, &'n Node<'s>)| {
+            let forms: Vec<Form> = asked.iter().filter(|(known, _)| *known == name).map(|(_, form)| *form).collect();
+            if forms.is_empty() {
+                let near = nearest(name, asked.iter().map(|(known, _)| *known));
+                return Some(Unread::Unknown(node, near));
+            }
+            if forms.contains(&Form::Any) {
+                return None;
+            }
+            let is_list = forms.contains(&Form::List);
+            // Of a text and entries one by one, only the text is read.
+            let has_text = node.mark.is_some_and(|mark| !mark.value.trim().is_empty());
+            let fits = |item: &Node<'_>| is_list && !has_text && item.is_item() && item.children.is_empty();
+            node.children.values().find(|item| !fits(item)).map(Unread::Misplaced)
+        };
+        value.into_iter().chain(self.node.children.iter().filter_map(of_child)).collect()
     }
 }
 
@@ -169,7 +283,7 @@ mod tests {
         let domains = options.node.at(&["tls", "domains"]).expect("it is there");
         let mains: Vec<_> = domains.items().filter_map(|item| item.child("main")?.mark).collect();
         assert_eq!(mains.iter().map(|mark| mark.value).collect::<Vec<_>>(), ["a", "b"]);
-        let unknown = options.unknown();
-        assert_eq!(unknown.iter().map(|(node, near)| (node.name, *near)).collect::<Vec<_>>(), [("tls", None)]);
+        let unread = options.unread();
+        assert!(matches!(&*unread, [Unread::Unknown(Node { name: "tls", .. }, None)]), "{unread:?}");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Holder, HostCase};
 use crate::ownership::claim::{Claim, Strength};
+use crate::ownership::few::FewSet;
 use crate::ownership::holding::Tenure;
 use crate::ownership::observation::{GRACE, Observation, seconds};
 use crate::ownership::tenant::{Party, Tenant};
@@ -20,7 +21,7 @@ impl HostCase<'_> {
                 let returns = tenure.gone.take().is_some_and(|gone| gone + grace <= now);
                 if returns {
                     // Others keep the rules that they received meanwhile.
-                    (tenure.since, tenure.rules) = (now, BTreeSet::new());
+                    (tenure.since, tenure.rules) = (now, FewSet::default());
                 }
                 return true;
             }

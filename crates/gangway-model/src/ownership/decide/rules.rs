@@ -128,10 +128,10 @@ impl<'c> HostCase<'c> {
         for (party, tenure) in &mut self.tenures {
             let won = won.remove(party).unwrap_or_default();
             if served.contains(party) {
-                tenure.rules = won;
+                tenure.rules = won.into_iter().collect();
             } else {
                 // A party that is stopped returns to the rules that no other party received.
-                tenure.rules.retain(|rule| won.contains(rule));
+                tenure.rules = tenure.rules.iter().filter(|rule| won.contains(rule)).copied().collect();
             }
         }
     }

@@ -46,6 +46,15 @@ impl ClientInput {
         }
     }
 
+    /// Takes bytes from the beginning, and keeps the buffer up to the next read that finds nothing.
+    pub(crate) fn consume_and_keep(&mut self, len: usize) {
+        self.start += len;
+        debug_assert!(self.start <= self.end, "only bytes that are there are taken");
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
     /// Reads more bytes, and returns how many. 0 is the end of the stream.
     ///
     /// The buffer grows if it is full. So the caller reads on only as long as bytes are missing that its bounds allow.
@@ -127,6 +136,22 @@ mod tests {
         assert_eq!(fill(&mut input, b"d").await, 1);
         assert_eq!(input.bytes(), b"bcd");
         input.consume(3);
+        assert!(input.is_empty() && input.storage.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_buffer_that_is_kept_is_given_back_by_a_read_that_finds_nothing() {
+        let mut input = ClientInput::default();
+        assert_eq!(fill(&mut input, b"abc").await, 3);
+        input.consume_and_keep(1);
+        assert_eq!((input.bytes(), input.is_empty()), (&b"bc"[..], false));
+        input.consume_and_keep(2);
+        assert!(input.is_empty() && input.storage.is_some());
+        assert_eq!(fill(&mut input, b"de").await, 2);
+        assert_eq!(input.bytes(), b"de");
+        input.consume_and_keep(2);
+        let (mut nothing, _other_end) = tokio::io::duplex(1);
+        assert!(poll_fn(|cx| Poll::Ready(input.poll_fill(&mut nothing, cx).is_pending())).await);
         assert!(input.is_empty() && input.storage.is_none());
     }
 

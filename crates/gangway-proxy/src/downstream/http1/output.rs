@@ -75,6 +75,17 @@ impl ClientOutput {
             self.buffer().extend_from_slice(data);
             return Poll::Ready(Ok(data.len()));
         }
+        self.poll_send_at_once(io, timer, cx, data)
+    }
+
+    /// The same for data that nothing follows soon: it is not copied.
+    pub(crate) fn poll_send_at_once<T: ByteStream>(
+        &mut self,
+        io: &mut T,
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<Result<usize, ClientOutputError>> {
         let outcome = self.poll_write(io, cx, data);
         self.within_time(outcome, io, timer, cx)
     }

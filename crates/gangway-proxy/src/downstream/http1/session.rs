@@ -439,7 +439,11 @@ impl<T: ByteStream> Http1Session<T> {
     }
 
     fn take_data(&mut self, len: usize) {
-        self.input.consume(len);
+        match self.body.is_raw() {
+            // It is read on at once, until nothing is there.
+            true => self.input.consume_and_keep(len),
+            false => self.input.consume(len),
+        }
         self.body.consumed(len);
     }
 
@@ -556,11 +560,15 @@ impl<T: ByteStream> Http1Session<T> {
             }
             allowed = tunnel.allowed(data);
         }
-        let taken = ready!(self.poll_put(cx, &data[..allowed]))?;
+        // A read brings all that is there, so nothing follows a message soon.
+        let taken = match ready!(self.output.poll_send_at_once(&mut self.io, &mut self.timer, cx, &data[..allowed])) {
+            Ok(taken) => taken,
+            Err(error) => return Poll::Ready(Err(self.fail(failure(error)))),
+        };
+        // A close frame that is due by now follows with the next bytes, or when these are flushed.
         if let ResponseStep::Switched(Some(tunnel)) = &mut self.response {
             tunnel.written(&data[..taken]);
         }
-        self.poll_goodbye(cx);
         Poll::Ready(Ok(taken))
     }
 }

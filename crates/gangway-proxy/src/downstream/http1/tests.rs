@@ -777,6 +777,31 @@ async fn a_switched_connection_carries_raw_bytes_and_says_goodbye_between_frames
     assert!(got.ends_with(b"\r\n\r\n\x82\x03abc\x88\x02\x03\xe9"), "{text}");
 }
 
+#[tokio::test]
+async fn a_message_over_a_switched_connection_is_written_when_it_is_sent() {
+    let (mut client, io) = duplex(1 << 20);
+    client.write_all(UPGRADE.as_bytes()).await.expect("room");
+    client.shutdown().await.expect("it is open");
+    let writes = Arc::new(AtomicUsize::new(0));
+    let app = async |_: &RequestHead, session: &mut Http1Session<Watched>| {
+        let mut switching = ResponseHead { status: StatusCode::SWITCHING_PROTOCOLS, ..ResponseHead::default() };
+        switching.fields.push(b"Upgrade", b"websocket");
+        session.start_response(&switching).expect("the client is there");
+        flush(session).await.expect("the client is there");
+        for count in 2..5 {
+            send(session, b"\x82\x01a").await.expect("the client is there");
+            assert_eq!(writes.load(Ordering::Relaxed), count);
+            flush(session).await.expect("the client is there");
+            assert_eq!(writes.load(Ordering::Relaxed), count);
+        }
+        finish(session, None).await.expect("the client is there");
+    };
+    serve(Watched { io, writes: Arc::clone(&writes), is_reset: Arc::default() }, app).await;
+    let mut got = Vec::new();
+    client.read_to_end(&mut got).await.expect("no reset");
+    assert!(got.ends_with(b"\r\n\r\n\x82\x01a\x82\x01a\x82\x01a"), "{}", got.escape_ascii());
+}
+
 #[tokio::test(start_paused = true)]
 async fn heads_that_are_not_whole_hold_memory_and_are_refused_where_there_is_none() {
     let memory = MemoryBudget::new(100_000);

@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gangway_model::Scheme;
 use rcgen::{CertificateParams, CustomExtension, KeyPair, PKCS_ECDSA_P521_SHA512};
-use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::upstream::transport::EndpointTransport;
+use crate::upstream::transport::{EndpointProtocol, EndpointTransport};
 
 const NAME: &str = "app.example";
 
@@ -104,11 +105,12 @@ async fn handshake(
     verify: bool,
     offer: HttpOffer,
 ) -> Result<Option<Vec<u8>>, UpstreamErrorKind> {
-    let EndpointTransport::Tls(transport) = EndpointTransport::new(Scheme::Https, name, verify) else {
+    let settings = Arc::new(TransportSettings { verify, ..TransportSettings::default() });
+    let EndpointProtocol::Tls(name) = EndpointTransport::new(Scheme::Https, name, &settings).protocol else {
         panic!("https is TLS")
     };
     let tcp = TcpStream::connect(address).await.expect("it listens");
-    let mut stream = tls.handshake(tcp, &transport, offer).await.map_err(|error| error.kind)?;
+    let mut stream = tls.handshake(tcp, &name, &settings, offer).await.map_err(|error| error.kind)?;
     // Reads the tickets too.
     let mut said = [0; 4];
     stream.read_exact(&mut said).await.expect("it speaks");

@@ -4,10 +4,9 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_diagnostic::quoted;
 use http::{HeaderName, StatusCode};
 
-use super::super::tree::{Node, Options};
+use super::super::tree::Options;
 use super::super::values;
 use super::paths::expression;
 use super::reading::Reading;
@@ -16,9 +15,10 @@ use crate::address_filter::{AddressEntry, AddressFilter, ClientEntry, ClientList
 use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod};
 use crate::forward_auth::{FORWARDED_BODY_MAX, ForwardAuth, ForwardRules, IdentityField};
 use crate::request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
-use crate::route::Middleware;
+use crate::route::{Middleware, Scheme};
 use crate::rule::network;
 use crate::spec::{LogInService, NamedSteps, UrlTarget};
+use crate::transport_settings::{ClientCertificate, PemSource, TransportSettings};
 use crate::upstream_url;
 
 /// Traefik's realm.
@@ -26,7 +26,7 @@ const REALM: &str = "traefik";
 
 pub(super) fn basic_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let mut users: Vec<BasicUser> = Vec::new();
-    for (mark, text) in options.get("users").map(Node::list).unwrap_or_default() {
+    for (mark, text) in options.list("users") {
         if let Some(user) = reading.problems.take(mark, BasicUser::parse(text))
             && !users.iter().any(|known| known.name == user.name)
         {
@@ -66,7 +66,7 @@ pub(super) fn forward_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<
     // Both words come to the same: forwarded fields count where `forwardedHeaders` trusts the client.
     reading.problems.read(options, "trustforwardheader", values::boolean);
     reading.idle(options, &["authsigninurl"], "the answer of the service is the client's");
-    let verify = tls(options, reading);
+    let mut transport = tls(options, reading);
     let Some(address) = options.text("address").filter(|mark| !mark.value.trim().is_empty()) else {
         reading.problems.add(options.node.first, values::invalid("no address of a service", "add `address`"));
         return None;
@@ -84,13 +84,17 @@ pub(super) fn forward_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<
     let forward = ForwardAuth { service: base.into(), product: None, target: target.into(), identity, rules };
     let authentication = Authentication { method: LoginMethod::Forward(forward), skip: Vec::new() };
     let steps = vec![Middleware::Authentication(Arc::new(authentication))];
-    let url = UrlTarget { verify: url.verify && verify, ..url };
+    // Where the name is that of a container, the certificate is for the name all the same, as nothing else is written.
+    if url.scheme == Scheme::Https {
+        transport.server_name = Some(url.host.trim_matches(['[', ']']).into());
+    }
+    let url = UrlTarget { transport: Arc::new(transport), ..url };
     Some(NamedSteps { log_in: Some(LogInService { url, endpoints: Vec::new() }), ..NamedSteps::of(steps) })
 }
 
 fn forward_rules<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> ForwardRules {
     let names = |name| {
-        let listed = options.get(name).map(Node::list).unwrap_or_default();
+        let listed = options.list(name);
         let names = listed.into_iter().map(|(_, name)| name).filter(|name| !name.is_empty());
         names.map(Box::<str>::from).collect::<Box<[Box<str>]>>()
     };
@@ -119,21 +123,30 @@ fn forward_rules<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -
     }
 }
 
-/// Whether the certificate of a log-in service is checked.
-fn tls<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> bool {
-    let Some(tls) = options.get("tls") else { return true };
+/// How a log-in service is connected to.
+fn tls<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> TransportSettings {
+    let Some(tls) = options.get("tls") else { return TransportSettings::default() };
     let inner = tls.options();
     let skips = reading.problems.read(&inner, "insecureskipverify", values::boolean).unwrap_or(false);
-    for name in ["ca", "cert", "key"] {
-        if let Some(node) = inner.get(name).filter(|node| node.mark.is_some_and(|mark| !mark.value.trim().is_empty())) {
-            let message = format!("{} of a log-in service is not in force", quoted(node.name));
-            let help = "ask the service over `http`, or with a certificate of a public authority";
-            reading.problems.add(node.first, values::invalid(message, help));
-        }
+    let pem = |name| {
+        let text = inner.text(name).map(|mark| mark.value.trim()).filter(|text| !text.is_empty());
+        text.map(PemSource::new)
+    };
+    let (roots, chain, key) = (pem("ca"), pem("cert"), pem("key"));
+    if chain.is_some() != key.is_some() {
+        let finding =
+            values::invalid("a certificate without its key, or a key without its certificate", "add the other");
+        reading.problems.add(tls.first, finding);
     }
     reading.idle(&inner, &["caoptional"], "Traefik 3 ignores it too");
     reading.problems.unknown(&inner, "`tls`");
-    !skips
+    let certificate = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
+    TransportSettings {
+        verify: !skips,
+        roots: roots.into_iter().collect(),
+        certificates: certificate.into_iter().collect(),
+        ..TransportSettings::default()
+    }
 }
 
 /// The name of a header in an option.
@@ -151,7 +164,7 @@ fn field_name<'s>(
 /// The fields of the service's answers that are for the application.
 fn identity_fields<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Box<[IdentityField]> {
     let mut fields = Vec::new();
-    for (mark, name) in options.get("authresponseheaders").map(Node::list).unwrap_or_default() {
+    for (mark, name) in options.list("authresponseheaders") {
         match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) => fields.push(IdentityField::new(name.as_str())),
             Err(_) if name.is_empty() => {}
@@ -177,7 +190,7 @@ fn identity_fields<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>)
 
 pub(super) fn allow_list<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let mut entries = Vec::new();
-    for (mark, text) in options.get("sourcerange").map(Node::list).unwrap_or_default() {
+    for (mark, text) in options.list("sourcerange") {
         let mut findings = Vec::new();
         match network(text, &mut findings) {
             Some(network) => entries.push(ClientEntry::Address(AddressEntry::Network(network))),
@@ -207,7 +220,7 @@ fn strategy<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Add
     };
     let depth = reading.problems.read(&inner, "depth", small).and_then(NonZeroU8::new);
     let mut excluded = Vec::new();
-    for (mark, text) in inner.get("excludedips").map(Node::list).unwrap_or_default() {
+    for (mark, text) in inner.list("excludedips") {
         let mut findings = Vec::new();
         excluded.extend(network(text, &mut findings));
         findings.into_iter().for_each(|finding| reading.problems.add(mark, finding));

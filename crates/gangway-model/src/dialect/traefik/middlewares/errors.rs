@@ -3,7 +3,7 @@
 use gangway_diagnostic::Finding;
 
 use super::super::names::Provider;
-use super::super::tree::{Node, Options};
+use super::super::tree::Options;
 use super::super::values;
 use super::reading::Reading;
 use crate::error_pages::{self, ErrorPages, ErrorRule, PageSource, StatusRewrite, StatusText};
@@ -15,7 +15,7 @@ pub(super) fn errors<'s>(
     reading: &mut Reading<'_, 's>,
 ) -> Option<NamedSteps> {
     let mut statuses = Vec::new();
-    for (mark, text) in options.get("status").map(Node::list).unwrap_or_default() {
+    for (mark, text) in options.list("status") {
         statuses.extend(reading.problems.take(mark, range(text)));
     }
     let mut rewrites = Vec::new();

@@ -65,7 +65,7 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
     reading.idle(options, &old, "Traefik 3 ignores it too, or it is no longer used by browsers");
     let tells_the_usual = |node: &Node<'_>| {
         let says_https = |one: &Node<'_>| one.mark.is_some_and(|mark| mark.value.trim() == "https");
-        node.children.iter().all(|(name, one)| &**name == "x-forwarded-proto" && says_https(one))
+        node.children.iter().all(|(name, one)| name == "x-forwarded-proto" && says_https(one))
     };
     if !options.get("sslproxyheaders").is_some_and(tells_the_usual) {
         reading.idle(options, &["sslproxyheaders"], "`X-Forwarded-Proto` of trusted proxies counts");
@@ -102,7 +102,7 @@ fn cors<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Option<
     let is_there = NAMES.iter().filter(|name| options.get(name).is_some()).count() > 0;
     let origins: Vec<Box<str>> = texts(options, NAMES[3]).into_iter().map(Into::into).collect();
     let mut origin_patterns = Vec::new();
-    for (mark, pattern) in options.get(NAMES[4]).map(Node::list).unwrap_or_default() {
+    for (mark, pattern) in options.list(NAMES[4]) {
         origin_patterns.extend(expression(mark, pattern, reading).filter(|_| !pattern.is_empty()));
     }
     let mut list = |name| {
@@ -127,7 +127,7 @@ fn cors<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Option<
 
 /// The entries of a list that are not empty.
 fn texts<'s>(options: &Options<'_, 's>, name: &'static str) -> Vec<&'s str> {
-    let listed = options.get(name).map(Node::list).unwrap_or_default();
+    let listed = options.list(name);
     listed.into_iter().map(|(_, text)| text).filter(|text| !text.is_empty()).collect()
 }
 

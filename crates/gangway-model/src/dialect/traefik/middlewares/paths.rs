@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gangway_diagnostic::{Finding, Span};
 
-use super::super::tree::{Node, Options};
+use super::super::tree::Options;
 use super::super::values;
 use super::reading::Reading;
 use crate::label::Mark;
@@ -29,7 +29,7 @@ pub(super) fn add_prefix<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_
 
 /// The first of the prefixes that the text of the path begins with is removed.
 pub(super) fn strip_prefix<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
-    let listed = options.get("prefixes").map(Node::list).unwrap_or_default();
+    let listed = options.list("prefixes");
     reading.idle(options, &["forceslash"], "a path always begins with a slash");
     let prefixes: Vec<Box<str>> =
         listed.iter().map(|(_, prefix)| *prefix).filter(|prefix| !prefix.is_empty()).map(Into::into).collect();
@@ -38,7 +38,7 @@ pub(super) fn strip_prefix<'s>(options: &Options<'_, 's>, reading: &mut Reading<
 }
 
 pub(super) fn strip_prefix_regex<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
-    let listed = options.get("regex").map(Node::list).unwrap_or_default();
+    let listed = options.list("regex");
     let patterns: Vec<RegexPattern> =
         listed.into_iter().filter_map(|(mark, pattern)| expression(mark, pattern, reading)).collect();
     if patterns.is_empty() { Vec::new() } else { changing(PathChange::StripMatch(patterns)) }

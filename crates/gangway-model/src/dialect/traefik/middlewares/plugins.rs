@@ -106,7 +106,7 @@ fn crowdsec<'s>(options: &Options<'_, 's>, features: Features<'_>, reading: &mut
 fn geoblock<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let mut countries = |name| {
         let mut countries = Vec::new();
-        for (mark, text) in options.get(name).map(Node::list).unwrap_or_default() {
+        for (mark, text) in options.list(name) {
             let code = CountryCode::of(&text.to_ascii_uppercase());
             let code = code.ok_or_else(|| values::invalid("not a country", "write two letters such as `DE`"));
             countries.extend(reading.problems.take(mark, code));
