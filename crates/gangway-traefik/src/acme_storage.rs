@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 use crate::config::Secret;
 use crate::files_on_disk::{FileReadError, read_text};
 
+/// Thousands of certificates with their chains and RSA keys. Losing them all would order more anew than an authority gives.
+const STORAGE_LEN_MAX: u64 = 64 << 20;
+
 /// The name of the resolver in a file of Traefik 1, which had one.
 const OF_TRAEFIK_1: &str = "acme";
 
@@ -83,7 +86,8 @@ impl AcmeStorage {
     ///
     /// It cannot be read, or is not JSON.
     pub fn read(path: &Path) -> Result<Self, AcmeStorageError> {
-        let text = read_text(path).map_err(|error: FileReadError| AcmeStorageError(error.to_string()))?;
+        let text =
+            read_text(path, STORAGE_LEN_MAX).map_err(|error: FileReadError| AcmeStorageError(error.to_string()))?;
         Self::parse(&text)
     }
 

@@ -12,7 +12,7 @@ use gangway_model::{DynamicKey, GoTemplate, Rendered, TemplateData, TemplateErro
 use crate::config::FileProvider;
 use crate::entry::{Entry, EntryValue};
 use crate::file::{Form, SourceFile, read_file};
-use crate::files_on_disk::read_text;
+use crate::files_on_disk::{CONFIGURATION_LEN_MAX, read_text};
 
 /// Folders inside each other that are looked into.
 const DEPTH_MAX: usize = 16;
@@ -90,8 +90,11 @@ impl DynamicFolder {
     }
 
     fn add(&mut self, path: &Path) {
-        let text =
-            read_text(path).map_err(|error| Unread { why: error.to_string(), help: error.help(), is_folder: false });
+        let text = read_text(path, CONFIGURATION_LEN_MAX).map_err(|error| Unread {
+            why: error.to_string(),
+            help: error.help(),
+            is_folder: false,
+        });
         self.files.insert(path.to_owned(), text);
     }
 }

@@ -9,7 +9,7 @@ use crate::catalogue::{CATALOGUE, Found, look_up};
 use crate::config::StaticConfig;
 use crate::entry::Entry;
 use crate::file::{Form, SourceFile, read_file};
-use crate::files_on_disk::read_text;
+use crate::files_on_disk::{CONFIGURATION_LEN_MAX, read_text};
 use crate::flags::{Flags, read_flags};
 use crate::variables::{self, read_variables};
 
@@ -109,7 +109,7 @@ fn file_that_counts(
         ));
         return None;
     };
-    let text = match read_text(&path) {
+    let text = match read_text(&path, CONFIGURATION_LEN_MAX) {
         Ok(text) => text,
         Err(error) => {
             found.push(about(format!("`{name}` cannot be read: {error}"), error.help()));
