@@ -1,7 +1,7 @@
 //! Redacts findings about values that may be secrets, here and in the log.
 
 use gangway_diagnostic::{Diagnostic, Span};
-use gangway_model::secret::{MASK, is_secret_name};
+use gangway_model::secret::{MASK, is_secret_key, is_secret_name, masked_urls};
 
 /// The finding without anything that may be a secret.
 pub fn redacted(diagnostic: &Diagnostic) -> Diagnostic {
@@ -11,7 +11,12 @@ pub fn redacted(diagnostic: &Diagnostic) -> Diagnostic {
     let name = if label.is_empty() { diagnostic.text.split('=').next().unwrap_or_default() } else { label };
     let is_key =
         !diagnostic.text.is_empty() && label.to_ascii_lowercase().contains(&diagnostic.text.to_ascii_lowercase());
-    if is_key || !is_secret_name(name) {
+    if is_key || !is_secret_name(name) && !is_secret_key(name) {
+        let (text, span) = masked_urls(&diagnostic.text, diagnostic.span.start..diagnostic.span.end);
+        (masked.text, masked.span) = (text, Span { start: span.start, end: span.end });
+        for words in [&mut masked.message, &mut masked.note, &mut masked.help] {
+            *words = masked_urls(words, 0..0).0;
+        }
         return masked;
     }
     if !diagnostic.text.is_empty() {
@@ -73,6 +78,16 @@ mod tests {
     fn a_line_of_the_config_file_is_redacted_by_the_key_it_names() {
         let shown = redacted(&finding("", "\"auth.basic\" = \"bob:hunter2", "`gangway.toml` is not TOML")).to_string();
         assert!(!shown.contains("hunter2") && shown.contains("gangway.toml"), "{shown}");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_redacted_and_the_caret_keeps_its_place() {
+        let label = "traefik.http.middlewares.f.forwardauth.address";
+        let mut found = finding(label, "http://u:hunter2@auth:9091/", "not a URL");
+        found.span = Span { start: 17, end: 21 };
+        let shown = redacted(&found);
+        assert_eq!((&*shown.text, &shown.text[shown.span.start..shown.span.end]), ("http://***@auth:9091/", "auth"));
+        assert!(!shown.to_string().contains("hunter2"), "{shown}");
     }
 
     #[test]

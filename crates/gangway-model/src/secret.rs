@@ -4,6 +4,7 @@
 //! name, by the shapes that apps are known to use. In doubt it is one: a line of a log that hides too much is a nuisance,
 //! one that hides too little lets its readers in.
 
+mod line;
 mod mask;
 mod name;
 mod path;
@@ -11,6 +12,7 @@ mod percent;
 
 use std::borrow::Cow;
 
+pub use self::line::{is_secret_key, masked_line, masked_urls};
 pub use self::mask::MASK;
 pub use self::name::is_secret_name;
 use self::name::is_secret_parameter;

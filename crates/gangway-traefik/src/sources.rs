@@ -53,6 +53,16 @@ pub fn is_command_line<'a>(arguments: impl IntoIterator<Item = &'a str>) -> bool
     })
 }
 
+/// Whether these names of variables are meant for Traefik: one of them is an option of it, or names its file. A name that only
+/// begins like one, as `TRAEFIK_VERSION`, is none.
+pub fn are_variables<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
+    let mut names = names.into_iter();
+    names.any(|name| {
+        let is_option = |entry: &Entry| matches!(look_up(&entry.path), Found::Option { .. });
+        name == variables::CONFIG_FILE || read_variables([(name, "")]).iter().any(is_option)
+    })
+}
+
 /// Reads the static configuration as Traefik finds it: the file that `--configFile` or `TRAEFIK_CONFIGFILE` names, or
 /// the first of `traefik.toml`, `traefik.yaml` and `traefik.yml` in `folders`; or else the flags; or else the variables.
 ///
@@ -142,4 +152,25 @@ fn ignored(entries: &[Entry], counts: &str, file: &Path) -> Option<Diagnostic> {
             .with_help("write it where the rest stands; Traefik reads one place alone")
             .with_effect("it is left out, as by Traefik"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_count_by_the_options_that_they_name() {
+        for name in [
+            "TRAEFIK_PROVIDERS_DOCKER",
+            "TRAEFIK_ENTRYPOINTS_WEB_ADDRESS",
+            "TRAEFIK_API",
+            "TRAEFIK_CONFIGFILE",
+            "TRAEFIK_ENTRYPOINTS_WEB_HTTP_TLS_DOMAINS_0_MAIN",
+        ] {
+            assert!(are_variables(["PATH", name]), "{name}");
+        }
+        for name in ["TRAEFIK_FOO", "TRAEFIK_VERSION", "TRAEFIK_PORT_80_TCP", "TRAEFIK_", "TRAEFIK_PROVIDERS", "API"] {
+            assert!(!are_variables([name]), "{name}");
+        }
+    }
 }

@@ -40,8 +40,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Before any other code could install another provider.
     gangway_tls::install_crypto_provider();
-    let arguments: Vec<String> = std::env::args_os().skip(1).filter_map(|text| text.into_string().ok()).collect();
-    if let Some(arguments) = traefik_command::arguments(&arguments) {
+    let mut arguments = std::env::args_os().filter_map(|text| text.into_string().ok());
+    let program = arguments.next().unwrap_or_default();
+    let arguments: Vec<String> = arguments.collect();
+    if let Some(arguments) = traefik_command::arguments(&program, &arguments) {
         return traefik_command::run(arguments);
     }
     let Cli { command, serve } = Cli::parse();

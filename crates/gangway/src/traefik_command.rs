@@ -1,11 +1,11 @@
 //! Traefik's command line: it serves in Traefik's place, asks for its health, or compares with a running Traefik.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gangway_model::ListenerName;
-use gangway_traefik::{OWN_ENTRY_POINT, is_command_line, read_static};
+use gangway_traefik::{OWN_ENTRY_POINT, are_variables, is_command_line, read_static};
 
 use crate::client;
 use crate::exit_status::ExitStatus;
@@ -19,15 +19,37 @@ use crate::traefik_compare::{self, Place};
 /// Where Traefik looks for its file, in this order.
 const FOLDERS: [&str; 2] = ["/etc/traefik", "."];
 
-/// The arguments for Traefik, if this process was started in its place: by the subcommand, by a command line of Traefik, or
-/// without arguments beside a file of Traefik in a container.
-pub(crate) fn arguments(all: &[String]) -> Option<&[String]> {
+/// The name by which the program takes Traefik's arguments, as health checks and entrypoints of a stack call it.
+const PROGRAM: &str = "traefik";
+
+const HELP: &str = "\
+Gangway in Traefik's place: it takes Traefik's flags, variables and files.
+
+Usage: gangway traefik [--OPTION=VALUE]...
+       gangway traefik healthcheck [--OPTION=VALUE]...
+       gangway traefik version
+
+Options:
+  --<option>=<value>  An option of Traefik's static configuration, such as --entrypoints.web.address=:80
+  --configfile=FILE   Traefik's own file
+  --compare=URL       Compares with the Traefik whose API is at URL, and serves nothing
+  -h, --help          Prints this
+      --version       Prints the version
+
+`gangway check` says of each option whether it is in force. `gangway --help` shows what Gangway itself takes.
+";
+
+/// The arguments for Traefik, if this process was started in its place: by the name of the program, by the subcommand, by a
+/// command line of Traefik, or without arguments beside a file or variables of Traefik.
+pub(crate) fn arguments<'a>(program: &str, all: &'a [String]) -> Option<&'a [String]> {
     match all {
+        all if Path::new(program).file_name().is_some_and(|name| name == PROGRAM) => Some(all),
         [first, rest @ ..] if first == "traefik" => Some(rest),
         [first, rest @ ..] if first == "serve" && is_command_line(rest.iter().map(String::as_str)) => Some(rest),
-        [] if main_process::is_main_process() && has_file() => Some(all),
+        // What runs beside the service in its container has its variables too, and is not the service.
+        [] if main_process::is_main_process() && (has_file() || has_variables()) => Some(all),
         // The image says `serve` where a compose file says nothing.
-        [first] if first == "serve" && main_process::is_main_process() && has_file() => Some(&[]),
+        [first] if first == "serve" && (has_variables() || main_process::is_main_process() && has_file()) => Some(&[]),
         all if is_command_line(all.iter().map(String::as_str)) => Some(all),
         _ => None,
     }
@@ -37,16 +59,28 @@ fn has_file() -> bool {
     ["traefik.toml", "traefik.yaml", "traefik.yml"].iter().any(|name| PathBuf::from(FOLDERS[0]).join(name).is_file())
 }
 
+fn has_variables() -> bool {
+    are_variables(variables().iter().map(|(name, _)| &**name))
+}
+
 /// Does what a command line of Traefik says: it serves, or does what the command that stands first is for.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    let has = |words: &[&str]| arguments.iter().any(|argument| words.contains(&argument.as_str()));
     match arguments {
-        [first, ..] if first == "version" => {
-            print(format_args!("Version:      {}\nCodename:     Gangway\n", env!("CARGO_PKG_VERSION")));
+        _ if has(&["--help", "-h"]) => {
+            print(HELP);
             ExitStatus::Success.into()
         }
+        [first, ..] if first == "version" => version(),
+        _ if has(&["--version"]) => version(),
         [first, rest @ ..] if first == "healthcheck" => healthcheck(rest),
         arguments => serve_in_place(arguments),
     }
+}
+
+fn version() -> ExitCode {
+    print(format_args!("Version:      {}\nCodename:     Gangway\n", env!("CARGO_PKG_VERSION")));
+    ExitStatus::Success.into()
 }
 
 /// Asks the instance that runs by these arguments for `/ping`, as Traefik's command does.

@@ -142,3 +142,14 @@ fn sarif_follows_its_schema() {
     }
     assert!(results > 50, "{results} results only");
 }
+
+#[test]
+fn no_form_of_a_report_shows_a_secret() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check/traefik-secrets");
+    for form in ["text", "json", "sarif", "github"] {
+        let (code, out, err) = support::gangway(&folder, &["check", "--format", form], &[], None);
+        assert_eq!(code, 1, "{err}");
+        assert!(out.contains("hub.token"), "{out}");
+        assert!(!out.contains("hunter2"), "{form}: {out}");
+    }
+}

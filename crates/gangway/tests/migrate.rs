@@ -24,7 +24,8 @@ fn inside(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Checks that what is printed is a compose file of ours in which nothing is wrong.
+/// Checks that what is printed is a compose file of ours in which nothing is wrong, and that the tables below it make a
+/// configuration file.
 fn passes_check(printed: &str, of: &Path) {
     let folder = tempfile::tempdir().unwrap();
     put(&folder.path().join("compose.yaml"), printed);
@@ -32,6 +33,14 @@ fn passes_check(printed: &str, of: &Path) {
     assert_eq!(code, 0, "{}:\n{out}{err}\n{printed}", of.display());
     let theirs = printed.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     assert!(!theirs.clone().any(|line| line.contains("traefik.")), "{}:\n{printed}", of.display());
+    let tables = printed.lines().skip_while(|line| !line.contains("for a file that `--config` names"));
+    let tables: Vec<&str> = tables.skip(1).map(|line| line.strip_prefix("# ").unwrap_or_default()).collect();
+    if !tables.is_empty() {
+        put(&folder.path().join("gangway.toml"), &(tables.join("\n") + "\n"));
+        let (_, out, err) =
+            gangway(folder.path(), &["check", "compose.yaml", "gangway.toml"], &[("DOMAIN", "example.org")], None);
+        assert!(!out.contains("error["), "{}:\n{out}{err}\n{printed}", of.display());
+    }
 }
 
 #[test]

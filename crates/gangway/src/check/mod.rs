@@ -18,6 +18,7 @@ pub(crate) mod traefik_stack;
 use std::path::Path;
 use std::process::ExitCode;
 
+use gangway_admin::redacted;
 use gangway_compose::{Environment, Input, LoadError, Loader, Project, SourceDiagnostic, SourceMap};
 use gangway_diagnostic::{Place, Severity};
 
@@ -106,12 +107,18 @@ impl Checked {
     }
 
     fn report(&self, format: CheckFormat, sources: &SourceMap) -> String {
+        // Runners of continuous integration keep what is printed.
+        let diagnostics: Vec<SourceDiagnostic> = self
+            .diagnostics
+            .iter()
+            .map(|found| SourceDiagnostic { diagnostic: redacted(&found.diagnostic), span: found.span.clone() })
+            .collect();
         match format {
-            CheckFormat::Json => report::json(&self.diagnostics, sources),
-            CheckFormat::Sarif => report::sarif(&self.diagnostics, sources),
-            CheckFormat::Github => report::github(&self.diagnostics, sources),
+            CheckFormat::Json => report::json(&diagnostics, sources),
+            CheckFormat::Sarif => report::sarif(&diagnostics, sources),
+            CheckFormat::Github => report::github(&diagnostics, sources),
             CheckFormat::Text => {
-                let shown: Vec<_> = self.diagnostics.iter().map(|found| report::text(found, sources) + "\n").collect();
+                let shown: Vec<_> = diagnostics.iter().map(|found| report::text(found, sources) + "\n").collect();
                 let shown = Paint::of_stdout().diagnostics(&shown.concat());
                 let last =
                     if self.has_problem() { report::count(&self.diagnostics) + "\n" } else { self.summary.clone() };

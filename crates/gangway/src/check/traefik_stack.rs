@@ -13,8 +13,8 @@ use gangway_compose::{
 use gangway_diagnostic::{Code, Diagnostic, Place, Span, codes};
 use gangway_model::{EntryPoint, EntryPointTls, KnownListener, ListenerName, ListenerProtocol, TraefikSettings};
 use gangway_traefik::{
-    DynamicFiles, DynamicFolder, FileKind, FileProvider, StaticConfig, file_kind, is_command_line, model_settings,
-    read_static,
+    DynamicFiles, DynamicFolder, FileKind, FileProvider, StaticConfig, are_variables, file_kind, is_command_line,
+    model_settings, read_static,
 };
 
 use super::disk::Disk;
@@ -277,16 +277,23 @@ fn part(word: &SpannedText, diagnostic: &Diagnostic) -> FileSpan {
     }
 }
 
-/// Whether Gangway's service runs in Traefik's place: by its command, or by a file of Traefik.
+/// Whether Gangway's service runs in Traefik's place: by its program, its command, or a file or variables of Traefik.
 fn is_in_place(service: &Service) -> bool {
-    let words: Vec<&str> = service.command.iter().map(SpannedText::as_str).collect();
+    let mut words: Vec<&str> = service.command.iter().map(SpannedText::as_str).collect();
+    if let Some((program, rest)) = service.entrypoint.split_first() {
+        match Path::new(program.as_str()).file_name().and_then(|name| name.to_str()) {
+            Some("traefik") => return true,
+            Some("gangway") => words.splice(0..0, rest.iter().map(SpannedText::as_str)).for_each(drop),
+            Some(_) | None => {}
+        }
+    }
     let has_file = service
         .mounts
         .keys()
         .any(|inside| *inside == *FOLDER || NAMES.iter().any(|name| Path::new(inside) == Path::new(FOLDER).join(name)));
     match words.as_slice() {
         ["traefik" | "gangway", ..] => true,
-        [] => has_file,
+        [] | ["serve"] => has_file || are_variables(service.variables().keys().map(String::as_str)),
         words => is_command_line(words.iter().copied()),
     }
 }
@@ -294,7 +301,13 @@ fn is_in_place(service: &Service) -> bool {
 /// The words behind the name of the program.
 fn arguments(service: &Service) -> Vec<SpannedText> {
     let is_program = |word: &&SpannedText| matches!(word.as_str(), "traefik" | "gangway" | "serve");
-    service.command.iter().skip_while(is_program).cloned().collect()
+    let is_called = |word: &SpannedText| {
+        let name = Path::new(word.as_str()).file_name().and_then(|name| name.to_str());
+        matches!(name, Some("traefik" | "gangway" | "entrypoint.sh"))
+    };
+    let entrypoint = service.entrypoint.split_first().filter(|(program, _)| is_called(program));
+    let of_entrypoint = entrypoint.map(|(_, rest)| rest).unwrap_or_default();
+    of_entrypoint.iter().chain(&service.command).skip_while(is_program).cloned().collect()
 }
 
 /// The file that `--configFile` or its variable names.

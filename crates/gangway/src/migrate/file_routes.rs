@@ -1,12 +1,13 @@
 //! Routes that lead to no container: tables of the configuration file.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gangway_compose::SourceMap;
 use gangway_model::{NativeLabels, Route};
 
 use super::migration::Migration;
-use super::route_labels::{of_route, router};
+use super::route_labels::{of_route, router, unique_name};
 
 /// The tables as comments, so that what is printed stays a compose file.
 pub(super) fn shown(routes: &[&Arc<Route>], migration: &Migration<'_>, sources: &SourceMap) -> String {
@@ -14,10 +15,11 @@ pub(super) fn shown(routes: &[&Arc<Route>], migration: &Migration<'_>, sources: 
         return String::new();
     }
     let mut lines = vec!["Routes to what is no container, for a file that `--config` names:".to_owned(), String::new()];
+    let mut taken = BTreeSet::new();
     for route in routes {
         let NativeLabels { labels, differences } = of_route(migration, None, route);
         lines.extend(differences.iter().map(|difference| format!("# {difference}")));
-        lines.push(format!("[routes.{}]", key(router(migration, route).split('@').next().unwrap_or_default())));
+        lines.push(format!("[routes.{}]", unique_name(router(migration, route), &mut taken)));
         lines.extend(labels.iter().map(|(name, written)| format!("{} = {}", key(name), value(written))));
         lines.push(String::new());
     }

@@ -4,11 +4,16 @@
 //! the other one. Any other entry point becomes a listener of its own name.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gangway_model::{EntryPoint, ListenerName, Middleware, Route, RoutingTable, Transport, UrlChange};
+use gangway_traefik::EntryPointAddress;
 
 use crate::check::traefik_stack::TraefikStack;
+
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// What an entry point becomes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,7 +28,7 @@ enum Listener {
 
 /// The listeners of a stack.
 pub(super) struct ListenerPlan {
-    listeners: BTreeMap<ListenerName, (Listener, Option<u16>)>,
+    listeners: BTreeMap<ListenerName, (Listener, Option<EntryPointAddress>)>,
     /// Every request to the plain listener is redirected.
     redirects: bool,
     /// The ids of routes that our listeners make superfluous.
@@ -40,7 +45,8 @@ impl ListenerPlan {
     pub(super) fn new(stack: &TraefikStack, table: &RoutingTable) -> Self {
         let routes = table.routes();
         let entry_points = &stack.settings.entry_points;
-        let port = |entry: &EntryPoint| stack.config.entry_points.get(&entry.name)?.address.map(|at| at.port);
+        let address = |entry: &EntryPoint| stack.config.entry_points.get(&entry.name)?.address;
+        let port = |entry: &EntryPoint| address(entry).map(|at| at.port);
         let names = |entry: &EntryPoint, transport: Transport| {
             let is_meant = |route: &&Arc<Route>| {
                 route.listener.scope.takes_listener(&entry.name)
@@ -68,7 +74,7 @@ impl ListenerPlan {
                     name if Some(name) == http.as_ref() => Listener::Http,
                     _ => Listener::Named,
                 };
-                (entry.name.clone(), (listener, port(entry)))
+                (entry.name.clone(), (listener, address(entry)))
             })
             .collect();
         let is_http =
@@ -130,7 +136,9 @@ impl ListenerPlan {
                     names.push("http".to_owned());
                 } else if self.parted_rules.contains(&route.rule) {
                     // The other one is served there.
-                } else if self.redirects || self.redirected_rules.contains(&route.rule) {
+                } else if (self.redirects || self.redirected_rules.contains(&route.rule))
+                    && !self.is_replaced(&Listener::Http, HTTP_PORT)
+                {
                     names.push("http".to_owned());
                 }
             }
@@ -139,8 +147,10 @@ impl ListenerPlan {
         }
         names.sort();
         names.dedup();
-        let mut all: Vec<String> =
-            self.listeners.iter().map(|(name, (listener, _))| listener.name(name)).chain(["http".to_owned()]).collect();
+        let mut all: Vec<String> = self.listeners.iter().map(|(name, (listener, _))| listener.name(name)).collect();
+        if !self.is_replaced(&Listener::Http, HTTP_PORT) {
+            all.push("http".to_owned());
+        }
         all.sort();
         all.dedup();
         // A route that is not served over TLS is on no listener that has it.
@@ -159,16 +169,34 @@ impl ListenerPlan {
     /// The flags that open the listeners, where the usual ones are not enough.
     pub(super) fn flags(&self) -> Vec<String> {
         let mut flags = Vec::new();
-        for (name, (listener, port)) in &self.listeners {
-            let Some(port) = port else { continue };
+        for (listener, flag, port) in [(Listener::Http, "http", HTTP_PORT), (Listener::Https, "https", HTTPS_PORT)] {
+            if self.is_replaced(&listener, port) {
+                flags.push(format!("--{flag}=none"));
+            }
+        }
+        for (name, (listener, address)) in &self.listeners {
+            let Some(address) = address else { continue };
+            // An address of one interface says who reaches the listener.
+            let at = match address.ip {
+                Some(ip) => SocketAddr::new(ip, address.port).to_string(),
+                None => format!(":{}", address.port),
+            };
+            let is_on = |port: u16| at == format!(":{port}") || at == format!("[::]:{port}");
             match listener {
-                Listener::Http if *port != 80 => flags.push(format!("--http=:{port}")),
-                Listener::Https if *port != 443 => flags.push(format!("--https=:{port}")),
+                Listener::Http if !is_on(HTTP_PORT) => flags.push(format!("--http={at}")),
+                Listener::Https if !is_on(HTTPS_PORT) => flags.push(format!("--https={at}")),
                 Listener::Http | Listener::Https => {}
-                Listener::Named => flags.push(format!("--listen={name}=:{port},auto")),
+                Listener::Named => flags.push(format!("--listen={name}={at},auto")),
             }
         }
         flags
+    }
+
+    /// Whether no entry point becomes this usual listener, and another one is on its port.
+    fn is_replaced(&self, usual: &Listener, port: u16) -> bool {
+        let all = || self.listeners.values();
+        !all().any(|(listener, _)| listener == usual)
+            && all().any(|(_, address)| address.is_some_and(|address| address.port == port))
     }
 
     fn names(&self, route: &Route) -> Vec<String> {
@@ -206,8 +234,9 @@ pub(super) fn differences(route: &Route) -> Vec<String> {
         ));
     }
     if let Some(ca) = &route.listener.client_ca {
-        differences
-            .push(format!("put the CA file `{ca}` into `certs/clients/` on the volume and name it by `client-ca`"));
+        differences.push(format!(
+            "put the CA file `{ca}` into `certs/clients/` on the volume, and replace `deny` by `client-ca` with its name"
+        ));
     }
     differences
 }

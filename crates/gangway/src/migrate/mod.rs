@@ -114,6 +114,7 @@ mod tests {
 
     use gangway_model::{BasicAuth, KnownListener, ListenerProtocol, NativeLabels, Route};
 
+    use super::route_labels::close_what_no_label_protects;
     use super::*;
 
     /// A route as its labels say it, in any order.
@@ -122,7 +123,9 @@ mod tests {
     fn said(route: &Route) -> Said {
         let users =
             |basic: &BasicAuth| Some(basic.users.iter().map(|user| &*user.name).collect::<Vec<_>>().join(", ").into());
-        let labels = NativeLabels::of(route, &users).labels;
+        let mut native = NativeLabels::of(route, &users);
+        close_what_no_label_protects(route, &mut native);
+        let labels = native.labels;
         // The last one counts where Traefik sets a field twice.
         let labels: BTreeMap<String, String> =
             labels.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value.into())).collect();
@@ -141,8 +144,10 @@ mod tests {
         let project = loader.project(&inputs, environment).expect("a project");
         let compose = ComposeSnapshot::new(&project);
         let mut settings = Settings::default();
-        let internal = gangway_model::ListenerName::parse("internal").expect("a name");
-        settings.listeners.push(KnownListener { name: internal, protocol: ListenerProtocol::Detected });
+        for name in ["internal", "websecure"] {
+            let name = gangway_model::ListenerName::parse(name).expect("a name");
+            settings.listeners.push(KnownListener { name, protocol: ListenerProtocol::Detected });
+        }
         let compiled = compile(&compose.snapshot, &settings);
         let routes = compiled.table.routes().iter();
         routes

@@ -10,6 +10,9 @@ use super::listeners;
 use super::migration::Migration;
 use super::variables::References;
 
+/// The value of `deny` that closes a route.
+const EVERYBODY: &str = "0.0.0.0/0, ::/0";
+
 /// How labels are written in a service.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct LabelStyle {
@@ -145,9 +148,40 @@ pub(super) fn of_route(migration: &Migration<'_>, service: Option<&Service>, rou
             format!("its requests are shared by {}: give all of them the label `group`", names.join(", ")).into(),
         );
     }
+    close_what_no_label_protects(route, &mut native);
     let mut known = BTreeSet::new();
     native.labels.retain(|(key, _)| known.insert(key.clone()));
     native
+}
+
+/// Closes a route that asks for a certificate of clients, whose authorities stand in a file that is not on the volume yet, and
+/// one that two middlewares of a kind protect, since a label says one.
+pub(super) fn close_what_no_label_protects(route: &Route, native: &mut NativeLabels) {
+    let NativeLabels { labels, differences } = native;
+    let mut is_closed = route.listener.client_ca.is_some()
+        || labels.iter().any(|(key, value)| **key == *"deny" && **value == *EVERYBODY);
+    for protecting in ["allow", "auth.basic", "auth.forward"] {
+        let first = labels.iter().find(|(key, _)| **key == *protecting).map(|(_, value)| value.clone());
+        let before = labels.len();
+        labels.retain(|(key, value)| **key != *protecting || Some(value) == first.as_ref());
+        if labels.len() < before {
+            is_closed = true;
+            differences.push(
+                format!(
+                    "`{protecting}` would have to be there twice: replace `deny` by what both of its values let in"
+                )
+                .into(),
+            );
+        }
+    }
+    if is_closed {
+        // The first of a key counts, and nothing may stand in its way.
+        labels.retain(|(key, _)| **key != *"deny");
+        let behind_rule = labels
+            .iter()
+            .position(|(key, _)| !["host", "path", "rule", "upstream", "port", "scheme"].contains(&&**key));
+        labels.insert(behind_rule.unwrap_or(labels.len()), ("deny".into(), EVERYBODY.into()));
+    }
 }
 
 /// The users as the label or the file has them, since a compiled route shows no hash.
@@ -193,7 +227,7 @@ pub(super) fn router<'r>(migration: &Migration<'_>, route: &'r Route) -> &'r str
 }
 
 /// A name for a route that labels can have.
-fn unique_name(name: &str, taken: &mut BTreeSet<String>) -> String {
+pub(super) fn unique_name(name: &str, taken: &mut BTreeSet<String>) -> String {
     let bare = name.split('@').next().unwrap_or_default().to_ascii_lowercase();
     let fine = |char: char| if char.is_ascii_alphanumeric() || char == '-' || char == '_' { char } else { '-' };
     let base: String = bare.chars().map(fine).collect();
