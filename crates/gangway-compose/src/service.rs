@@ -45,6 +45,8 @@ pub struct Service {
     /// Whether `volumes_from` adds the mounts of another container, which only the engine knows.
     pub borrows_mounts: bool,
     pub(crate) healthcheck: Option<bool>,
+    /// The words of `healthcheck.test`; one for a command of a shell.
+    pub health_test: Vec<SpannedText>,
     pub(crate) profiles: Vec<SpannedText>,
     /// Diagnostics about unset variables in values that matter only if the service is Gangway itself.
     pub gangway_only: Vec<SourceDiagnostic>,
@@ -95,7 +97,11 @@ impl Service {
         self.environment.extend(over.environment);
         self.env_files.extend(over.env_files);
         // A command replaces the earlier one and never continues it.
-        for (command, over) in [(&mut self.entrypoint, over.entrypoint), (&mut self.command, over.command)] {
+        for (command, over) in [
+            (&mut self.entrypoint, over.entrypoint),
+            (&mut self.command, over.command),
+            (&mut self.health_test, over.health_test),
+        ] {
             if !over.is_empty() {
                 *command = over;
             }
@@ -151,7 +157,7 @@ impl Service {
             "expose" => self.expose.clear(),
             "volumes" => self.mounts.clear(),
             "volumes_from" => self.borrows_mounts = false,
-            "healthcheck" => self.healthcheck = None,
+            "healthcheck" => (self.healthcheck, self.health_test) = (None, Vec::new()),
             "profiles" => self.profiles.clear(),
             _ => {}
         }

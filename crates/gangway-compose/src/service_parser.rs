@@ -58,6 +58,10 @@ pub(crate) fn parse_service(name: &SpannedText, node: &Node, file: FileContext<'
         mounts: mounts(&mut reader, node.get("volumes")),
         borrows_mounts: node.get("volumes_from").is_some_and(|node| !node.items().is_empty()),
         healthcheck: node.get("healthcheck").map(|healthcheck| !is_disabled(healthcheck)),
+        health_test: reader.texts(
+            node.get("healthcheck").filter(|node| !is_disabled(node)).and_then(|node| node.get("test")),
+            Relevance::GangwayOnly,
+        ),
         profiles: reader.texts(node.get("profiles"), Relevance::Routing),
         gangway_only: reader.gangway_only,
     }

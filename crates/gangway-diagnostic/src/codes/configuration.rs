@@ -62,4 +62,7 @@ codes! {
          keys are lost with the container.";
     DATA_READ_ONLY = 964, Error, "volume that is mounted read-only",
         "Gangway's service in the compose file mounts its data read-only, but certificates and keys are written there.";
+    PROGRAM_MISSING = 965, Error, "program that the image does not have",
+        "Gangway's service in the compose file has an entrypoint or a health check that calls a program which its image \
+         does not have, such as a shell or `wget`. The image holds one program, and has a health check of its own.";
 }

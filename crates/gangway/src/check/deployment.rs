@@ -54,6 +54,19 @@ impl Deployment {
             gangway_service::check(gangway, &given, found);
             settings = given.over(settings);
         }
+        for service in project.services.values() {
+            let takes_place = self.traefik.as_ref().and_then(|traefik| traefik.service.as_deref());
+            if takes_place.map_or_else(|| service.is_gangway(), |name| name == service.name.as_str()) {
+                gangway_service::check_programs(GangwayService { service, sources: loader.sources() }, found);
+            }
+        }
+        let of_traefik = self.traefik.as_ref().filter(|traefik| traefik.is_known);
+        if let Some(traefik) = of_traefik
+            && let Some(service) = traefik.service.as_ref().and_then(|name| project.services.get(name))
+        {
+            let gangway = GangwayService { service, sources: loader.sources() };
+            gangway_service::check_in_traefiks_place(gangway, &traefik.config, found);
+        }
         if self.config.is_none() {
             // The definitions stand in a file that is not here.
             settings.default_use.clear();

@@ -7,7 +7,10 @@ use gangway_compose::SourceMap;
 use gangway_model::{NativeLabels, Route};
 
 use super::migration::Migration;
-use super::route_labels::{of_route, router, unique_name};
+use super::route_labels::{EVERYBODY, of_route, router, unique_name};
+
+/// An address for documentation, which nobody has.
+const NOWHERE: &str = "http://192.0.2.1:80";
 
 /// The tables as comments, so that what is printed stays a compose file.
 pub(super) fn shown(routes: &[&Arc<Route>], migration: &Migration<'_>, sources: &SourceMap) -> String {
@@ -17,7 +20,14 @@ pub(super) fn shown(routes: &[&Arc<Route>], migration: &Migration<'_>, sources: 
     let mut lines = vec!["Routes to what is no container, for a file that `--config` names:".to_owned(), String::new()];
     let mut taken = BTreeSet::new();
     for route in routes {
-        let NativeLabels { labels, differences } = of_route(migration, None, route);
+        let NativeLabels { mut labels, mut differences } = of_route(migration, None, route);
+        if !labels.iter().any(|(key, _)| **key == *"upstream") {
+            // Without a table, its requests would fall to a broader route.
+            labels.retain(|(key, _)| **key != *"deny");
+            labels.push(("upstream".into(), NOWHERE.into()));
+            labels.push(("deny".into(), EVERYBODY.into()));
+            differences.push(format!("`{NOWHERE}` stands for an application that is not known here").into());
+        }
         lines.extend(differences.iter().map(|difference| format!("# {difference}")));
         lines.push(format!("[routes.{}]", unique_name(router(migration, route), &mut taken)));
         lines.extend(labels.iter().map(|(name, written)| format!("{} = {}", key(name), value(written))));

@@ -29,6 +29,7 @@ pub(super) fn edit(
         edits.entry(own).or_default().replace(image.start..image.end, "gangway".to_owned());
     }
     command(service, stack, plan, sources, edits);
+    programs(service, sources, edits);
     mounts(service, stack, sources, edits);
     variables(service, sources, edits);
 }
@@ -44,7 +45,7 @@ fn command(
     let own = service.name.span().file;
     let references = References::of(service.command.iter(), sources);
     let flags: Vec<String> =
-        if stack.is_known { plan.flags().into_iter().chain(flags(stack)).collect() } else { Vec::new() };
+        if stack.is_known { plan.flags().into_iter().chain(flags(service, stack)).collect() } else { Vec::new() };
     let flags: Vec<String> = flags.iter().map(|flag| references.put_into(&flag.replace('$', "$$"))).collect();
     let comments: Vec<String> = stack.without_equal.iter().map(|what| format!("# {what}")).collect();
     let words: Vec<_> = service.command.iter().map(SpannedText::span).filter(|span| span.file == own).collect();
@@ -89,10 +90,46 @@ fn command(
     }
 }
 
-/// Our flags that say the same, but for the folder of certificates: that is always a mount.
-fn flags(stack: &TraefikStack) -> Vec<String> {
+/// The entrypoint and the health check of Traefik's image call programs that ours does not have, or ask for what only Traefik's
+/// entry points answer.
+fn programs(service: &Service, sources: &SourceMap, edits: &mut BTreeMap<FileId, FileEdits>) {
+    let own = service.name.span().file;
+    let is_ours = |word: &SpannedText| word.as_str().rsplit('/').next() == Some("gangway");
+    let of_health = match service.health_test.as_slice() {
+        [first, program, ..] if first.as_str() == "CMD" && is_ours(program) => None,
+        words => words.first(),
+    };
+    for (key, word, comment) in [
+        ("entrypoint:", service.entrypoint.first(), "the image runs Gangway by itself, without an entrypoint"),
+        (
+            "healthcheck:",
+            of_health,
+            "the image has a health check of its own, and no program but Gangway to call in another one",
+        ),
+    ] {
+        let Some(span) = word.map(SpannedText::span).filter(|span| span.file == own) else { continue };
+        let text = |line| sources.line(own, line).0;
+        let at = sources.position(own, span.start).line;
+        let Some(head) = (1..=at).rev().find(|line| text(*line).trim_start().starts_with(key)) else { continue };
+        let indent = indent_of(text(head));
+        let count = sources.text(own).lines().count();
+        // Items of a list may stand as far to the left as their key.
+        let is_below = |line: &str| {
+            let own = indent_of(line);
+            own.len() > indent.len() || (own == indent && line.trim_start().starts_with(['-', ']', '}']))
+        };
+        let end = (head + 1..=count).find(|line| !is_below(text(*line)) && *line > at).unwrap_or(count + 1);
+        let own_edits = edits.entry(own).or_default();
+        own_edits.remove(head..end);
+        own_edits.insert(head, vec![format!("{indent}# {comment}")]);
+    }
+}
+
+/// Our flags that say the same.
+fn flags(service: &Service, stack: &TraefikStack) -> Vec<String> {
+    let is_kept = kept_folder(service, stack).is_some();
     let kept = |(name, value): &(&str, String)| match *name {
-        "data" => false,
+        "data" => is_kept,
         "docker" => value != "unix:///var/run/docker.sock",
         "log-level" => value != "info",
         "log-format" => value != "text",
@@ -118,13 +155,26 @@ fn issuing(resolvers: &[Resolver]) -> Vec<(&'static str, String)> {
     flags
 }
 
-/// Traefik's own files are no longer mounted, and what keeps certificates becomes our volume.
+/// The folder beside `acme.json` where Gangway keeps certificates and its authority while it runs in Traefik's place. None where
+/// no mount keeps that folder: then the volume is another one.
+fn kept_folder(service: &Service, stack: &TraefikStack) -> Option<String> {
+    let flags = serve_flags(&stack.config);
+    let (_, folder) = flags.into_iter().find(|(name, _)| *name == "data").filter(|_| stack.is_known)?;
+    let is_mounted = |(target, mount): (&String, &VolumeMount)| {
+        Path::new(&folder).starts_with(target) && mount.source.is_some() && !mount.is_read_only
+    };
+    service.mounts.iter().any(is_mounted).then_some(folder)
+}
+
+/// Traefik's own files are no longer mounted. What keeps certificates stays where it is, or becomes our volume.
 fn mounts(service: &Service, stack: &TraefikStack, sources: &SourceMap, edits: &mut BTreeMap<FileId, FileEdits>) {
     let own = service.name.span().file;
     let storages: Vec<&Path> =
         stack.config.resolvers.iter().filter_map(|resolver| resolver.storage.as_deref()).collect();
     let is_storage = |target: &str| storages.iter().any(|storage| storage.starts_with(target));
-    let mut has_data = false;
+    let kept = kept_folder(service, stack);
+    let is_of_kept = |target: &str| kept.as_deref().is_some_and(|folder| Path::new(folder).starts_with(target));
+    let mut has_data = kept.is_some() || service.mounts.contains_key(DATA);
     let mut last = None;
     let mut flow_end_of_items = None;
     for (target, VolumeMount { source, span, .. }) in service.mounts.iter().filter(|(_, mount)| mount.span.file == own)
@@ -138,13 +188,26 @@ fn mounts(service: &Service, stack: &TraefikStack, sources: &SourceMap, edits: &
             flow_end_of_items = flow_end_of_items.max(Some(span.end));
             if is_storage(target) && !has_data {
                 has_data = true;
-                let source = source.as_deref().unwrap_or("gangway");
-                edits.replace(span.start..span.end, format!("\"{source}:{DATA}\""));
+                let source = source.as_deref().filter(|_| !storages.contains(&Path::new(target)));
+                edits.replace(span.start..span.end, format!("\"{}:{DATA}\"", source.unwrap_or("./gangway")));
             }
             continue;
         }
         let item = |source: &str| format!("{indent}- {source}:{DATA}");
-        if is_storage(target) && !has_data {
+        if let Some(folder) = kept.as_deref().filter(|_| is_of_kept(target)) {
+            let storage = storages.iter().find(|storage| storage.starts_with(target));
+            let storage = storage.map(|storage| storage.display().to_string()).unwrap_or_default();
+            let source = source.as_deref().unwrap_or_default();
+            let beside = |path: &str| format!("{source}{}", path.strip_prefix(target.as_str()).unwrap_or(path));
+            let command = if source.starts_with(['.', '/', '~']) {
+                format!("gangway certs import {} --data {}", beside(&storage), beside(folder))
+            } else {
+                let service = service.name.as_str();
+                format!("docker compose exec {service} gangway certs import {storage} --data {folder}")
+            };
+            let comment = format!("{indent}# once, so that nothing is ordered anew: {command}");
+            edits.insert(line, vec![comment]);
+        } else if is_storage(target) && !has_data {
             has_data = true;
             let source = source.as_deref().unwrap_or("gangway");
             let storage = storages.iter().find_map(|storage| storage.strip_prefix(target).ok());

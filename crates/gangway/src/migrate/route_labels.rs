@@ -11,7 +11,7 @@ use super::migration::Migration;
 use super::variables::References;
 
 /// The value of `deny` that closes a route.
-const EVERYBODY: &str = "0.0.0.0/0, ::/0";
+pub(super) const EVERYBODY: &str = "0.0.0.0/0, ::/0";
 
 /// How labels are written in a service.
 #[derive(Clone, Debug, Eq, PartialEq)]

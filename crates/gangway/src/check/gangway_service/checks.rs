@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use gangway_compose::{Service, ServicePort, SourceDiagnostic, VolumeMount};
-use gangway_diagnostic::codes::{DATA_NOT_KEPT, DATA_READ_ONLY, PORT_NOT_LISTENED, SOCKET_NOT_MOUNTED};
+use gangway_compose::{Service, ServicePort, SourceDiagnostic, SpannedText, VolumeMount};
+use gangway_diagnostic::codes::{
+    DATA_NOT_KEPT, DATA_READ_ONLY, PORT_NOT_LISTENED, PROGRAM_MISSING, SOCKET_NOT_MOUNTED,
+};
+use gangway_diagnostic::printable;
+use gangway_traefik::{StaticConfig, serve_flags};
 use gangway_watcher::{DockerEnvironment, LOCAL_SOCKET};
 
 use super::context::GangwayService;
 use super::service_settings::ServiceSettings;
 use crate::check::offline_settings::read_settings;
-use crate::settings::schema::{CONFIG, DOCKER};
+use crate::settings::schema::{CONFIG, DATA, DOCKER};
 use crate::settings::{NOT_STARTED, ServeSettings};
 
 /// Adds the diagnostics about the service that a compose file alone allows.
@@ -31,6 +35,103 @@ pub(crate) fn check(gangway: GangwayService<'_>, given: &ServiceSettings, found:
         found.extend(missing_sockets(gangway, given, docker.host.as_deref()));
         found.extend(data_not_kept(gangway, &settings));
     }
+}
+
+/// Adds diagnostics about an entrypoint and a health check that call a program which the image does not have.
+pub(crate) fn check_programs(gangway: GangwayService<'_>, found: &mut Vec<SourceDiagnostic>) {
+    let service = gangway.service;
+    // Another image may have more programs.
+    let image = service.image.as_ref().and_then(|image| image.as_str().rsplit('/').next());
+    let name = image.and_then(|image| image.split([':', '@']).next());
+    if !matches!(name, Some("gangway" | "traefik")) {
+        return;
+    }
+    let is_missing = |word: &SpannedText| !is_of_image(word) && mount_at(service, word.as_str()).is_none();
+    if let Some(program) = service.entrypoint.first().filter(|word| is_missing(word)) {
+        let message = format!("the image of Gangway has no program `{}`", printable(program.as_str()));
+        found.push(
+            gangway
+                .error(PROGRAM_MISSING, program.span(), message)
+                .with_note("not in the image")
+                .with_help("take `entrypoint` out; the image runs Gangway by itself")
+                .with_effect(NOT_STARTED),
+        );
+    }
+    let (program, message) = match service.health_test.as_slice() {
+        [first, program, ..] if first.as_str() == "CMD" => {
+            if !is_missing(program) {
+                return;
+            }
+            (
+                program,
+                format!(
+                    "the health check calls `{}`, which the image of Gangway does not have",
+                    printable(program.as_str())
+                ),
+            )
+        }
+        [first] if first.as_str() == "CMD" => return,
+        [_, line, ..] => (line, "the health check needs a shell, which the image of Gangway does not have".to_owned()),
+        [line] => (line, "the health check needs a shell, which the image of Gangway does not have".to_owned()),
+        [] => return,
+    };
+    found.push(
+        gangway
+            .error(PROGRAM_MISSING, program.span(), message)
+            .with_note("not in the image")
+            .with_help(
+                "take `healthcheck` out, since the image has one; or write `test: [\"CMD\", \"gangway\", \"healthcheck\"]`",
+            )
+            .with_effect("the container is never healthy, and what waits for that does not start"),
+    );
+}
+
+/// Whether the word is a program of the image.
+fn is_of_image(word: &SpannedText) -> bool {
+    let path = Path::new(word.as_str());
+    let is_named = path.file_name().is_some_and(|name| name == "gangway" || name == "traefik");
+    let folder = path.parent().map(Path::to_string_lossy).unwrap_or_default();
+    is_named && (["", "/usr/local/bin"].contains(&&*folder) || word.as_str() == "/gangway")
+}
+
+/// Adds a diagnostic about the folder that certificates of resolvers are kept in, where Gangway runs in Traefik's place.
+pub(crate) fn check_in_traefiks_place(
+    gangway: GangwayService<'_>,
+    config: &StaticConfig,
+    found: &mut Vec<SourceDiagnostic>,
+) {
+    let service = gangway.service;
+    if config.resolvers.is_empty() || !gangway.is_whole() || service.borrows_mounts {
+        return;
+    }
+    let variables = service.variables();
+    let given = variables.get("GANGWAY_DATA").map(|(_, value)| value.as_str().to_owned());
+    let flags = serve_flags(config);
+    let beside = flags.into_iter().find(|(name, _)| *name == "data").map(|(_, folder)| folder);
+    // A folder that cannot be written is not taken.
+    let beside = beside.filter(|folder| !mount_at(service, folder).is_some_and(|mount| mount.is_read_only));
+    let data = given.or(beside).unwrap_or_else(|| DATA.default.to_owned());
+    if mount_at(service, &data).is_some_and(|mount| mount.source.is_some()) {
+        return;
+    }
+    let storage = config.resolvers.iter().find_map(|resolver| resolver.storage.as_deref());
+    let mount = storage.and_then(|storage| mount_at(service, &storage.to_string_lossy()));
+    let span = mount.map_or_else(|| gangway.span(), |mount| mount.span.clone());
+    let message = format!("no volume is mounted at `{data}`, where Gangway keeps certificates");
+    let help = format!(
+        "mount a folder with `acme.json` in it, as `./letsencrypt:/letsencrypt`, and let `storage` name the file there; or add \
+         `- gangway:{data}` to its `volumes`, and `gangway:` to `volumes:` at the end of the file"
+    );
+    found.push(
+        SourceDiagnostic::warning(gangway.sources, DATA_NOT_KEPT, span, message)
+            .about_service(service.name.as_str())
+            .with_note("nothing new is kept")
+            .with_help(help)
+            .with_effect(
+                "certificates that are obtained, and the internal root, are lost whenever the container is made anew; \
+                 `acme.json` stays as it is",
+            ),
+    );
 }
 
 /// Diagnostics about published ports of the container at which Gangway does not listen.

@@ -84,7 +84,10 @@ impl ServiceSettings {
 
 /// The arguments of `serve`. None where another command is given, or a program that is not Gangway.
 fn arguments(gangway: GangwayService<'_>, found: &mut Vec<SourceDiagnostic>) -> Option<Vec<SpannedText>> {
-    let is_ours = |word: &SpannedText| Path::new(word.as_str()).file_name().is_some_and(|name| name == "gangway");
+    // A flag may end in a folder of that name.
+    let is_ours = |word: &SpannedText| {
+        !word.as_str().starts_with('-') && Path::new(word.as_str()).file_name().is_some_and(|name| name == "gangway")
+    };
     let mut words: Vec<SpannedText> = Vec::new();
     if let Some((program, rest)) = gangway.service.entrypoint.split_first() {
         is_ours(program).then(|| words.extend(rest.iter().cloned()))?;
