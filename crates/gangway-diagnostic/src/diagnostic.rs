@@ -4,10 +4,8 @@ use crate::code::Code;
 use crate::place::Place;
 use crate::severity::Severity;
 use crate::span::Span;
-use crate::url_password::masked;
 
-/// One finding at its place. `Display` writes the text in which it is shown everywhere. Made by the methods below, no text
-/// of it holds the password of a URL.
+/// One finding at its place. `Display` writes the text in which it is shown everywhere.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Diagnostic {
     /// The kind of finding.
@@ -52,7 +50,7 @@ impl Diagnostic {
         Self {
             code,
             severity,
-            message: masked(message.into()),
+            message: message.into(),
             place,
             text: String::new(),
             span: Span::default(),
@@ -65,18 +63,18 @@ impl Diagnostic {
     /// Puts the caret under `span` of `text`, with `note` beside it.
     #[must_use]
     pub fn with_caret(self, text: impl Into<String>, span: impl Into<Span>, note: impl Into<String>) -> Self {
-        Self { text: masked(text.into()), span: span.into(), note: masked(note.into()), ..self }
+        Self { text: text.into(), span: span.into(), note: note.into(), ..self }
     }
 
     /// Says what to do.
     #[must_use]
     pub fn with_help(self, help: impl Into<String>) -> Self {
-        Self { help: masked(help.into()), ..self }
+        Self { help: help.into(), ..self }
     }
 
     /// Says what Gangway did instead.
     #[must_use]
     pub fn with_effect(self, effect: impl Into<String>) -> Self {
-        Self { effect: masked(effect.into()), ..self }
+        Self { effect: effect.into(), ..self }
     }
 }

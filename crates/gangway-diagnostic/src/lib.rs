@@ -21,7 +21,6 @@ mod printable;
 mod render;
 mod severity;
 mod span;
-mod url_password;
 
 pub use code::{Code, CodeDescription};
 pub use diagnostic::Diagnostic;

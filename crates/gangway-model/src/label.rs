@@ -97,5 +97,5 @@ pub(crate) fn cut(text: &str) -> String {
 fn diagnostic(place: Place, finding: Finding, text: String, span: Span, effect: String) -> Diagnostic {
     let Finding { code, severity, message, note, help, .. } = finding;
     debug_assert!(!effect.is_empty());
-    Diagnostic::new(severity, code, place, message).with_caret(text, span, note).with_help(help).with_effect(effect)
+    Diagnostic { code, severity, message, place, text, span, note, help, effect }
 }
