@@ -45,7 +45,7 @@
     url.searchParams.set("fragment", names.join());
     url.hash = "";
     try {
-      const answer = await fetch(url, { cache: "no-store" });
+      const answer = await fetch(url, { cache: "no-store", headers: { accept: "text/html" } });
       if (!answer.ok) throw new Error(answer.statusText);
       const now = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const name of names) {
