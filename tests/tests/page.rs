@@ -140,8 +140,10 @@ fn a_container_is_on_the_page_as_soon_as_it_starts() {
         let written = browser.run("return document.querySelector('input[name=q]').value").await;
         assert_eq!(written, "late");
         docker.command(["rm", "--force", &app.name]);
-        let is_gone = async || (!browser.text().await.contains(&host)).then_some(());
-        eventually("the site has gone", STUCK, is_gone).await;
+        // Its host is kept, and requests wait for a while.
+        let row = "return document.querySelector('#sites tbody').innerText";
+        let is_held = async || browser.run(row).await.as_str()?.contains("held").then_some(());
+        eventually("the site is held", STUCK, is_held).await;
         assert_eq!(browser.console().await, Vec::<String>::new());
     });
 }
