@@ -23,10 +23,10 @@ mod values;
 
 use std::collections::BTreeSet;
 
-use gangway_diagnostic::{Diagnostic, Place, codes, nearest, quoted};
+use gangway_diagnostic::{Diagnostic, Finding, Place, codes, nearest, quoted};
 
 use self::constraints::Constraint;
-use self::findings::Problems;
+use self::findings::{Problems, about_unread};
 use self::middlewares::Features;
 use self::names::Provider;
 use self::tls_options::TlsOptions;
@@ -149,9 +149,7 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
     let middlewares = middlewares
         .map(|all| middlewares::read(all, source, Provider::Docker, provided.features, found))
         .unwrap_or_default();
-    unread_parts(&root, &LABELS, "`traefik`", source, found);
-    unread_parts(http, &HTTP, "`http`", source, found);
-    valued_parts(http, source, found);
+    report_unread(about_parts(&root, &LABELS, "`traefik`"), http, source, found);
     Declared::Routed { declarations: Declarations { routes, upstreams, middlewares }, by_label }
 }
 
@@ -223,9 +221,7 @@ pub(super) fn read_files<'s>(
     let middlewares = middlewares
         .map(|all| middlewares::read(all, source, Provider::File, provided.features, found))
         .unwrap_or_default();
-    unread_parts(&root, &FILES, "a file of the file provider", source, found);
-    unread_parts(http, &HTTP, "`http`", source, found);
-    valued_parts(http, source, found);
+    report_unread(about_parts(&root, &FILES, "a file of the file provider"), http, source, found);
     routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
     routes.extend(internal::routers(traefik));
     Declarations { routes, upstreams, middlewares }
@@ -236,27 +232,30 @@ fn strays<'n, 's>(node: &'n Node<'s>, parts: &'static [&'static str]) -> impl It
     node.children.iter().filter(|(name, _)| !parts.contains(name)).map(|(_, node)| node)
 }
 
-fn unread_parts<'s>(
-    node: &Node<'s>,
-    parts: &'static [&'static str],
-    of: &str,
-    source: Source<'s>,
-    found: &mut Vec<Diagnostic>,
-) {
+/// What is said of strays.
+fn about_parts<'s>(node: &Node<'s>, parts: &'static [&'static str], of: &str) -> Vec<(Mark<'s>, Finding)> {
     let options = node.options();
     for part in parts {
         let _ = options.get(part);
     }
-    let mut problems = Problems::default();
-    problems.unknown(&options, of);
-    problems.report(source, || "it does nothing".to_owned(), found);
+    options.unread().iter().map(|unread| about_unread(unread, of)).collect()
 }
 
-/// Routers, services and middlewares have names, and options behind these.
-fn valued_parts<'s>(http: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
-    for mark in http.children.values().filter_map(|part| part.mark).filter(|mark| !mark.value.trim().is_empty()) {
-        let finding =
-            values::invalid("a part of `http` has no value of its own", "write a name and an option behind it");
+fn report_unread<'s>(
+    of_root: Vec<(Mark<'s>, Finding)>,
+    http: &Node<'s>,
+    source: Source<'s>,
+    found: &mut Vec<Diagnostic>,
+) {
+    // What begins with another word may be there for somebody else, as for `constraints`.
+    let of_root = of_root.into_iter().map(|(mark, finding)| (mark, finding.warning()));
+    // Routers, services and middlewares have names, and options behind these.
+    let values = http.children.values().filter_map(|part| part.mark).filter(|mark| !mark.value.trim().is_empty());
+    let of_values = values.map(|mark| {
+        let message = "a part of `http` has no value of its own";
+        (mark, values::invalid(message, "write a name and an option behind it"))
+    });
+    for (mark, finding) in of_root.chain(about_parts(http, &HTTP, "`http`")).chain(of_values) {
         found.push(source.about_key(mark, finding, "it does nothing".to_owned()));
     }
 }
