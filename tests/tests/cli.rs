@@ -157,7 +157,13 @@ fn compose_files_are_checked_without_an_engine() {
     for entry in std::fs::read_dir(root().join("examples")).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
         let file = entry.path().join("compose.yaml").display().to_string();
         let (code, said) = gangway(&["check", &file], "");
-        assert_eq!(code, 0, "{file}: {said}");
+        // Of a stack of Traefik that is left as it is, the guide shows what is said.
+        let warnings = usize::from(entry.file_name() == "traefik-stack");
+        assert_eq!(
+            (said.matches("warning[G705]").count(), code),
+            (warnings, i32::from(warnings > 0)),
+            "{file}: {said}"
+        );
     }
     let bad = "services:\n  web:\n    image: nginx\n    labels:\n      gangway.hots: a.test\n      gangway.port: web\n";
     let (code, said) = gangway(&["check", "-"], bad);
