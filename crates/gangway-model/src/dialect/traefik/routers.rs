@@ -8,13 +8,13 @@ use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
 use http::{HeaderName, HeaderValue};
 
 use super::entry_points::{self, Served};
-use super::findings::{Problems, VOCABULARY, middleware_unresolved};
+use super::findings::{Problems, VOCABULARY, about_unread, middleware_unresolved};
 use super::internal;
 use super::names::Provider;
 use super::rule;
 use super::services::{is_on, reference};
 use super::tls_options::TlsOptions;
-use super::tree::Node;
+use super::tree::{Node, Unread};
 use super::values;
 use crate::host::HostPattern;
 use crate::internal_service::InternalService;
@@ -91,7 +91,14 @@ pub(super) fn read<'s>(
     for name in ["rulesyntax", "observability", "parentrefs"] {
         let _ = options.get(name);
     }
-    problems.unknown(&options, "a router");
+    for unread in options.unread() {
+        let (mark, finding) = about_unread(&unread, "a router");
+        match unread {
+            // Traefik does not look at it either.
+            Unread::Value(_) => of_tls.without_effect.push((mark, finding.warning())),
+            Unread::Unknown(..) | Unread::Misplaced(_) => problems.add(mark, finding),
+        }
+    }
     for stray in reading.strays.iter().filter_map(|stray| stray.below(name)) {
         let message = format!("router {} is named where nothing is read", quoted(name));
         problems.add(stray.first, whole(codes::TRAEFIK_OPTION, message, "", "write it below `http.routers`"));
