@@ -3,7 +3,8 @@
 //! It knows the hosts of the tests, which are on this machine, and no others. It takes any certificate: whom a browser
 //! trusts is not tested with it.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
 use base64::Engine as _;
@@ -50,6 +51,17 @@ pub struct Screen {
     pub scheme: &'static str,
     /// It is touched, and pages are laid out for it.
     pub is_phone: bool,
+}
+
+impl Drop for WebDriver {
+    /// The browser would outlive a driver that is killed, so the driver is asked to end it first.
+    fn drop(&mut self) {
+        let Ok(mut stream) = TcpStream::connect(self.driver) else { return };
+        let (session, driver) = (&self.session, self.driver);
+        let _ = stream.set_read_timeout(Some(STUCK));
+        let _ = write!(stream, "DELETE /session/{session} HTTP/1.1\r\nHost: {driver}\r\nConnection: close\r\n\r\n");
+        let _ = stream.read(&mut [0; 64]);
+    }
 }
 
 impl WebDriver {
