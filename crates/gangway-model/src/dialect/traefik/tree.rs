@@ -123,9 +123,8 @@ impl<'s> Node<'s> {
 
     /// The items of a list of objects, in their order.
     pub(super) fn items(&self) -> impl Iterator<Item = &Self> {
-        let position = |name: &str| name.strip_prefix('[')?.strip_suffix(']')?.parse::<usize>().ok();
         let mut items: Vec<(usize, &Self)> =
-            self.children.iter().filter_map(|(name, node)| Some((position(name)?, node))).collect();
+            self.children.values().filter_map(|node| Some((node.position()?, node))).collect();
         items.sort_by_key(|(position, _)| *position);
         items.into_iter().map(|(_, node)| node)
     }
@@ -142,12 +141,9 @@ impl<'s> Node<'s> {
         Options { node: self, asked: RefCell::default() }
     }
 
-    /// Whether it is an item of a list.
-    fn is_item(&self) -> bool {
-        self.name
-            .strip_prefix('[')
-            .and_then(|name| name.strip_suffix(']'))
-            .is_some_and(|at| at.parse::<usize>().is_ok())
+    /// Its position, if it is an item of a list.
+    fn position(&self) -> Option<usize> {
+        self.name.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
     }
 }
 
@@ -239,7 +235,7 @@ impl<'n, 's> Options<'n, 's> {
             let is_list = forms.contains(&Form::List);
             // Of a text and entries one by one, only the text is read.
             let has_text = node.mark.is_some_and(|mark| !mark.value.trim().is_empty());
-            let fits = |item: &Node<'_>| is_list && !has_text && item.is_item() && item.children.is_empty();
+            let fits = |item: &Node<'_>| is_list && !has_text && item.position().is_some() && item.children.is_empty();
             node.children.values().find(|item| !fits(item)).map(Unread::Misplaced)
         };
         value.into_iter().chain(self.node.children.iter().filter_map(of_child)).collect()
