@@ -169,7 +169,7 @@ impl InTraefiksPlace {
     }
 }
 
-/// A name of the certificate, by which it is known as the default one. Who follows the file tells of its faults.
+/// A name of the certificate, by which it is known as the default one. The task that follows the file reports its faults.
 fn first_name(pair: &TlsFilePair) -> Option<Box<str>> {
     let read = |path: &str| std::fs::read(path).ok();
     let bundle =
