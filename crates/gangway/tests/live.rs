@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
+use gangway_testkit::wait::eventually;
 use running::{Instance, Options, STUCK, gangway};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -22,6 +23,16 @@ fn route(name: &str, upstream: &str) -> String {
 
 async fn ask(instance: &Instance, host: &str, path: &str) -> u16 {
     Client::plain(instance.http).get(host, path).await.unwrap().status.as_u16()
+}
+
+/// The last requests of a route, once it has as many: one is kept when its exchange has ended, which may be after the client
+/// has read the whole answer.
+async fn last_requests(instance: &Instance, route: &str, count: usize) -> Value {
+    eventually(&format!("{route} has had {count} requests"), STUCK, async || {
+        let requests = instance.api(&format!("requests?route={route}")).await;
+        (requests["requests"].as_array()?.len() >= count).then_some(requests)
+    })
+    .await
 }
 
 /// The figures of one route.
@@ -44,6 +55,8 @@ async fn figures_and_requests_are_kept_over_swaps_and_tell_no_secret() {
     assert_eq!(ask(&instance, "web.test", "/a?token=hunter2&page=1").await, 200);
     assert_eq!(ask(&instance, "web.test", "/b").await, 200);
     assert_eq!(ask(&instance, "dead.test", "/").await, 502);
+    last_requests(&instance, "@file/web", 2).await;
+    last_requests(&instance, "@file/dead", 1).await;
     let of_web = figures(&instance, "@file/web").await.unwrap();
     assert_eq!((&of_web["statuses"][1], &of_web["error_share"]), (&2.into(), &0.0.into()), "{of_web}");
     assert!(of_web["per_second"].as_f64().unwrap() > 0.0 && of_web["p99_ms"].as_f64().unwrap() > 0.0, "{of_web}");
@@ -65,7 +78,7 @@ async fn figures_and_requests_are_kept_over_swaps_and_tell_no_secret() {
     instance.put_config(&(web + &dead));
     instance.serves(&["dead", "web"]).await;
     assert_eq!(ask(&instance, "web.test", "/c").await, 200);
-    let requests = instance.api("requests?route=@file/web").await;
+    let requests = last_requests(&instance, "@file/web", 3).await;
     assert_eq!(paths(&requests), ["/c", "/b", "/a?token=***&page=1"]);
     let newest = &requests["requests"][0];
     assert_eq!(
@@ -170,6 +183,7 @@ async fn commands_show_figures_requests_and_the_log() {
     let mut instance = Options::config(&route("web", &format!("http://{address}"))).start().await;
     instance.logged("serving ");
     assert_eq!(ask(&instance, "web.test", "/a?token=hunter2").await, 200);
+    last_requests(&instance, "@file/web", 1).await;
     let (code, out, _) = instance.ask(["top"]);
     assert!(code == 0 && out.starts_with("ROUTE ") && out.contains("\n@file/web "), "{out}");
     let (code, out, _) = instance.ask(["log", "web", "--no-follow"]);

@@ -263,8 +263,9 @@ impl<'s> Candidate<'s> {
         self.container().map_or(i64::MIN, |container| container.created)
     }
 
-    pub(super) fn container_id(&self) -> &'s str {
-        self.container().map_or("", |container| &container.id)
+    /// The smallest is the oldest; what no container declares is older than all that containers do.
+    pub(super) fn seniority(&self) -> Option<(i64, &'s str, &'s str)> {
+        self.container().map(Container::seniority)
     }
 
     pub(super) fn is_ready(&self) -> bool {

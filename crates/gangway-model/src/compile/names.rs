@@ -215,8 +215,8 @@ fn award_within_tenant<'s, T: Declares>(
 
 impl<'s, T> Declaration<'s, T> {
     /// The smallest counts first.
-    fn age(&self) -> (DeclaredBy, Option<(i64, &'s str)>) {
-        (self.presence, self.container.map(|container| (container.created, &*container.id)))
+    fn age(&self) -> (DeclaredBy, Option<(i64, &'s str, &'s str)>) {
+        (self.presence, self.container.map(Container::seniority))
     }
 
     fn source(&self) -> Source<'s> {

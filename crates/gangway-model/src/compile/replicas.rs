@@ -5,7 +5,6 @@
 //! containers ask for is served by those, as a group of its own: a container with other labels must not
 //! take a host away from the rest.
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -65,10 +64,7 @@ pub(super) fn gather<'s>(
     has_several_engines: bool,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<RouteGroup<'s>> {
-    candidates.sort_by(|one, other| {
-        let key = |candidate: &Candidate<'s>| (candidate.created(), candidate.container_id());
-        one.party.cmp(&other.party).then_with(|| key(one).cmp(&key(other)))
-    });
+    candidates.sort_by(|one, other| one.party.cmp(&other.party).then_with(|| one.seniority().cmp(&other.seniority())));
     let mut groups = Vec::with_capacity(candidates.len());
     let mut replicas: Vec<Candidate<'s>> = Vec::new();
     for candidate in candidates {
@@ -256,7 +252,7 @@ fn newest_ready(replicas: &[Candidate<'_>]) -> usize {
 fn newest_ready_of(replicas: &[Candidate<'_>], positions: &[usize]) -> usize {
     let newest = |at: &usize| {
         let replica = &replicas[positions[*at]];
-        (replica.is_ready(), replica.created(), Reverse(replica.container_id()))
+        (replica.is_ready(), replica.seniority())
     };
     (0..positions.len()).max_by_key(newest).unwrap_or_default()
 }

@@ -174,6 +174,23 @@ fn replicas_are_one_upstream_and_the_newest_says_what_is_in_force() {
 }
 
 #[test]
+fn containers_of_one_second_count_in_the_order_of_their_names() {
+    let replica = |name: &str, id: &str, prefix: &str| {
+        let labels = [("demo.route.web", "a.test app head"), ("demo.middleware.head", prefix)];
+        let mut made = Container { created: 7, id: id.into(), ..container(name, 1, &labels) };
+        made.labels.insert("com.docker.compose.project".into(), "shop".into());
+        made
+    };
+    // As the engine gives them anew each time, ids say nothing.
+    for ids in [["x", "y"], ["y", "x"]] {
+        let upstream = container("app", 2, &[("demo.upstream.app", "here 80")]);
+        let of_shop = [replica("shop-1", ids[0], "add /one"), replica("shop-2", ids[1], "add /two")];
+        let compiled = compiled([upstream].into_iter().chain(of_shop).collect());
+        assert_eq!(chain(&compiled, "web"), (false, vec![Middleware::AddPrefix("/two".into())]), "{ids:?}");
+    }
+}
+
+#[test]
 fn what_a_container_declares_for_others_is_held_while_it_is_recreated() {
     let web = container("a", 1, &[("demo.route.web", "a.test app lock")]);
     let gone = container("b", 2, &[("demo.upstream.app", "here 80"), ("demo.middleware.lock", "add /b")]);
