@@ -147,7 +147,7 @@ impl ClientStream {
 
     /// Ends the stream after the request was served. A response that was not ended is cut, once the client was sent what
     /// came before.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(&mut self) {
         let stream = match &mut self.response {
             OutgoingState::Ended { .. } => return,
             OutgoingState::Awaited => return self.respond.send_reset(Reason::INTERNAL_ERROR),

@@ -78,11 +78,10 @@ pub(super) struct StreamLoop<S> {
 /// How a loop is given a stream.
 struct Handover<S>(Mutex<LoopState<S>>);
 
-#[expect(clippy::large_enum_variant, reason = "there is one for each loop")]
-enum LoopState<S> {
-    Unused,
-    Given(OpenStream<S>),
-    Serving,
+struct LoopState<S> {
+    given: Option<OpenStream<S>>,
+    /// Whether there is a stream that was given and has not ended.
+    is_in_use: bool,
 }
 
 impl<S: ServeRequests> StreamLoop<S> {
@@ -90,11 +89,11 @@ impl<S: ServeRequests> StreamLoop<S> {
     pub(super) fn begin(stream: OpenStream<S>) -> Self {
         let unused = S::unused_loops().try_with(|unused| unused.borrow_mut().pop()).ok().flatten();
         let begun = unused.unwrap_or_else(|| {
-            let handover = Arc::new(Handover(Mutex::new(LoopState::Unused)));
+            let handover = Arc::new(Handover(Mutex::new(LoopState { given: None, is_in_use: false })));
             let future = Box::pin(serve_given(Arc::clone(&handover)));
             Self { future, handover, is_spoilt: false }
         });
-        *begun.handover.0.lock() = LoopState::Given(stream);
+        *begun.handover.0.lock() = LoopState { given: Some(stream), is_in_use: true };
         begun
     }
 
@@ -102,7 +101,7 @@ impl<S: ServeRequests> StreamLoop<S> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Requests have a guard of their own, so that they are answered. This one is for the rest.
         match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))) {
-            Ok(_) if !self.handover.is_unused() => Poll::Pending,
+            Ok(_) if self.handover.0.lock().is_in_use => Poll::Pending,
             Ok(_) => Poll::Ready(()),
             Err(_) => {
                 self.is_spoilt = true;
@@ -133,42 +132,42 @@ impl<S> fmt::Debug for StreamLoop<S> {
 }
 
 impl<S> Handover<S> {
-    fn is_unused(&self) -> bool {
-        matches!(*self.0.lock(), LoopState::Unused)
-    }
-
-    /// Waits for a stream. No waker is kept: the loop is polled next by the one that gives it a stream.
-    fn poll_given(&self) -> Poll<OpenStream<S>> {
+    /// Waits for a stream, and puts it where there is none. No waker is kept: the loop is polled next by the one that gives
+    /// it a stream.
+    fn poll_given(&self, place: &mut Option<OpenStream<S>>) -> Poll<()> {
         let mut state = self.0.lock();
-        match std::mem::replace(&mut *state, LoopState::Serving) {
-            LoopState::Given(stream) => Poll::Ready(stream),
-            unused @ (LoopState::Unused | LoopState::Serving) => {
-                *state = unused;
-                Poll::Pending
-            }
+        if state.given.is_none() {
+            return Poll::Pending;
         }
+        std::mem::swap(&mut state.given, place);
+        Poll::Ready(())
     }
 }
 
 async fn serve_given<S: ServeRequests>(handover: Arc<Handover<S>>) {
+    // A stream is large too, so it is served in this one place.
+    let mut stream = None;
     loop {
-        let stream = poll_fn(|_| handover.poll_given()).await;
-        serve_stream(stream).await;
-        *handover.0.lock() = LoopState::Unused;
+        poll_fn(|_| handover.poll_given(&mut stream)).await;
+        if let Some(stream) = &mut stream {
+            serve_stream(stream).await;
+        }
+        stream = None;
+        handover.0.lock().is_in_use = false;
     }
 }
 
-async fn serve_stream<S: ServeRequests>(stream: OpenStream<S>) {
-    let OpenStream { requests, mut exchange, mut client, rejection } = stream;
-    let is_unhurt = match rejection {
-        None => unless_it_panics(requests.serve(&mut exchange, &mut client)).await,
-        Some(rejection) => unless_it_panics(requests.reject(&mut exchange, &mut client, rejection)).await,
+async fn serve_stream<S: ServeRequests>(stream: &mut OpenStream<S>) {
+    let OpenStream { requests, exchange, client, rejection } = stream;
+    let is_unhurt = match rejection.take() {
+        None => unless_it_panics(requests.serve(exchange, client)).await,
+        Some(rejection) => unless_it_panics(requests.reject(exchange, client, rejection)).await,
     };
     if !is_unhurt {
         exchange.replace();
         if !client.has_begun_response() {
             let internal = Rejection::new(Reason::Internal, "a panic of ours");
-            unless_it_panics(requests.reject(&mut exchange, &mut client, internal)).await;
+            unless_it_panics(requests.reject(exchange, client, internal)).await;
         }
     }
     client.close().await;
