@@ -1,8 +1,7 @@
 //! Starts and stops the data plane: sockets, worker threads, background tasks.
 
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -10,9 +9,9 @@ use std::time::Duration;
 
 use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::{Compiled, EndpointKey};
-use gangway_publish::{Reader, seat};
+use gangway_publish::{Published, Reader, seat};
 use gangway_tls::{CertificateResolver, ServerConfigs};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -24,10 +23,10 @@ use crate::app_hints::AppHints;
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
 use crate::downstream::deferred_accept;
-use crate::downstream::listener::{Listener, WantedListener, bind};
-use crate::downstream::listener_profile::ListenerProfile;
+use crate::downstream::listener::Listener;
+use crate::downstream::listener_manager::ListenerManager;
 use crate::lifecycle::Lifecycle;
-use crate::listen_addresses::{ListenAddresses, ListenerSettings};
+use crate::listen_addresses::ListenAddresses;
 use crate::log::access_log::AccessLog;
 use crate::log::failure_log::FailureLog;
 use crate::log::unclaimed_hosts::{UnclaimedCounts, UnclaimedLog};
@@ -60,10 +59,9 @@ pub struct DataPlane {
     connections: TaskTracker,
     arrivals: Arc<Arrivals>,
     handshake_time: Duration,
-    /// The listening sockets, kept for a successor.
-    sockets: Vec<Arc<TcpListener>>,
+    listeners: ListenerManager,
+    listening: Reader<ListenAddresses>,
     tables: Reader<ActiveTable>,
-    listening: ListenAddresses,
     access_log: AccessLog,
     gateway_seen: Arc<OnceLock<IpAddr>>,
 }
@@ -160,9 +158,12 @@ pub fn start(
     let failure_log = FailureLog { tables: tables.clone(), news: Arc::clone(&failures) };
     let unclaimed_log = UnclaimedLog(Arc::clone(&unclaimed));
 
-    let (listeners, listening) = listeners(&mut settings, &metrics, shards)?;
-    let sockets = listeners.iter().flatten().map(Listener::another).collect::<io::Result<_>>();
-    let sockets = sockets.map_err(StartError::Sockets)?;
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::unbounded_channel()).unzip();
+    // No other copy may remain: it would go on listening after the data plane has ended.
+    let passed = std::mem::take(&mut settings.passed);
+    let context = (settings.trusted_proxies.clone(), Arc::clone(&metrics), tables.clone());
+    let (listeners, listening) = ListenerManager::start(senders, &settings.listeners, &passed, context)?;
+    drop(passed);
     let access_log = access_log(&settings, &metrics)?;
     let (phase, phases) = watch::channel(Lifecycle::Opening);
     let (goaway, going) = watch::channel(false);
@@ -220,7 +221,7 @@ pub fn start(
         phases,
         goaway: going,
     };
-    let threads = spawn_workers(runtime_threads, listeners, &parts)?;
+    let threads = spawn_workers(runtime_threads, receivers, &parts)?;
     let plane = DataPlane {
         threads,
         phase,
@@ -230,29 +231,13 @@ pub fn start(
         connections,
         arrivals,
         handshake_time,
-        sockets,
-        tables,
+        listeners,
         listening,
+        tables,
         access_log,
         gateway_seen,
     };
     Ok((plane, tasks))
-}
-
-/// Opens the listeners of each shard, and takes the passed sockets out of the settings.
-fn listeners(
-    settings: &mut ProxySettings,
-    metrics: &Metrics,
-    shards: usize,
-) -> Result<(Vec<Vec<Listener>>, ListenAddresses), StartError> {
-    // No other copy may remain: it would go on listening after the data plane has ended.
-    let passed = std::mem::take(&mut settings.passed);
-    let wanted = |listener: &ListenerSettings| WantedListener {
-        profile: ListenerProfile::new(listener, &settings.trusted_proxies, metrics),
-        addresses: listener.addresses.clone(),
-    };
-    let wanted: Vec<WantedListener> = settings.listeners.iter().map(wanted).collect();
-    bind(&wanted, &passed, shards)
 }
 
 fn access_log(settings: &ProxySettings, metrics: &Metrics) -> Result<AccessLog, StartError> {
@@ -262,10 +247,10 @@ fn access_log(settings: &ProxySettings, metrics: &Metrics) -> Result<AccessLog, 
         .map_err(|error| StartError::AccessLog { target: target.clone(), error })
 }
 
-/// Starts one thread for each group of listeners.
+/// Starts one thread for each way on which listeners come.
 fn spawn_workers(
     runtime_threads: usize,
-    listeners: Vec<Vec<Listener>>,
+    listeners: Vec<mpsc::UnboundedReceiver<Listener>>,
     parts: &WorkerParts,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let spawn = |(number, listeners)| {
@@ -278,14 +263,19 @@ fn spawn_workers(
 
 impl fmt::Debug for DataPlane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DataPlane").field("listening", &self.listening).finish_non_exhaustive()
+        f.debug_struct("DataPlane").field("listening", &self.listening.load_full()).finish_non_exhaustive()
     }
 }
 
 impl DataPlane {
-    /// The addresses that are listened on. Ports that the system chose are filled in.
-    pub fn listening(&self) -> &ListenAddresses {
-        &self.listening
+    /// The addresses that are listened on now. Ports that the system chose are filled in.
+    pub fn listening(&self) -> Arc<Published<ListenAddresses>> {
+        self.listening.load_full()
+    }
+
+    /// Opens and closes listeners while requests go on.
+    pub fn listeners(&self) -> &ListenerManager {
+        &self.listeners
     }
 
     /// The state of an endpoint of the table in force.
@@ -332,17 +322,11 @@ impl DataPlane {
         self.phase.send_replace(Lifecycle::Serving);
     }
 
-    /// The listening sockets, for a successor that listens on them as well. The caller must drop its copies before the
-    /// data plane shuts down.
-    pub fn sockets(&self) -> &[Arc<TcpListener>] {
-        &self.sockets
-    }
-
     /// Stops accepting connections for now. No listener accepts any more once the future ends; existing connections
     /// go on.
     ///
-    /// Meant for a successor that listens on [`DataPlane::sockets`] and says that it accepts: new connections are then
-    /// the successor's, or wait in the system's queues.
+    /// Meant for a successor that listens on [`ListenerManager::sockets`] and says that it accepts: new connections are
+    /// then the successor's, or wait in the system's queues.
     pub fn pause(&self) -> impl Future<Output = ()> + Send + use<> {
         self.phase.send_replace(Lifecycle::Paused);
         self.taking.close();
@@ -394,7 +378,8 @@ impl DataPlane {
         // Closing a connection under its first request would lose that request.
         let arriving = async {
             if phase == Lifecycle::Serving {
-                deferred_accept::end(&self.sockets).await;
+                let sockets = self.listeners.sockets().borrow().clone();
+                deferred_accept::end(&sockets).await;
             }
             self.close_sockets(last).await;
             self.arrivals.settled(ARRIVING_TIME.min(grace)).await;
@@ -420,7 +405,7 @@ impl DataPlane {
     /// Closes the listening sockets. Afterwards this process accepts no connection.
     async fn close_sockets(&mut self, phase: Lifecycle) {
         // Before the listeners look for the last connections: a copy of a socket would go on queueing others.
-        self.sockets.clear();
+        self.listeners.close();
         self.phase.send_replace(phase);
         // The phase may change again only now: how the listeners end depends on it.
         self.acceptors.close();

@@ -60,6 +60,7 @@ pub use access::{GeoDatabase, GeoDatabaseError, GeoDatabases, LoginSources, User
 pub use activation::Activator;
 pub use app_hints::{AppHint, AppHints, Refusal};
 pub use data_plane::{BackgroundTasks, DataPlane, Sources, start};
+pub use downstream::listener_manager::{ListenerFailure, ListenerManager, ListeningSockets};
 pub use limits::Limits;
 pub use listen_addresses::{BoundListener, ListenAddresses, ListenerSettings};
 pub use log::failure_log::FailureLog;

@@ -202,7 +202,7 @@ impl SampleState {
             certificates,
             metrics: Arc::new(metrics),
             access_log: access_log.expect("nothing is opened"),
-            listening: ListenAddresses::default(),
+            listening: channel(ListenAddresses::default()).1,
             shutting_down: Arc::new(AtomicBool::new(false)),
             waiters: Arc::default(),
             whereabouts: last_whereabouts,

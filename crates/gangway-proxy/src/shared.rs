@@ -59,7 +59,8 @@ pub(crate) struct Shared {
     pub(crate) page_questions: Arc<Semaphore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
-    pub(crate) listening: ListenAddresses,
+    /// The listeners that are open.
+    pub(crate) listening: Reader<ListenAddresses>,
     pub(crate) shutting_down: Arc<AtomicBool>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) whereabouts: Reader<Whereabouts>,
@@ -96,12 +97,13 @@ impl Shared {
     /// is that of the route.
     pub(crate) fn https_port(&self, scope: &ListenerScope, came_to: &ListenerProfile, named: Option<u16>) -> u16 {
         let named = named.unwrap_or(80);
-        let target = https_listener(&self.listening.0, scope, &came_to.name);
+        let listening = self.listening.load();
+        let target = https_listener(&listening.0, scope, &came_to.name);
         if target.is_some_and(|target| target.known.name == came_to.name) {
             return named;
         }
         let is_other = target.is_some_and(|target| *target.known.name != *HTTPS);
-        let found_out = || self.whereabouts.load().tls_port(&self.listening, target, named);
+        let found_out = || self.whereabouts.load().tls_port(&listening, target, named);
         self.settings.public_https_port.filter(|_| !is_other).unwrap_or_else(found_out)
     }
 

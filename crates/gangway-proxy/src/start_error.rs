@@ -33,6 +33,16 @@ pub enum StartError {
         /// The address to listen on.
         address: SocketAddr,
     },
+    /// A listener of this process is at an address that includes the one to open, or is included by it.
+    #[error(
+        "listen on {address}: this Gangway listens on {ours}, and the system keeps the two apart only from the start"
+    )]
+    Overlap {
+        /// The address that was to be opened.
+        address: SocketAddr,
+        /// The address that is open.
+        ours: SocketAddr,
+    },
     /// A listener could not be kept for a successor.
     #[error("keep a socket at hand: {0}")]
     Sockets(io::Error),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::accept::{Acceptor, accept};
@@ -31,7 +31,7 @@ pub(crate) struct WorkerParts {
 }
 
 /// Runs one worker until the data plane ends.
-pub(crate) fn run(workers: usize, listeners: Vec<Listener>, parts: WorkerParts) {
+pub(crate) fn run(workers: usize, mut listeners: mpsc::UnboundedReceiver<Listener>, parts: WorkerParts) {
     let WorkerParts { shared, bounds, arrivals, acceptors, taking, connections, phases, goaway } = parts;
     let runtime = if workers == 1 {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
@@ -49,19 +49,13 @@ pub(crate) fn run(workers: usize, listeners: Vec<Listener>, parts: WorkerParts) 
         let connector = Connector::new(&shared.connector);
         let worker = Arc::new(Worker::new(shared, connector));
         let front_door = Arc::new(FrontDoor::new(worker, goaway, phases.clone()));
-        for listener in listeners {
-            let reception = Acceptor {
-                front_door: Arc::clone(&front_door),
-                bounds: Arc::clone(&bounds),
-                idle: Arc::clone(&idle),
-                open: open.clone(),
-                arrivals: Arc::clone(&arrivals),
-                taking: taking.clone(),
-                tracker: connections.clone(),
-                phases: phases.clone(),
-            };
-            acceptors.spawn(accept(listener, reception));
-        }
+        let acceptor =
+            Acceptor { front_door, bounds, idle, open, arrivals, taking, tracker: connections, phases: phases.clone() };
+        tokio::spawn(async move {
+            while let Some(listener) = listeners.recv().await {
+                acceptors.spawn(accept(listener, acceptor.clone()));
+            }
+        });
         tokio::spawn(tick());
         send_over_when_handed_over(&shutting_down, phases.clone()).await;
         reached(phases, Lifecycle::Aborting).await;

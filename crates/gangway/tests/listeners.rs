@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::{Client, Speaks};
+use gangway_testkit::raw::{Asked, Raw};
 use gangway_testkit::wait::eventually;
 use running::{Instance, Options, STUCK};
 
@@ -94,26 +95,143 @@ async fn a_table_says_whose_headers_are_read() {
     assert_eq!(status_of(&Client::plain(instance.http), "app.test").await, 403, "another peer has none");
 }
 
+fn listener(name: &str, address: &str, more: &str) -> String {
+    format!("[listeners.{name}]\naddress = \"{address}\"\nprotocol = \"plain\"\n{more}\n")
+}
+
+/// Where the listener is once it is there.
+async fn opened(instance: &Instance, name: &str) -> SocketAddr {
+    eventually("the listener is open", STUCK, async || {
+        let status = instance.api("status").await;
+        let listeners = status["listening"]["listeners"].as_array()?.clone();
+        let found = listeners.iter().find(|listener| listener["name"] == name)?;
+        found["addresses"][0].as_str()?.parse().ok()
+    })
+    .await
+}
+
+async fn is_closed(address: SocketAddr) {
+    eventually("nobody listens", STUCK, async || tokio::net::TcpStream::connect(address).await.is_err().then_some(()))
+        .await;
+}
+
 #[tokio::test]
-async fn a_table_that_changes_needs_a_restart_and_one_that_is_wrong_leaves_the_last_file() {
-    let listener = |address: &str| format!("[listeners.edge]\naddress = \"{address}\"\nprotocol = \"plain\"\n");
+async fn listeners_come_and_go_with_the_file_and_leave_the_others_alone() {
     let (app, _) = app::spawn(App::new("app")).await.unwrap();
-    let instance = Options::config(&(listener("127.0.0.1:0") + &route("a", app, "listen = \"edge\""))).start().await;
-    let edge = Client::plain(address(&instance, "edge").await);
-    assert_eq!(status_of(&edge, "a.test").await, 200);
-    // Routes follow the file, and go by the listeners that are open.
-    instance.put_config(&(listener("127.0.0.1:1") + &route("b", app, "listen = \"edge\"")));
-    let found = instance.diagnosed(&["G906"]).await;
-    assert_eq!(found["diagnostics"][0]["label"], "listeners.edge", "{found}");
-    eventually("the route is in force", STUCK, async || (status_of(&edge, "b.test").await == 200).then_some(())).await;
-    instance.put_config(&route("c", app, "listen = \"edge\""));
-    instance.diagnosed(&["G906"]).await;
-    eventually("the route is in force", STUCK, async || (status_of(&edge, "c.test").await == 200).then_some(())).await;
-    instance.put_config(&(listener("nowhere") + &route("d", app, "")));
-    instance.diagnosed(&["G902", "G906"]).await;
-    assert_eq!(instance.routes().await, ["c"]);
-    instance.put_config(&(listener("127.0.0.1:0") + &route("e", app, "")));
+    let everywhere = route("app", app, "");
+    let mut instance = Options::config(&everywhere).start().await;
+    let mut lasting = Raw::connect(instance.http).await.unwrap();
+    let mut asks = async || {
+        lasting.send("GET /echo HTTP/1.1\r\nHost: app.test\r\n\r\n").await.unwrap();
+        let answer = lasting.answer(Asked::ForAll).await.unwrap();
+        assert_eq!((answer.status, answer.all("connection").first().copied()), (200, None));
+    };
+    asks().await;
+    // The first connection finds a table that knows the listener.
+    instance.put_config(
+        &(everywhere.clone() + &listener("edge", "127.0.0.1:0", "") + &route("b", app, "listen = \"edge\"")),
+    );
+    let edge = opened(&instance, "edge").await;
+    assert_eq!(status_of(&Client::plain(edge), "b.test").await, 200);
+    assert_eq!(status_of(&Client::plain(instance.http), "b.test").await, 404);
+    asks().await;
+
+    // Another address: the old one is given up, and its connections are ended with their next response.
+    let mut of_old = Raw::connect(edge).await.unwrap();
+    of_old.send("GET /echo HTTP/1.1\r\nHost: b.test\r\n\r\n").await.unwrap();
+    assert_eq!(of_old.answer(Asked::ForAll).await.unwrap().all("connection"), [] as [&str; 0]);
+    let moved = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    instance.put_config(
+        &(everywhere.clone() + &listener("edge", &moved.to_string(), "") + &route("b", app, "listen = \"edge\"")),
+    );
+    is_closed(edge).await;
+    assert_eq!(status_of(&Client::plain(moved), "b.test").await, 200);
+    of_old.send("GET /echo HTTP/1.1\r\nHost: b.test\r\n\r\n").await.unwrap();
+    let last = of_old.answer(Asked::ForAll).await.unwrap();
+    assert_eq!((last.status, last.all("connection")), (200, vec!["close"]));
+    asks().await;
+
+    // Whose headers are read changes at the same address.
+    let proxied = listener("edge", &moved.to_string(), "proxy-protocol = \"127.0.0.1\"\n");
+    instance
+        .put_config(&(everywhere.clone() + &proxied + &route("b", app, "listen = \"edge\"\nallow = \"203.0.113.7\"")));
+    let client = Client::plain(moved).beginning_with(V1);
+    eventually("headers are read", STUCK, async || {
+        let answer = client.get("b.test", "/echo").await.ok()?;
+        (answer.status == 200).then_some(())
+    })
+    .await;
     instance.diagnosed(&[]).await;
+
+    instance.put_config(&everywhere);
+    is_closed(moved).await;
+    let listeners = instance.api("status").await["listening"]["listeners"].clone();
+    assert_eq!(listeners.as_array().unwrap().len(), 2, "{listeners}");
+    asks().await;
+    let line = instance.logged("no longer listening");
+    assert!(line.contains("listener=edge") && line.contains(&moved.to_string()), "{line}");
+}
+
+#[tokio::test]
+async fn a_listener_that_cannot_be_opened_stays_as_it_was_until_it_can() {
+    let (app, _) = app::spawn(App::new("app")).await.unwrap();
+    let inside = route("a", app, "listen = \"edge\"");
+    let instance = Options::config(&(listener("edge", "127.0.0.1:0", "") + &inside)).start().await;
+    let edge = address(&instance, "edge").await;
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap();
+    instance
+        .put_config(&(listener("edge", &taken.to_string(), "") + &listener("more", &taken.to_string(), "") + &inside));
+    // The file is wrong: nothing of it is in force.
+    let found = instance.diagnosed(&["G902"]).await;
+    assert!(found["diagnostics"][0]["note"].as_str().unwrap().contains("there twice"), "{found}");
+    instance.put_config(&(listener("edge", &taken.to_string(), "") + &listener("more", "127.0.0.1:0", "") + &inside));
+    let found = instance.diagnosed(&["G908"]).await;
+    let found = &found["diagnostics"][0];
+    assert_eq!(found["label"], "listeners.edge", "{found}");
+    assert!(found["effect"].as_str().unwrap().contains(&format!("stays as it was, at {edge}")), "{found}");
+    assert!(found["note"].as_str().unwrap().contains("another process listens there"), "{found}");
+    assert_eq!(status_of(&Client::plain(edge), "a.test").await, 200);
+    let more = opened(&instance, "more").await;
+    assert_eq!(status_of(&Client::plain(more), "a.test").await, 404, "the others are not concerned");
+    drop(other);
+    instance.diagnosed(&[]).await;
+    assert_eq!(status_of(&Client::plain(taken), "a.test").await, 200);
+    is_closed(edge).await;
+
+    // An address within one that is open: the system cannot tell the two apart.
+    let port = taken.port();
+    instance.put_config(&(listener("edge", &format!("0.0.0.0:{port}"), "") + &inside));
+    let found = instance.diagnosed(&["G908"]).await;
+    assert!(found["diagnostics"][0]["help"].as_str().unwrap().contains("restart"), "{found}");
+    assert_eq!(status_of(&Client::plain(taken), "a.test").await, 200);
+    // With another port at once.
+    instance.put_config(&(listener("edge", "nowhere", "") + &inside));
+    instance.diagnosed(&["G902", "G908"]).await;
+    assert_eq!(status_of(&Client::plain(taken), "a.test").await, 200);
+}
+
+#[tokio::test]
+async fn a_successor_gets_the_sockets_of_a_listener_that_came_later() {
+    let (app, _) = app::spawn(App::new("app")).await.unwrap();
+    let instance = Options::config(&route("a", app, "")).start().await;
+    let edge = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    instance.put_config(&(route("a", app, "") + &listener("edge", &edge.to_string(), "")));
+    assert_eq!(opened(&instance, "edge").await, edge);
+    let beside = instance.folder.path().join("beside.toml");
+    running::put(&beside, &(route("second", app, "") + &listener("edge", &edge.to_string(), "")));
+    let mut successor = running::gangway();
+    successor.args(["serve", "--take-over", "--docker", "none", "--admin", "127.0.0.1:0"]);
+    successor.args(["--http", &instance.http.to_string(), "--https", &instance.https.to_string()]);
+    successor.arg("--config").arg(&beside).arg("--data").arg(instance.folder.path().join("data"));
+    let mut successor = successor.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let client = Client::plain(edge);
+    eventually("the successor serves there", STUCK, async || {
+        (status_of(&client, "second.test").await == 200).then_some(())
+    })
+    .await;
+    successor.kill().unwrap();
+    successor.wait().unwrap();
 }
 
 #[tokio::test]

@@ -20,11 +20,15 @@ codes! {
         "The config file cannot be understood as a whole, mostly because a quote or a bracket is missing. While \
          Gangway runs, the last settings stay in force until the file is repaired.";
     RESTART_NEEDED = 906, Warning, "changed setting that needs a restart",
-        "Of the config file, only routes are in force as soon as they are saved. Other settings are read when \
-         Gangway starts.";
+        "Of the config file, only tables are in force as soon as they are saved: routes, definitions, users, providers and \
+         listeners. Other settings are read when Gangway starts.";
     KEY_MISPLACED = 907, Error, "value and table mixed up",
         "A key of the config file is either a value or a table: `routes` holds one table for each route, and \
          all other global keys are values.";
+
+    LISTENER_NOT_OPENED = 908, Error, "listener that cannot be opened",
+        "A listener of the config file was added or changed while Gangway runs, and the system does not let Gangway listen \
+         at its address. The listener stays as it was, the others are not concerned, and the address is tried again.";
 
     NOT_COMPOSE = 950, Error, "not a compose file",
         "The file is not YAML, or not what compose would take.";

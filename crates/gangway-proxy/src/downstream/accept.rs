@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use gangway_publish::Reader;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::arrivals::{Arrivals, Arriving};
@@ -30,6 +31,7 @@ use crate::overload::open_connections::{OpenConnection, OpenConnections};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Everything that serves the connections of a listener.
+#[derive(Clone)]
 pub(crate) struct Acceptor {
     pub(crate) front_door: Arc<FrontDoor>,
     pub(crate) bounds: Arc<ConnectionLimits>,
@@ -139,7 +141,7 @@ async fn serve(
 
 /// Accepts connections in the phases that allow it, until none follows.
 pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
-    let Listener { socket, profile, is_held } = listener;
+    let Listener { socket, profile, removed, is_held } = listener;
     #[expect(
         deprecated,
         reason = "the other one is unsafe; all it asks for is a descriptor that stays, as a listener's does"
@@ -148,9 +150,9 @@ pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "failed to use a listener"),
     };
-    while is_to_serve(reception.phases.clone()).await {
+    while is_to_serve(reception.phases.clone(), removed.clone()).await {
         let _taking = reception.taking.token();
-        accept_while_serving(&socket, &profile, &reception).await;
+        accept_while_serving(&socket, (&profile, &removed), &reception).await;
     }
     if is_held || *reception.phases.borrow() == Lifecycle::Left {
         // Another process listens there as well and accepts the connections that wait in the system's queue.
@@ -161,20 +163,43 @@ pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
         let (Ok((tcp, peer)), Some(place)) = (accept_one(socket.get_ref()), reception.bounds.place_at_once()) else {
             return;
         };
-        reception.receive(tcp, peer, &profile, place);
+        reception.receive(tcp, peer, &Arc::clone(&profile.load()), place);
     }
 }
 
 /// Waits until connections are to be accepted. False if they never will be again.
-async fn is_to_serve(mut phases: Phases) -> bool {
-    match phases.wait_for(|now| *now == Lifecycle::Serving || *now >= Lifecycle::Left).await.map(|now| *now) {
-        Ok(now) => now == Lifecycle::Serving,
-        Err(_) => std::future::pending().await,
+async fn is_to_serve(mut phases: Phases, removed: watch::Receiver<bool>) -> bool {
+    let serves = async {
+        match phases.wait_for(|now| *now == Lifecycle::Serving || *now >= Lifecycle::Left).await.map(|now| *now) {
+            Ok(now) => now == Lifecycle::Serving,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = is_removed(removed) => false,
+        serves = serves => serves,
     }
 }
 
-async fn accept_while_serving(socket: &AsyncFd<TcpListener>, listener: &Arc<ListenerProfile>, reception: &Acceptor) {
-    let mut ended = pin!(reached(reception.phases.clone(), Lifecycle::Paused));
+/// Waits until the listener is removed.
+async fn is_removed(mut removed: watch::Receiver<bool>) {
+    if removed.wait_for(|is_removed| *is_removed).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn accept_while_serving(
+    socket: &AsyncFd<TcpListener>,
+    (profile, removed): (&Reader<Arc<ListenerProfile>>, &watch::Receiver<bool>),
+    reception: &Acceptor,
+) {
+    let mut ended = pin!(async {
+        tokio::select! {
+            () = reached(reception.phases.clone(), Lifecycle::Paused) => {}
+            () = is_removed(removed.clone()) => {}
+        }
+    });
     loop {
         while (reception.bounds.is_full() || reception.open.is_full()) && reception.idle.make_room() == Room::Awaited {
             // Their tasks begin meanwhile.
@@ -191,7 +216,7 @@ async fn accept_while_serving(socket: &AsyncFd<TcpListener>, listener: &Arc<List
             },
         };
         let accepted = poll_fn(|cx| {
-            if *reception.phases.borrow() >= Lifecycle::Paused {
+            if *reception.phases.borrow() >= Lifecycle::Paused || *removed.borrow() {
                 return Poll::Ready(None);
             }
             match poll_accept(socket, cx) {
@@ -200,7 +225,7 @@ async fn accept_while_serving(socket: &AsyncFd<TcpListener>, listener: &Arc<List
             }
         });
         match accepted.await {
-            Some(Ok((tcp, peer))) => reception.receive(tcp, peer, listener, place),
+            Some(Ok((tcp, peer))) => reception.receive(tcp, peer, &Arc::clone(&profile.load()), place),
             Some(Err(error)) => {
                 tracing::debug!(%error, "failed to accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

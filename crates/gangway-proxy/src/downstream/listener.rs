@@ -4,12 +4,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use gangway_model::KnownListener;
+use gangway_publish::Reader;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::sync::watch;
 
 use crate::downstream::deferred_accept;
 use crate::downstream::listener_profile::ListenerProfile;
-use crate::listen_addresses::{BoundListener, ListenAddresses};
 use crate::settings::PassedSocket;
 use crate::start_error::StartError;
 
@@ -24,62 +24,57 @@ const UNSENT_MAX: u32 = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: std::net::TcpListener,
-    pub(crate) profile: Arc<ListenerProfile>,
+    /// Changes where the settings of the listener do.
+    pub(crate) profile: Reader<Arc<ListenerProfile>>,
+    /// True once the listener has no place in the settings any more.
+    pub(crate) removed: watch::Receiver<bool>,
     /// Whether the process that passed the socket keeps it open, for the next process.
     pub(crate) is_held: bool,
 }
 
-impl Listener {
-    /// A copy of its socket.
-    pub(crate) fn another(&self) -> io::Result<Arc<std::net::TcpListener>> {
-        self.socket.try_clone().map(Arc::new)
-    }
-}
-
-/// A listener that is to be opened at these addresses.
-pub(crate) struct WantedListener {
-    pub(crate) profile: Arc<ListenerProfile>,
+/// The sockets at one address.
+#[derive(Debug)]
+pub(crate) struct OpenSockets {
+    /// One for each shard at least.
+    pub(crate) sockets: Vec<std::net::TcpListener>,
+    /// Where they listen. A port that the system chose is filled in; an address of all families may have become two.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Whether the process that passed them keeps them open, for the next process.
+    pub(crate) are_held: bool,
 }
 
-/// Opens every address once for each shard; the system spreads connections over them.
-pub(crate) fn bind(
-    wanted: &[WantedListener],
+/// Opens an address once for each shard, or takes the sockets that were passed for it; the system spreads connections over
+/// them.
+pub(crate) fn open_address(
+    address: SocketAddr,
     passed: &[PassedSocket],
     shards: usize,
-) -> Result<(Vec<Vec<Listener>>, ListenAddresses), StartError> {
-    let failed = |address| move |error| StartError::Bind { address, error };
-    let mut by_shard: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
-    let mut listening = ListenAddresses::default();
-    for WantedListener { profile, addresses } in wanted {
-        let mut actual = Vec::new();
-        for &address in addresses {
-            let found = passed_for(passed, address)?;
-            let opened = if found.is_empty() { bind_shards(address, shards) } else { share(&found, address, shards) };
-            let opened = opened.map_err(failed(address))?;
-            for socket in &opened {
-                let address = socket.local_addr().map_err(failed(address))?;
-                if !actual.contains(&address) {
-                    actual.push(address);
-                }
-            }
-            let is_held = found.iter().any(|passed| passed.is_held);
-            for (at, socket) in opened.into_iter().enumerate() {
-                set_options(&socket).map_err(failed(address))?;
-                by_shard[at % shards].push(Listener { socket, profile: Arc::clone(profile), is_held });
-            }
+) -> Result<OpenSockets, StartError> {
+    let failed = |error| StartError::Bind { address, error };
+    let found = passed_for(passed, address)?;
+    let opened = if found.is_empty() { bind_shards(address, shards) } else { share(&found, address, shards) };
+    let sockets = opened.map_err(failed)?;
+    let mut addresses = Vec::new();
+    for socket in &sockets {
+        let actual = socket.local_addr().map_err(failed)?;
+        if !addresses.contains(&actual) {
+            addresses.push(actual);
         }
-        let known = KnownListener { name: profile.name.clone(), protocol: profile.protocol };
-        listening.0.push(BoundListener { known, addresses: actual });
+        set_options(socket).map_err(failed)?;
     }
+    Ok(OpenSockets { sockets, addresses, are_held: found.iter().any(|passed| passed.is_held) })
+}
+
+/// Fails for a socket that its owner keeps open and that serves none of these addresses: its clients would wait for ever.
+pub(crate) fn check_asked(passed: &[PassedSocket], asked: &[SocketAddr]) -> Result<(), StartError> {
     for PassedSocket { socket, .. } in passed.iter().filter(|passed| passed.is_held) {
-        let address = socket.local_addr().map_err(failed(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))?;
-        let mut asked = wanted.iter().flat_map(|listener| &listener.addresses);
-        if !asked.any(|asked| coverage(socket, *asked) != Coverage::Nothing) {
+        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let address = socket.local_addr().map_err(|error| StartError::Bind { address: unknown, error })?;
+        if !asked.iter().any(|asked| coverage(socket, *asked) != Coverage::Nothing) {
             return Err(StartError::Unasked { address });
         }
     }
-    Ok((by_shard, listening))
+    Ok(())
 }
 
 /// The sockets that were handed over and serve this address.
@@ -221,23 +216,19 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::*;
-    use crate::samples;
 
-    /// Opens these addresses for plain HTTP.
-    fn bind(
-        addresses: &[SocketAddr],
-        passed: &[PassedSocket],
-        shards: usize,
-    ) -> Result<(Vec<Vec<Listener>>, ListenAddresses), StartError> {
-        let wanted = WantedListener { profile: samples::listener(false), addresses: addresses.to_vec() };
-        super::bind(&[wanted], passed, shards)
+    /// Opens an address, as a start does.
+    fn open_first(address: SocketAddr, passed: &[PassedSocket], shards: usize) -> Result<OpenSockets, StartError> {
+        let opened = open_address(address, passed, shards)?;
+        check_asked(passed, &[address])?;
+        Ok(opened)
     }
 
     #[test]
     fn a_port_that_is_taken_is_an_error_even_though_ours_are_shared() {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (_first, listening) = bind(&[loopback], &[], 2).expect("a free port");
-        let taken = bind(listening.plain(), &[], 2);
+        let first = open_first(loopback, &[], 2).expect("a free port");
+        let taken = open_first(first.addresses[0], &[], 2);
         assert!(matches!(taken, Err(StartError::Bind { error, .. }) if error.kind() == io::ErrorKind::AddrInUse));
     }
 
@@ -247,24 +238,27 @@ mod tests {
         let socket = Arc::new(std::net::TcpListener::bind(elsewhere).expect("a free port"));
         let address = socket.local_addr().expect("it is bound");
         let passed = |is_held| [PassedSocket { socket: Arc::clone(&socket), is_held }];
-        let (shards, listening) = bind(&[address], &passed(true), 2).expect("it is at hand");
-        assert_eq!(listening.plain(), [address]);
-        assert!(shards.iter().all(|listeners| matches!(&listeners[..], [listener] if listener.is_held)));
-        let unasked = bind(&[elsewhere], &passed(true), 1).expect_err("nobody asked for it");
+        let opened = open_first(address, &passed(true), 2).expect("it is at hand");
+        assert_eq!((&opened.addresses[..], opened.sockets.len(), opened.are_held), (&[address][..], 2, true));
+        let unasked = open_first(elsewhere, &passed(true), 1).expect_err("nobody asked for it");
         assert!(matches!(unasked, StartError::Unasked { address: found } if found == address));
-        bind(&[elsewhere], &passed(false), 1).expect("a predecessor may have listened elsewhere too");
+        open_first(elsewhere, &passed(false), 1).expect("a predecessor may have listened elsewhere too");
     }
 
     /// The sockets of a predecessor that listens at this address, and their port.
     fn predecessor(address: IpAddr) -> (Vec<PassedSocket>, u16) {
-        let (old, listening) = bind(&[SocketAddr::from((address, 0))], &[], 1).expect("a free port");
-        let sockets = old.into_iter().flatten().map(|listener| Arc::new(listener.socket));
-        (sockets.map(|socket| PassedSocket { socket, is_held: false }).collect(), listening.plain()[0].port())
+        let old = open_first(SocketAddr::from((address, 0)), &[], 1).expect("a free port");
+        let port = old.addresses[0].port();
+        (passed_on(old), port)
     }
 
-    fn families(shards: &[Vec<Listener>]) -> Vec<bool> {
-        let sockets = shards.iter().flatten().map(|listener| &listener.socket);
-        sockets.map(|socket| socket.local_addr().expect("it is bound").is_ipv6()).collect()
+    fn passed_on(opened: OpenSockets) -> Vec<PassedSocket> {
+        let passed = |socket| PassedSocket { socket: Arc::new(socket), is_held: false };
+        opened.sockets.into_iter().map(passed).collect()
+    }
+
+    fn families(opened: &OpenSockets) -> Vec<bool> {
+        opened.sockets.iter().map(|socket| socket.local_addr().expect("it is bound").is_ipv6()).collect()
     }
 
     #[test]
@@ -274,18 +268,17 @@ mod tests {
         }
         let (passed, port) = predecessor(Ipv4Addr::UNSPECIFIED.into());
         let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        let (shards, listening) = bind(&[every], &passed, 1).expect("IPv4 is at hand, IPv6 is free");
-        assert_eq!(families(&shards), [false, true]);
-        assert_eq!(listening.plain(), [SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), every]);
+        let opened = open_first(every, &passed, 1).expect("IPv4 is at hand, IPv6 is free");
+        assert_eq!(families(&opened), [false, true]);
+        assert_eq!(opened.addresses, [SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), every]);
         std::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).expect("IPv6 is served");
         // And the next one takes both, or IPv4 alone.
-        let sockets = shards.into_iter().flatten().map(|listener| Arc::new(listener.socket));
-        let passed: Vec<_> = sockets.map(|socket| PassedSocket { socket, is_held: false }).collect();
-        let (shards, _) = bind(&[every], &passed, 1).expect("both are at hand");
-        assert_eq!(families(&shards), [false, true]);
+        let passed = passed_on(opened);
+        let opened = open_first(every, &passed, 1).expect("both are at hand");
+        assert_eq!(families(&opened), [false, true]);
         let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        let (shards, _) = bind(&[ipv4], &passed, 1).expect("IPv4 is at hand");
-        assert_eq!(families(&shards), [false]);
+        let opened = open_first(ipv4, &passed, 1).expect("IPv4 is at hand");
+        assert_eq!(families(&opened), [false]);
     }
 
     #[test]
@@ -295,18 +288,18 @@ mod tests {
         }
         let (mut passed, port) = predecessor(Ipv6Addr::UNSPECIFIED.into());
         let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        let wider = bind(&[ipv4], &passed, 1).expect_err("the socket serves IPv6 too");
+        let wider = open_first(ipv4, &passed, 1).expect_err("the socket serves IPv6 too");
         assert!(matches!(wider, StartError::WiderThanAsked { address } if address == ipv4), "{wider}");
         passed[0].is_held = true;
-        bind(&[ipv4], &passed, 1).expect("a socket unit says so");
+        open_first(ipv4, &passed, 1).expect("a socket unit says so");
     }
 
     #[test]
     fn accepted_connections_inherit_what_was_set() {
-        let (shards, listening) = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], 1).expect("a free port");
-        let mut client = std::net::TcpStream::connect(listening.plain()[0]).expect("it listens");
+        let opened = open_first(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &[], 1).expect("a free port");
+        let mut client = std::net::TcpStream::connect(opened.addresses[0]).expect("it listens");
         client.write_all(b"x").expect("it is connected");
-        let socket = &shards[0][0].socket;
+        let socket = &opened.sockets[0];
         socket.set_nonblocking(false).expect("a socket of ours");
         let (accepted, _) = socket.accept().expect("a client");
         let accepted = SockRef::from(&accepted);
@@ -316,10 +309,9 @@ mod tests {
 
     #[test]
     fn of_a_predecessor_with_more_threads_no_socket_is_left_out() {
-        let (old, listening) = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], 3).expect("a free port");
-        let sockets = old.into_iter().flatten().map(|listener| Arc::new(listener.socket));
-        let passed: Vec<_> = sockets.map(|socket| PassedSocket { socket, is_held: false }).collect();
-        let (shards, _) = bind(listening.plain(), &passed, 2).expect("they are at hand");
-        assert_eq!(shards.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        let old = open_first(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &[], 3).expect("a free port");
+        let address = old.addresses[0];
+        let opened = open_first(address, &passed_on(old), 2).expect("they are at hand");
+        assert_eq!(opened.sockets.len(), 3);
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod linger;
 pub(crate) mod listener;
+pub(crate) mod listener_manager;
 pub(crate) mod listener_profile;
 pub(crate) mod peeked_tcp;
 mod proxy_header;

@@ -116,6 +116,8 @@ pub(super) struct Channels {
     pub(super) page_findings: Channel<Vec<Diagnostic>>,
     /// What is wrong with the files of Traefik's file provider.
     pub(super) traefik_findings: Channel<Vec<Diagnostic>>,
+    /// Which listeners of the config file are not open as it says.
+    pub(super) listener_findings: Channel<Vec<Diagnostic>>,
     /// Which settings applications lack, as their answers show.
     pub(super) app_findings: Channel<Vec<Diagnostic>>,
     /// The place of this process in the network, and its published ports.
@@ -156,6 +158,7 @@ impl Channels {
             pages: Channel::new(PageLibrary::default()),
             page_findings: Channel::new(Vec::new()),
             traefik_findings: Channel::new(Vec::new()),
+            listener_findings: Channel::new(Vec::new()),
             app_findings: Channel::new(Vec::new()),
             whereabouts: Channel::new(whereabouts::at_the_start()),
             config: Channel::new(config),

@@ -1,6 +1,5 @@
 //! Serves until a successor is on its own, and serves again if a successor fails.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -17,8 +16,6 @@ use super::instance::Running;
 pub(super) struct HandoverLoop {
     pub(super) listener: HandoverListener,
     pub(super) instance: Arc<Running>,
-    /// The addresses for clients.
-    pub(super) addresses: Vec<SocketAddr>,
     pub(super) admin: watch::Sender<AdminOwner>,
     /// The predecessor of this instance, as long as it may take back its place.
     pub(super) predecessor: Option<RelievedPredecessor>,
@@ -52,7 +49,7 @@ impl HandoverLoop {
     /// Tests whether the successor serves.
     async fn test(&self, handover: &mut Handover) -> HandoverEvent {
         tokio::select! {
-            is_answering = answers(self.addresses.iter().copied()) => {
+            is_answering = answers(self.instance.addresses()) => {
                 if is_answering { HandoverEvent::Answers } else { HandoverEvent::Silent }
             }
             end = handover.successor.end() => end,

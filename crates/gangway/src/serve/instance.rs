@@ -1,7 +1,7 @@
 //! The running instance as the admin listener sees it. All answers come from published values.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::RwLock;
@@ -53,6 +53,7 @@ pub(super) struct Parts {
     pub(super) provider_findings: [Reader<Vec<Diagnostic>>; 3],
     pub(super) page_findings: Reader<Vec<Diagnostic>>,
     pub(super) traefik_findings: Reader<Vec<Diagnostic>>,
+    pub(super) listener_findings: Reader<Vec<Diagnostic>>,
     pub(super) app_findings: Reader<Vec<Diagnostic>>,
     pub(super) geography: Reader<GeoDatabases>,
     pub(super) geoip_findings: Reader<Vec<Diagnostic>>,
@@ -73,7 +74,7 @@ pub(super) struct Running {
     changes: Changes,
     recent_lines: RecentLines,
     events: EventSink,
-    listening: ListenAddresses,
+    listening: Reader<ListenAddresses>,
     compiled: Reader<Compiled>,
     whereabouts: Reader<Whereabouts>,
     ports: Ports,
@@ -87,6 +88,7 @@ pub(super) struct Running {
     provider_findings: [Reader<Vec<Diagnostic>>; 3],
     page_findings: Reader<Vec<Diagnostic>>,
     traefik_findings: Reader<Vec<Diagnostic>>,
+    listener_findings: Reader<Vec<Diagnostic>>,
     app_findings: Reader<Vec<Diagnostic>>,
     geography: Reader<GeoDatabases>,
     geoip_findings: Reader<Vec<Diagnostic>>,
@@ -101,7 +103,7 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(parts: Parts) -> Self {
-        let listening = parts.plane.listening().clone();
+        let listening = parts.plane.listeners().listening();
         Self {
             plane: RwLock::new(Some(parts.plane)),
             figures: parts.figures,
@@ -122,6 +124,7 @@ impl Running {
             provider_findings: parts.provider_findings,
             page_findings: parts.page_findings,
             traefik_findings: parts.traefik_findings,
+            listener_findings: parts.listener_findings,
             app_findings: parts.app_findings,
             geography: parts.geography,
             geoip_findings: parts.geoip_findings,
@@ -141,6 +144,11 @@ impl Running {
         // A stream that comes by a route of ours would be a request that never ends.
         self.events.end();
         self.plane.write().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
+    /// The addresses for clients.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.listening.load().all().collect()
     }
 
     /// Begins to accept connections.
@@ -226,7 +234,7 @@ impl Instance for Running {
             addresses: listener.addresses.iter().map(ToString::to_string).collect(),
             port: listener.addresses.first().map(|address| whereabouts.public_port(address.port())),
         };
-        self.listening.0.iter().map(view).collect()
+        self.listening.load().0.iter().map(view).collect()
     }
 
     fn public_ports(&self) -> PublicPorts {
@@ -257,7 +265,8 @@ impl Instance for Running {
         let report = self.report.load_full();
         let gateway = self.gateway_seen().map(|address| gateway_speaks(address, &self.compiled.load().table));
         let (users, pages) = (self.user_list_findings.load_full(), self.page_findings.load_full());
-        let of_settings = settings.diagnostics.iter().chain(&report.findings);
+        let listeners = self.listener_findings.load_full();
+        let of_settings = settings.diagnostics.iter().chain(listeners.iter()).chain(&report.findings);
         let (places, crowdsec) = (self.geoip_findings.load_full(), self.crowdsec_findings.load_full());
         let providers = self.provider_findings.iter().flat_map(|findings| findings.load_full().to_vec());
         let (apps, traefik) = (self.app_findings.load_full(), self.traefik_findings.load_full());

@@ -16,6 +16,7 @@ mod geoip;
 mod handover;
 mod handover_loop;
 mod instance;
+mod listeners;
 mod log;
 mod oidc;
 mod oidc_sessions;
@@ -38,7 +39,6 @@ mod user_lists;
 mod wanted_certificates;
 mod whereabouts;
 
-use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,7 +48,8 @@ use gangway_admin::{Admin, EventSink, Sources, TraefikAnswers};
 use gangway_certs::PlainHttp;
 use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::{HTTP, HTTPS, OwnListeners};
-use gangway_proxy::{BackgroundTasks, ListenAddresses, LoginSources, Whereabouts};
+use gangway_proxy::{BackgroundTasks, ListenAddresses, ListenerManager, LoginSources, Whereabouts};
+use gangway_publish::Reader;
 use gangway_tls::UnixTime;
 use prometheus::Registry;
 use tokio::sync::{Notify, watch};
@@ -56,7 +57,7 @@ use tokio::sync::{Notify, watch};
 use self::admin_switch::AdminOwner;
 use self::changes::Changes;
 use self::channels::{Channel, Channels};
-use self::handover::{HandoverListener, HandoverSecret};
+use self::handover::{HandoverListener, HandoverSecret, SocketsAtHand};
 use self::handover_loop::HandoverLoop;
 use self::instance::{Parts, Running};
 use self::log::{Log, RecentLines};
@@ -72,7 +73,7 @@ use self::tasks::TaskInputs;
 use crate::exit_status::ExitStatus;
 use crate::hosts;
 use crate::output::print_error;
-use crate::settings::{Layer, ServeSettings};
+use crate::settings::{Layer, ServeSettings, WantedListeners};
 use crate::traefik::InTraefiksPlace;
 
 /// The threads for everything but requests: engines, certificates, the admin listener.
@@ -156,10 +157,11 @@ async fn serve(
     };
     let asked = appsec.as_ref().map(|(settings, appsec)| (appsec.clone(), settings.url.clone()));
     let told = Told { recent_lines, events };
-    let BoundParts { instance, admin, sources, figures, changes, proxy_tasks, listening, sockets, predecessor } =
+    let BoundParts { instance, admin, sources, figures, changes, proxy_tasks, listeners, predecessor } =
         bind(&start, &channels, passed, (&supervisor, registry), (&bouncer, asked), told).await?;
 
     let look = Arc::new(Notify::new());
+    let asked = WantedListeners { listeners: settings.listeners.clone(), tables: start.raw.listeners.clone() };
     let traefik_files = start.traefik_files.clone().map(|files| {
         let named = Channel::new(files.named_files());
         (files, named)
@@ -169,7 +171,8 @@ async fn serve(
         figures,
         changes,
         sources,
-        model_settings: Channel::new(model_settings(&start, &listening, &admin)),
+        model_settings: Channel::new(model_settings(&start, &listeners, &admin)),
+        listeners: (listeners.clone(), Channel::new(asked)),
         user_tables: Channel::new(start.raw.users.clone()),
         oidc_tables: Channel::new(start.raw.oidc.clone()),
         config: start.config_reload(),
@@ -185,7 +188,7 @@ async fn serve(
         geoip: settings.geoip.clone(),
         crowdsec: (settings.crowdsec.clone(), bouncer),
         appsec,
-        public_ports: route_ports(settings, &listening),
+        public_ports: route_ports(settings, listeners.listening()),
     };
     tasks::spawn(&supervisor, &channels, inputs);
 
@@ -198,12 +201,13 @@ async fn serve(
             return Err(ServeError::NotTakenOver(why));
         }
     };
+    let admin_socket = admin.socket().ok().map(Arc::new);
     let (admin_owner, owner) = watch::channel(AdminOwner::ThisInstance);
     tasks::spawn_admin(&supervisor, admin, owner);
+    let sockets = SocketsAtHand { listening: listeners.sockets(), admin: admin_socket };
     let handover = HandoverLoop {
         listener: HandoverListener::new(sockets, secret),
         instance: Arc::clone(&instance),
-        addresses: public_addresses(&listening),
         admin: admin_owner,
         predecessor: relieved,
     };
@@ -255,9 +259,7 @@ struct BoundParts {
     figures: RouteFigures,
     changes: Changes,
     proxy_tasks: BackgroundTasks,
-    listening: ListenAddresses,
-    /// Every listening socket, for a successor.
-    sockets: Vec<Arc<TcpListener>>,
+    listeners: ListenerManager,
     predecessor: Option<handover::Predecessor>,
 }
 
@@ -299,7 +301,8 @@ async fn bind(
     };
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
     let (plane, proxy_tasks) = gangway_proxy::start(proxy_settings, sources, metrics)?;
-    let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
+    let listeners = plane.listeners().clone();
+    let listening = plane.listening();
     let instance = Arc::new(Running::new(Parts {
         plane,
         figures: figures.clone(),
@@ -308,7 +311,7 @@ async fn bind(
         events: events.clone(),
         compiled: channels.compiled.reader(),
         whereabouts: channels.whereabouts.reader(),
-        ports: Box::new(public_ports(settings, &listening)),
+        ports: Box::new(public_ports(settings, listeners.listening())),
         certificates: channels.resolver(),
         engines: channels.engines.reader(),
         report: channels.certificates.reader(),
@@ -319,6 +322,7 @@ async fn bind(
             .map(Channel::reader),
         page_findings: channels.page_findings.reader(),
         traefik_findings: channels.traefik_findings.reader(),
+        listener_findings: channels.listener_findings.reader(),
         app_findings: channels.app_findings.reader(),
         geography: channels.geography.reader(),
         geoip_findings: channels.geoip_findings.reader(),
@@ -342,7 +346,6 @@ async fn bind(
     };
     own_pages.open(TraefikAnswers::new(sources.clone(), settings.surroundings.pages.clone()));
     let admin = Arc::new(Admin::bind(admin_settings, sources.clone()).await?);
-    sockets.extend(admin.socket().map(Arc::new));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         http = log::list(listening.of(HTTP)),
@@ -359,41 +362,37 @@ async fn bind(
         figures,
         changes,
         proxy_tasks,
-        listening,
-        sockets,
+        listeners,
         predecessor: passed.predecessor,
     })
 }
 
 /// The settings of the model at the start, with the addresses that are bound.
-fn model_settings(start: &StartSettings, listening: &ListenAddresses, admin: &Admin) -> gangway_model::Settings {
-    let own_listeners = OwnListeners { public: public_addresses(listening), admin: Some(admin.address()) };
+fn model_settings(start: &StartSettings, listeners: &ListenerManager, admin: &Admin) -> gangway_model::Settings {
+    let public = listeners.listening().load().all().collect();
+    let own_listeners = OwnListeners { public, admin: Some(admin.address()) };
     gangway_model::Settings {
         own_listeners,
         ..start.settings.for_model(start.raw.routes.clone(), start.raw.middlewares.clone())
     }
 }
 
-fn public_addresses(listening: &ListenAddresses) -> Vec<SocketAddr> {
-    listening.all().collect()
-}
-
 /// The ports that clients use, given the place of this process in the network.
 fn public_ports(
     settings: &ServeSettings,
-    listening: &ListenAddresses,
+    listening: Reader<ListenAddresses>,
 ) -> impl Fn(&Whereabouts) -> gangway_model::PublicPorts + Clone + Send + Sync + use<> {
-    let (listening, https) = (listening.clone(), settings.public_https_port);
-    move |whereabouts| whereabouts.public_ports(&listening, https)
+    let https = settings.public_https_port;
+    move |whereabouts| whereabouts.public_ports(&listening.load(), https)
 }
 
 /// The same, for each route by its listeners.
 fn route_ports(
     settings: &ServeSettings,
-    listening: &ListenAddresses,
+    listening: Reader<ListenAddresses>,
 ) -> impl Fn(&Whereabouts) -> RoutePorts + Clone + Send + Sync + use<> {
-    let (listening, https) = (listening.clone(), settings.public_https_port);
-    move |whereabouts| RoutePorts::new(&listening, whereabouts, https)
+    let https = settings.public_https_port;
+    move |whereabouts| RoutePorts::new(&listening.load(), whereabouts, https)
 }
 
 /// The secret that instances with the same volume share.

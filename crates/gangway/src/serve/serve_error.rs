@@ -52,6 +52,7 @@ fn holder(error: &gangway_proxy::StartError) -> String {
             process + help
         }
         gangway_proxy::StartError::Bind { .. }
+        | gangway_proxy::StartError::Overlap { .. }
         | gangway_proxy::StartError::Unasked { .. }
         | gangway_proxy::StartError::WiderThanAsked { .. }
         | gangway_proxy::StartError::Sockets(_)

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use gangway_admin::Admin;
 use gangway_certs::{KeepSettings, KeeperOutputs, NamedFiles};
 use gangway_crowdsec::{Appsec, AppsecOutputs, AppsecSettings, Bouncer, LapiSettings, Outputs};
-use gangway_proxy::{BackgroundTasks, Whereabouts};
+use gangway_proxy::{BackgroundTasks, ListenerManager, Whereabouts};
 use gangway_watcher::Engine;
 use tokio::sync::{Notify, watch};
 
@@ -20,17 +20,18 @@ use super::channels::{Channel, Channels};
 use super::endpoint_tls::EndpointTlsOutputs;
 use super::error_pages::ErrorPageOutputs;
 use super::geoip::GeoOutputs;
+use super::listeners::ListenerOutputs;
 use super::oidc::ProviderOutputs;
 use super::oidc_sessions::{self, SessionOutputs};
 use super::route_figures::RouteFigures;
 use super::route_ports::RoutePorts;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{app_hints, crowdsec, endpoint_tls, error_pages, geoip, oidc, route_log, settings_log};
+use super::{app_hints, crowdsec, endpoint_tls, error_pages, geoip, listeners, oidc, route_log, settings_log};
 use super::{user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
-use crate::settings::reload::{self, ConfigReload};
-use crate::settings::{OidcTable, UserTable};
+use crate::settings::reload::{self, ConfigOutputs, ConfigReload};
+use crate::settings::{OidcTable, UserTable, WantedListeners};
 use crate::traefik::followed_files::{self, FileOutputs, FollowedFiles};
 
 /// The inputs of the tasks beside the published values.
@@ -41,6 +42,8 @@ pub(super) struct TaskInputs<P> {
     /// What the admin listener answers from.
     pub(super) sources: gangway_admin::Sources,
     pub(super) model_settings: Channel<gangway_model::Settings>,
+    /// What opens and closes listeners, and those that are asked for.
+    pub(super) listeners: (ListenerManager, Channel<WantedListeners>),
     /// The files of Traefik's file provider, and the files that they name in turn.
     pub(super) traefik_files: Option<(FollowedFiles, Channel<NamedFiles>)>,
     /// The lists of users in the config file.
@@ -74,6 +77,7 @@ where
         changes,
         sources,
         model_settings,
+        listeners: (listener_manager, wanted_listeners),
         traefik_files,
         user_tables,
         oidc_tables,
@@ -109,12 +113,29 @@ where
     // Global settings. Their log runs even without a config file: flags can have diagnostics too.
     supervisor.run_with("findings", channels.clone(), |c| settings_log::follow(c.config.reader()));
     if let Some(config) = config {
-        let written = (channels.clone(), model_settings.clone(), user_tables.clone(), oidc_tables.clone());
-        supervisor.run_with("config", written, move |(c, settings, users, oidc)| {
-            let (settings, users, oidc) = (settings.publisher(), users.publisher(), oidc.publisher());
-            reload::follow(config.clone(), Arc::clone(&look), settings, users, oidc, c.config.publisher())
+        let tables = (user_tables.clone(), oidc_tables.clone(), wanted_listeners.clone());
+        let written = (channels.clone(), model_settings.clone(), tables);
+        supervisor.run_with("config", written, move |(c, settings, (users, oidc, listeners))| {
+            let outputs = ConfigOutputs {
+                settings: settings.publisher(),
+                users: users.publisher(),
+                oidc: oidc.publisher(),
+                listeners: listeners.publisher(),
+                status: c.config.publisher(),
+            };
+            reload::follow(config.clone(), Arc::clone(&look), outputs)
         });
     }
+
+    // The listeners that the config file asks for → those that are open, and the settings that know them.
+    let with_listeners = Channel::new(gangway_model::Settings::clone(&model_settings.reader().load()));
+    let parts = (channels.clone(), model_settings, with_listeners.clone(), wanted_listeners);
+    supervisor.run_with("listeners", parts, move |(c, settings, with_listeners, wanted)| {
+        let outputs =
+            ListenerOutputs { settings: with_listeners.publisher(), findings: c.listener_findings.publisher() };
+        listeners::follow(listener_manager.clone(), wanted.reader(), settings.reader(), outputs)
+    });
+    let model_settings = with_listeners;
 
     // The files of Traefik's file provider → the settings with what they say.
     let model_settings = match traefik_files {

@@ -20,14 +20,6 @@ impl ListenerTable {
         Self { name: value(name, place), keys }
     }
 
-    /// Whether another table says the same, wherever it stands.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        let texts = |table: &Self| -> Vec<(Box<str>, String)> {
-            table.keys.iter().map(|(key, value)| (key.clone(), value.text.clone())).collect()
-        };
-        self.name.text == other.name.text && texts(self) == texts(other)
-    }
-
     pub(crate) fn get(&self, key: &str) -> Option<&SettingValue> {
         self.keys.iter().find(|(known, _)| **known == *key).map(|(_, value)| value)
     }

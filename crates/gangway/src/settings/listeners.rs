@@ -50,6 +50,13 @@ impl ListenItem {
     }
 }
 
+/// The listeners that are asked for, and where the config file asks for them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct WantedListeners {
+    pub(crate) listeners: Vec<ListenerSettings>,
+    pub(crate) tables: Vec<ListenerTable>,
+}
+
 /// The listeners that are asked for: `http`, `https`, then the others by name. And everything that is wrong.
 pub(crate) fn listeners(raw: &RawSettings) -> (Vec<ListenerSettings>, Vec<SettingError>) {
     let mut reader = ListenersReader { raw, drafts: BTreeMap::new(), taken: Vec::new(), errors: Vec::new() };

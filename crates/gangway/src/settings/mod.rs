@@ -21,7 +21,7 @@ mod user_table;
 mod value;
 
 pub(crate) use self::environment::{EnvironmentLayer, read_environment};
-pub(crate) use self::listeners::ListenItem;
+pub(crate) use self::listeners::{ListenItem, WantedListeners};
 pub(crate) use self::log_options::{LogFormat, LogLevel};
 pub(crate) use self::oidc_table::{OidcTable, Outside, read_file};
 pub(crate) use self::parse::acme::{pem_file, secret};
@@ -29,4 +29,4 @@ pub(crate) use self::raw::{NOT_STARTED, ProcessLayer, RawSettings};
 pub(crate) use self::serve_settings::{ServeSettings, Times, undefined_defaults};
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::user_table::UserTable;
-pub(crate) use self::value::{Layer, SettingOrigin, SettingValue};
+pub(crate) use self::value::{Layer, SettingMessage, SettingOrigin, SettingValue};

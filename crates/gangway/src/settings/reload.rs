@@ -16,10 +16,10 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::file::{ConfigReadError, parse, read};
-use super::listener_table::ListenerTable;
+use super::listeners::{WantedListeners, listeners};
 use super::oidc_table::OidcTable;
 use super::raw::{ProcessLayer, RawSettings};
-use super::schema::{FLAGS, Flag, LISTEN};
+use super::schema::{FLAGS, Flag};
 use super::serve_settings::{ServeSettings, undefined_defaults};
 use super::user_table::UserTable;
 use super::value::{Layer, SettingMessage};
@@ -42,9 +42,10 @@ pub(crate) struct ConfigReload {
     path: PathBuf,
     process: ProcessLayer,
     started_with: Layer,
-    listeners: Vec<ListenerTable>,
     settings: ServeSettings,
     docker: DockerEnvironment,
+    /// Whether its tables of listeners count. In Traefik's place they do not.
+    has_listeners: bool,
 }
 
 impl ConfigReload {
@@ -56,8 +57,9 @@ impl ConfigReload {
         docker: &DockerEnvironment,
     ) -> Option<Self> {
         let path = raw.config_file.clone().filter(|path| path.is_file())?;
-        let (started_with, listeners, settings) = (raw.layer.clone(), raw.listeners.clone(), settings.clone());
-        Some(Self { path, process: process.clone(), started_with, listeners, settings, docker: docker.clone() })
+        let (started_with, settings, docker) = (raw.layer.clone(), settings.clone(), docker.clone());
+        let has_listeners = settings.traefik.is_none();
+        Some(Self { path, process: process.clone(), started_with, settings, docker, has_listeners })
     }
 }
 
@@ -70,19 +72,23 @@ pub(crate) struct ConfigStatus {
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-/// Puts the routes of the file in force whenever it changes, and publishes what is wrong with it. Looks at the file
+/// What the config file says, as far as it is in force as soon as it is saved.
+pub(crate) struct ConfigOutputs {
+    pub(crate) settings: Publisher<gangway_model::Settings>,
+    pub(crate) users: Publisher<Vec<UserTable>>,
+    pub(crate) oidc: Publisher<Vec<OidcTable>>,
+    pub(crate) listeners: Publisher<WantedListeners>,
+    pub(crate) status: Publisher<ConfigStatus>,
+}
+
+/// Puts the tables of the file in force whenever it changes, and publishes what is wrong with it. Looks at the file
 /// at once when `look` is notified.
-pub(crate) async fn follow(
-    config: ConfigReload,
-    look: Arc<Notify>,
-    mut settings: Publisher<gangway_model::Settings>,
-    mut users: Publisher<Vec<UserTable>>,
-    mut oidc: Publisher<Vec<OidcTable>>,
-    mut status: Publisher<ConfigStatus>,
-) -> Infallible {
+pub(crate) async fn follow(config: ConfigReload, look: Arc<Notify>, outputs: ConfigOutputs) -> Infallible {
+    let ConfigOutputs { mut settings, mut users, mut oidc, mut listeners, mut status } = outputs;
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (current, current_users, current_oidc) = (settings.reader(), users.reader(), oidc.reader());
+    let current_listeners = listeners.reader();
     let mut judged: Option<FileContent> = None;
     let mut diagnostics_in_force = status.reader().load().diagnostics.clone();
     loop {
@@ -103,6 +109,7 @@ pub(crate) async fn follow(
                 || !current.middlewares.is_empty()
                 || !current_users.load().is_empty()
                 || !current_oidc.load().is_empty()
+                || !current_listeners.load().tables.is_empty()
         };
         let result = if is_emptied && has_tables {
             Err(vec![ConfigReadError::Emptied.diagnostic(&config.path, LAST_STAYS)])
@@ -110,7 +117,7 @@ pub(crate) async fn follow(
             config.evaluate(&content)
         };
         match result {
-            Ok(UsableFile { settings: mut new, users: new_users, oidc: new_oidc, diagnostics }) => {
+            Ok(UsableFile { settings: mut new, users: new_users, oidc: new_oidc, listeners: wanted, diagnostics }) => {
                 if *current_oidc.load() != new_oidc {
                     tracing::info!(providers = new_oidc.len(), "the OpenID providers in the config file are in force");
                     oidc.publish(new_oidc);
@@ -119,7 +126,10 @@ pub(crate) async fn follow(
                     tracing::info!(lists = new_users.len(), "the lists of users in the config file are in force");
                     users.publish(new_users);
                 }
-                // The file does not decide what is bound.
+                if let Some(wanted) = wanted.filter(|wanted| *current_listeners.load() != *wanted) {
+                    listeners.publish(wanted);
+                }
+                // What is bound is known to those who bind.
                 new.own_listeners = current.load().own_listeners.clone();
                 if *current.load() != new {
                     let (routes, middlewares) = (new.file_routes.len(), new.middlewares.len());
@@ -173,6 +183,8 @@ struct UsableFile {
     settings: gangway_model::Settings,
     users: Vec<UserTable>,
     oidc: Vec<OidcTable>,
+    /// None where the file does not say which there are.
+    listeners: Option<WantedListeners>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -198,11 +210,24 @@ impl ConfigReload {
             return Err(diagnostics);
         }
         diagnostics.extend(self.restart_needed(&raw));
+        let listeners = if self.has_listeners { Some(self.listeners(&raw)?) } else { None };
         let settings = self.settings.for_model(raw.routes, raw.middlewares);
-        Ok(UsableFile { settings, users: raw.users, oidc: raw.oidc, diagnostics })
+        Ok(UsableFile { settings, users: raw.users, oidc: raw.oidc, listeners, diagnostics })
     }
 
-    /// A warning for each setting that changed: only routes and shared definitions are read while Gangway runs.
+    /// The listeners by the tables as they are now, beside the flags that the process was started with.
+    fn listeners(&self, raw: &RawSettings) -> Result<WantedListeners, Vec<Diagnostic>> {
+        let tables = raw.listeners.clone();
+        let asked =
+            RawSettings { layer: self.started_with.clone(), listeners: tables.clone(), ..RawSettings::default() };
+        let (listeners, errors) = listeners(&asked);
+        if errors.is_empty() {
+            return Ok(WantedListeners { listeners, tables });
+        }
+        Err(errors.iter().map(|error| error.diagnostic(LAST_STAYS)).collect())
+    }
+
+    /// A warning for each setting that changed: only tables are read while Gangway runs.
     fn restart_needed(&self, raw: &RawSettings) -> Vec<Diagnostic> {
         let texts = |layer: &Layer, flag| layer.get(flag).iter().map(|value| value.text.clone()).collect::<Vec<_>>();
         let mut found = Vec::new();
@@ -224,38 +249,6 @@ impl ConfigReload {
                 Some(value) => value.diagnostic(flag, codes::RESTART_NEEDED, Severity::Warning, message),
                 None => self.removed(flag, message),
             });
-        }
-        found.extend(self.changed_listeners(raw));
-        found
-    }
-
-    /// A warning for each table of a listener that changed, came or went.
-    fn changed_listeners(&self, raw: &RawSettings) -> Vec<Diagnostic> {
-        let message = |name: &str, effect: String| SettingMessage {
-            message: format!("listener `{name}` changed in the config file and needs a restart"),
-            note: "not in force yet".into(),
-            help: "restart Gangway when it suits you".into(),
-            effect,
-        };
-        let mut found = Vec::new();
-        for table in &raw.listeners {
-            let name = &table.name.text;
-            let effect = match self.listeners.iter().find(|before| before.name.text == *name) {
-                Some(before) if before.says_the_same(table) => continue,
-                Some(_) => format!("until then `{name}` stays as it was"),
-                None => format!("until then there is no listener `{name}` of this table"),
-            };
-            let message = message(name, effect);
-            found.push(table.name.diagnostic(&LISTEN, codes::RESTART_NEEDED, Severity::Warning, message));
-        }
-        let is_gone = |before: &&ListenerTable| raw.listeners.iter().all(|table| table.name.text != before.name.text);
-        for before in self.listeners.iter().filter(is_gone) {
-            let name = &before.name.text;
-            let message = message(name, format!("until then `{name}` stays as it was"));
-            let diagnostic = self.removed(&LISTEN, message);
-            let key = format!("listeners.{name}").into();
-            let at = FilePosition { file: self.path.display().to_string().into(), line: 1, column: 1 };
-            found.push(Diagnostic { place: Place::ConfigFile { key: Some(key), at }, ..diagnostic });
         }
         found
     }
@@ -280,10 +273,11 @@ impl ConfigReload {
 #[cfg(test)]
 mod tests {
     use gangway_model::OwnListeners;
+    use gangway_proxy::ListenerSettings;
     use gangway_publish::{Reader, channel};
 
     use super::*;
-    use crate::settings::schema::{CONFIG, DEFAULT_USE, EXPOSE};
+    use crate::settings::schema::{CONFIG, DEFAULT_USE, EXPOSE, HTTP};
     use crate::settings::value::SettingValue;
 
     const FIRST: &str = "domain = \"a.test\"\n[routes.one]\nupstream = \"http://192.0.2.1\"\n";
@@ -294,6 +288,7 @@ mod tests {
         settings: Reader<gangway_model::Settings>,
         users: Reader<Vec<UserTable>>,
         oidc: Reader<Vec<OidcTable>>,
+        listeners: Reader<WantedListeners>,
         status: Reader<ConfigStatus>,
     }
 
@@ -320,10 +315,18 @@ mod tests {
         let (oidc_tx, oidc) = channel(raw.oidc);
         let settings = gangway_model::Settings { own_listeners, ..settings.for_model(raw.routes, raw.middlewares) };
         let (settings_tx, settings) = channel(settings);
+        let (listeners_tx, listeners) = channel(WantedListeners::default());
         let (status_tx, status) = channel(ConfigStatus { in_force: true, diagnostics: Vec::new() });
         let look = Arc::new(Notify::new());
-        tokio::spawn(follow(config, Arc::clone(&look), settings_tx, users_tx, oidc_tx, status_tx));
-        Fixture { folder, look, settings, users, oidc, status }
+        let outputs = ConfigOutputs {
+            settings: settings_tx,
+            users: users_tx,
+            oidc: oidc_tx,
+            listeners: listeners_tx,
+            status: status_tx,
+        };
+        tokio::spawn(follow(config, Arc::clone(&look), outputs));
+        Fixture { folder, look, settings, users, oidc, listeners, status }
     }
 
     impl Fixture {
@@ -433,6 +436,31 @@ mod tests {
         running.put("\n");
         assert_eq!(running.judged().await[0].0, 903);
         assert_eq!(names(&running), ["home", "work"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn listeners_follow_beside_the_flags_of_the_start() {
+        let flags = Layer::from_iter([(&HTTP, vec![SettingValue::flag(":8080")])]);
+        let mut running = started("https = \":8443\"\n", flags);
+        assert_eq!(running.judged().await, []);
+        let asked = |running: &Fixture| {
+            let wanted = running.listeners.load();
+            let shown = |one: &ListenerSettings| format!("{} {}", one.name, one.addresses[0]);
+            wanted.listeners.iter().map(shown).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&running), ["http [::]:8080", "https [::]:8443"]);
+        let edge = "[listeners.edge]\naddress = \":9443\"\nprotocol = \"tls\"\n";
+        running.put(&format!("https = \":7443\"\n{edge}"));
+        assert_eq!(running.judged().await, [(906, "https".into())]);
+        assert_eq!(asked(&running), ["http [::]:8080", "https [::]:8443", "edge [::]:9443"]);
+        // Free by the file, and taken by what the process was started with.
+        let taken = edge.replace("9443", "8443");
+        running.put(&format!("https = \":7443\"\n{taken}"));
+        assert_eq!(running.judged().await[0].0, 902);
+        assert_eq!(asked(&running).len(), 3);
+        running.put("https = \":8443\"\n");
+        assert_eq!(running.judged().await, []);
+        assert_eq!(asked(&running), ["http [::]:8080", "https [::]:8443"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::connection::ClientConnection;
 use crate::downstream::http1::session::{Http1Session, NextRequest};
+use crate::downstream::listener_profile::Leaving;
 use crate::exchange::exchange_pool::PooledExchange;
 use crate::exchange::serve::{reject, serve};
 use crate::exchange::worker::Worker;
@@ -19,11 +20,10 @@ pub(crate) async fn serve_http1<T: ByteStream>(
     phases: Phases,
 ) {
     let shared = &worker.shared;
-    let is_leaving = Arc::clone(&shared.shutting_down);
+    let leaving = Leaving::new(Arc::clone(&shared.shutting_down), Arc::clone(&connection.listener));
     let closing = pin!(reached(phases.clone(), Lifecycle::Closing));
     let mut closing = PhaseWait::new(closing);
-    let mut session =
-        Http1Session::new(io, &shared.settings.limits, shared.overload.memory.clone(), is_leaving, phases);
+    let mut session = Http1Session::new(io, &shared.settings.limits, shared.overload.memory.clone(), leaving, phases);
     let mut exchange = PooledExchange::take();
     session.use_timer(std::mem::take(&mut exchange.client_timer));
     loop {

@@ -6,8 +6,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,6 +18,7 @@ use crate::downstream::http1::body_reader::{BodyReader, NextPiece};
 use crate::downstream::http1::input::ClientInput;
 use crate::downstream::http1::output::{ClientOutput, ClientOutputError};
 use crate::downstream::linger::linger;
+use crate::downstream::listener_profile::Leaving;
 use crate::downstream::websocket::WebSocketTunnel;
 use crate::http1::encoder::{CHUNK_END, ResponseFraming, write_chunk_size, write_last_chunk, write_response_head};
 use crate::http1::http_date::DateText;
@@ -55,8 +54,7 @@ const UNREGISTERED_MAX: Duration = Duration::from_millis(50);
 pub(crate) struct Http1Session<T> {
     io: T,
     limits: Limits,
-    /// True once clients are to go elsewhere with their next request.
-    is_leaving: Arc<AtomicBool>,
+    leaving: Leaving,
     phases: Phases,
     timer: Timer,
     parser: RequestParser,
@@ -144,18 +142,12 @@ enum ConnectionEnding {
 }
 
 impl<T: ByteStream> Http1Session<T> {
-    pub(crate) fn new(
-        io: T,
-        limits: &Limits,
-        memory: MemoryBudget,
-        is_leaving: Arc<AtomicBool>,
-        phases: Phases,
-    ) -> Self {
+    pub(crate) fn new(io: T, limits: &Limits, memory: MemoryBudget, leaving: Leaving, phases: Phases) -> Self {
         let bounds = HeadBounds { bytes: limits.head_bytes, fields: limits.head_fields, target: limits.target_bytes };
         Self {
             io,
             limits: limits.clone(),
-            is_leaving,
+            leaving,
             phases,
             timer: Timer::default(),
             parser: RequestParser::new(bounds),
@@ -473,10 +465,7 @@ impl<T: ByteStream> Http1Session<T> {
         // What the client still sends is read first. A client that waits for a 100 may send its body or not.
         let is_body_short = self.body.left().is_some_and(|left| left <= DRAINED_MAX);
         let is_body_certain = self.body.has_ended() || (is_body_short && !self.request.awaits_continue);
-        self.request.keep_alive
-            && is_body_certain
-            && self.ending == ConnectionEnding::GoesOn
-            && !self.is_leaving.load(Ordering::Acquire)
+        self.request.keep_alive && is_body_certain && self.ending == ConnectionEnding::GoesOn && !self.leaving.is_due()
     }
 
     /// Begins a response with a body, or without one.

@@ -1,5 +1,7 @@
 //! What clients see of a session, with a stand-in for the exchange.
 
+use crate::downstream::listener_profile::Leaving;
+use crate::samples;
 use crate::samples::pass;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -53,7 +55,8 @@ async fn serve_within<T: ByteStream>(
 ) {
     let closing = pin!(reached(phases.clone(), Lifecycle::Closing));
     let mut closing = PhaseWait::new(closing);
-    let mut session = Http1Session::new(io, &Limits::default(), memory, is_leaving, phases);
+    let leaving = Leaving::new(is_leaving, samples::listener(false));
+    let mut session = Http1Session::new(io, &Limits::default(), memory, leaving, phases);
     let mut head = RequestHead::default();
     loop {
         match session.next_request(&mut head, &mut closing).await {

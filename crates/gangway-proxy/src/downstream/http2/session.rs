@@ -26,6 +26,7 @@ use crate::downstream::http2::streams::Streams;
 use crate::downstream::http2::unread_bodies::UnreadBodies;
 use crate::downstream::http2::wakes::{ConnectionPart, Wakes};
 use crate::downstream::http2::watched_io::{IoState, SharedIo};
+use crate::downstream::listener_profile::ListenerProfile;
 use crate::exchange::exchange_pool::PooledExchange;
 use crate::exchange::serve;
 use crate::exchange::state::Exchange;
@@ -122,7 +123,8 @@ impl ServeRequests for ByExchange {
     }
 }
 
-/// Serves a connection to its end. Its client gets GOAWAY once `goaway` is true, or connections are to be closed.
+/// Serves a connection to its end. Its client gets GOAWAY once `goaway` is true, its listener is no more as it was, or
+/// connections are to be closed.
 pub(crate) async fn serve_http2<T: ByteStream>(
     io: T,
     worker: &Arc<Worker>,
@@ -130,14 +132,16 @@ pub(crate) async fn serve_http2<T: ByteStream>(
     goaway: watch::Receiver<bool>,
     phases: Phases,
 ) {
+    let listener = Arc::clone(&connection.listener);
     let requests = ByExchange { worker: Arc::clone(worker), connection };
-    serve_connection(io, requests, going_away(goaway, phases)).await;
+    serve_connection(io, requests, going_away(&listener, goaway, phases)).await;
 }
 
 /// Waits until the client is to be sent elsewhere.
-async fn going_away(mut goaway: watch::Receiver<bool>, phases: Phases) {
+async fn going_away(listener: &ListenerProfile, mut goaway: watch::Receiver<bool>, phases: Phases) {
     tokio::select! {
         Ok(_) = goaway.wait_for(|goes| *goes) => {}
+        () = listener.retired() => {}
         () = reached(phases, Lifecycle::Closing) => {}
     }
 }

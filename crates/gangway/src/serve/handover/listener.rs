@@ -1,8 +1,8 @@
 //! The predecessor's side: waits for a successor, gives it the sockets and talks to it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener as StdUnixListener};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use super::log_limit::LogLimit;
 use super::protocol::{ALL, ANOTHER, LEAVING, READY, SILENT, STAYS, STEP_TIME, peer_process, socket_name, unexpected};
 use super::secret::{HandoverChallenge, HandoverSecret, Side, Signature, challenge};
 use super::socket_passing::send;
+use super::sockets_at_hand::SocketsAtHand;
 use super::state::HandoverEvent;
 
 /// Connections that have proved nothing yet, at once. With more of them the oldest is closed, so that silent ones
@@ -33,10 +34,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The abstract sockets at which successors ask for the listening sockets.
 pub(crate) struct HandoverListener {
-    addresses: Vec<SocketAddr>,
+    sockets: SocketsAtHand,
     /// For each address, the socket, unless another process holds its name.
-    listeners: Vec<Option<UnixListener>>,
-    sockets: Arc<[Arc<TcpListener>]>,
+    listeners: BTreeMap<SocketAddr, Option<UnixListener>>,
     secret: Arc<HandoverSecret>,
     strangers: JoinSet<io::Result<VerifiedPeer>>,
     oldest: VecDeque<AbortHandle>,
@@ -64,14 +64,12 @@ pub(crate) struct Successor {
 
 impl HandoverListener {
     /// For successors that would listen where these sockets do. It opens with the first wait for a successor.
-    pub(crate) fn new(sockets: Vec<Arc<TcpListener>>, secret: HandoverSecret) -> Self {
-        let mut addresses: Vec<_> = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
+    pub(crate) fn new(mut sockets: SocketsAtHand, secret: HandoverSecret) -> Self {
+        // Those that are there already are seen by the first wait.
+        sockets.listening.mark_changed();
         Self {
-            listeners: addresses.iter().map(|_| None).collect(),
-            addresses,
-            sockets: sockets.into(),
+            listeners: BTreeMap::new(),
+            sockets,
             secret: Arc::new(secret),
             strangers: JoinSet::new(),
             oldest: VecDeque::new(),
@@ -103,13 +101,14 @@ impl HandoverListener {
                     Err(_) => {}
                 },
                 () = sleep(OPEN_PAUSE), if !is_open => {}
+                Ok(()) = self.sockets.listening.changed() => self.sockets.listening.mark_changed(),
             }
         }
     }
 
     /// Gives the names up, so that a successor can take them. Other successors that wait get the answer that one was faster.
     pub(crate) async fn close(&mut self) {
-        self.listeners.iter_mut().for_each(|listener| *listener = None);
+        self.listeners.values_mut().for_each(|listener| *listener = None);
         self.strangers.abort_all();
         self.another.cancel();
         while let Some(waited) = self.waiting.join_next().await {
@@ -122,7 +121,12 @@ impl HandoverListener {
 
     /// Opens what is not open yet, and returns whether every address is.
     fn open(&mut self) -> bool {
-        for (address, listener) in self.addresses.iter().zip(&mut self.listeners) {
+        if self.sockets.listening.has_changed().is_ok_and(|has_changed| has_changed) {
+            let mut before = std::mem::take(&mut self.listeners);
+            let addresses = self.sockets.addresses().into_iter();
+            self.listeners = addresses.map(|address| (address, before.remove(&address).flatten())).collect();
+        }
+        for (address, listener) in &mut self.listeners {
             if listener.is_some() {
                 continue;
             }
@@ -135,7 +139,7 @@ impl HandoverListener {
                 Err(_) => {}
             }
         }
-        let is_open = self.listeners.iter().all(Option::is_some);
+        let is_open = self.listeners.values().all(Option::is_some);
         self.is_blocked &= !is_open;
         is_open
     }
@@ -152,7 +156,7 @@ impl HandoverListener {
         {
             oldest.abort();
         }
-        let stranger = verify(stream, process, Arc::clone(&self.sockets), Arc::clone(&self.secret));
+        let stranger = verify(stream, process, self.sockets.clone(), Arc::clone(&self.secret));
         let stranger = async { timeout(STEP_TIME, stranger).await? };
         self.oldest.push_back(self.strangers.spawn(stranger));
     }
@@ -176,9 +180,9 @@ fn bind(address: SocketAddr) -> io::Result<UnixListener> {
     UnixListener::from_std(listener)
 }
 
-async fn accept(listeners: &[Option<UnixListener>]) -> io::Result<UnixStream> {
+async fn accept(listeners: &BTreeMap<SocketAddr, Option<UnixListener>>) -> io::Result<UnixStream> {
     let accepted = std::future::poll_fn(|cx| {
-        let mut ready = listeners.iter().flatten().map(|listener| listener.poll_accept(cx));
+        let mut ready = listeners.values().flatten().map(|listener| listener.poll_accept(cx));
         ready.find(Poll::is_ready).unwrap_or(Poll::Pending)
     });
     accepted.await.map(|(stream, _)| stream)
@@ -188,7 +192,7 @@ async fn accept(listeners: &[Option<UnixListener>]) -> io::Result<UnixStream> {
 async fn verify(
     mut stream: UnixStream,
     process: Option<i32>,
-    sockets: Arc<[Arc<TcpListener>]>,
+    sockets: SocketsAtHand,
     secret: Arc<HandoverSecret>,
 ) -> io::Result<VerifiedPeer> {
     let (mut theirs, mut signature, ours) = (HandoverChallenge::default(), Signature::default(), challenge()?);
@@ -197,8 +201,8 @@ async fn verify(
     stream.write_all(&ours).await?;
     stream.read_exact(&mut signature).await?;
     secret.verify(Side::Successor, &ours, &theirs, &signature)?;
-    for socket in &*sockets {
-        send(&stream, socket).await?;
+    for socket in sockets.all() {
+        send(&stream, &socket).await?;
     }
     stream.write_all(&[ALL]).await?;
     Ok(VerifiedPeer { stream, process })

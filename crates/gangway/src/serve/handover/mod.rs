@@ -27,6 +27,7 @@ mod probe;
 mod protocol;
 mod secret;
 mod socket_passing;
+mod sockets_at_hand;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -35,4 +36,5 @@ pub(super) use self::listener::{HandoverListener, Successor};
 pub(super) use self::predecessor::{Consent, Predecessor, Relief, RelievedPredecessor, is_behind};
 pub(super) use self::probe::answers;
 pub(super) use self::secret::HandoverSecret;
+pub(super) use self::sockets_at_hand::SocketsAtHand;
 pub(super) use self::state::{HandoverAction, HandoverEvent, HandoverState, PROBATION};

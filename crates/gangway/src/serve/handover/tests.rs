@@ -5,12 +5,14 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::listener::HandoverListener;
 use super::predecessor::{Consent, Predecessor, Relief, is_behind};
 use super::protocol::{STEP_TIME, socket_name};
 use super::secret::HandoverSecret;
+use super::sockets_at_hand::SocketsAtHand;
 use super::state::HandoverEvent;
 
 fn listening() -> (Vec<Arc<TcpListener>>, SocketAddr) {
@@ -18,6 +20,10 @@ fn listening() -> (Vec<Arc<TcpListener>>, SocketAddr) {
     let address = socket.local_addr().expect("it is bound");
     let another = socket.try_clone().expect("the same once more");
     (vec![Arc::new(socket), Arc::new(another)], address)
+}
+
+fn at_hand(sockets: Vec<Arc<TcpListener>>) -> SocketsAtHand {
+    SocketsAtHand { listening: watch::channel(sockets).1, admin: None }
 }
 
 fn of_volume(volume: &'static str) -> HandoverSecret {
@@ -37,7 +43,7 @@ fn connect_silently(address: SocketAddr) -> StdUnixStream {
 #[tokio::test]
 async fn a_successor_gets_the_sockets_and_the_predecessor_hears_when_it_serves() {
     let (sockets, address) = listening();
-    let mut listener = HandoverListener::new(sockets, of_volume("one"));
+    let mut listener = HandoverListener::new(at_hand(sockets), of_volume("one"));
     let ourselves = Some(std::process::id().cast_signed());
     let (relieved, mut successor) = tokio::join!(
         async {
@@ -68,7 +74,7 @@ async fn a_predecessor_that_knows_only_the_former_secret_hands_over_to_one_that_
     let both = || HandoverSecret::from(|| vec![b"the secret of the volume".to_vec(), b"the key of the CA".to_vec()]);
     for secret in [of_volume("the key of the CA"), both()] {
         let (sockets, address) = listening();
-        let mut listener = HandoverListener::new(sockets, secret);
+        let mut listener = HandoverListener::new(at_hand(sockets), secret);
         let found = async || Predecessor::find([address], &both(), Consent::AnyInstance).await;
         let asking = async {
             let found = gangway_testkit::wait::eventually("the listener is open", STEP_TIME, found).await;
@@ -86,7 +92,7 @@ async fn eventually(address: SocketAddr, volume: &'static str) -> Predecessor {
 #[tokio::test]
 async fn a_successor_that_goes_away_unready_or_serves_another_volume_changes_nothing() {
     let (sockets, address) = listening();
-    let mut listener = HandoverListener::new(sockets, of_volume("one"));
+    let mut listener = HandoverListener::new(at_hand(sockets), of_volume("one"));
     let asked = async {
         drop(eventually(address, "one").await);
         let nothing = HandoverSecret::from(Vec::new);
@@ -114,7 +120,7 @@ async fn a_successor_that_goes_away_unready_or_serves_another_volume_changes_not
 #[tokio::test]
 async fn an_instance_takes_over_only_with_consent() {
     let (sockets, address) = listening();
-    let mut listener = HandoverListener::new(sockets, of_volume("one"));
+    let mut listener = HandoverListener::new(at_hand(sockets), of_volume("one"));
     let asking = async {
         drop(eventually(address, "one").await);
         for consent in [Consent::None, Consent::OtherContainers] {
@@ -132,7 +138,7 @@ async fn an_instance_takes_over_only_with_consent() {
 #[tokio::test]
 async fn silent_connections_keep_no_successor_waiting() {
     let (sockets, address) = listening();
-    let mut listener = HandoverListener::new(sockets, of_volume("one"));
+    let mut listener = HandoverListener::new(at_hand(sockets), of_volume("one"));
     let asking = async {
         drop(eventually(address, "one").await);
         let silent: Vec<_> = (0..100).map(|_| connect_silently(address)).collect();
@@ -152,7 +158,7 @@ async fn silent_connections_keep_no_successor_waiting() {
 async fn a_successor_that_listens_on_both_families_finds_a_predecessor_that_listens_on_one() {
     let socket = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
     let port = socket.local_addr().expect("it is bound").port();
-    let mut listener = HandoverListener::new(vec![Arc::new(socket)], of_volume("one"));
+    let mut listener = HandoverListener::new(at_hand(vec![Arc::new(socket)]), of_volume("one"));
     let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
     tokio::select! {
         predecessor = eventually(every, "one") => assert_eq!(predecessor.sockets.len(), 1),
@@ -164,7 +170,7 @@ async fn a_successor_that_listens_on_both_families_finds_a_predecessor_that_list
 #[tokio::test]
 async fn of_two_successors_the_slower_one_is_refused() {
     let (sockets, address) = listening();
-    let mut listener = HandoverListener::new(sockets, of_volume("one"));
+    let mut listener = HandoverListener::new(at_hand(sockets), of_volume("one"));
     let two = async {
         let slow = eventually(address, "one").await;
         let fast = find(address, "one").await.expect("both are given the sockets");
@@ -183,7 +189,7 @@ async fn of_two_successors_the_slower_one_is_refused() {
 #[tokio::test]
 async fn a_successor_serves_alone_after_its_predecessor_dies() {
     let (sockets, address) = listening();
-    let mut listener = HandoverListener::new(sockets, of_volume("one"));
+    let mut listener = HandoverListener::new(at_hand(sockets), of_volume("one"));
     let predecessor = tokio::select! {
         predecessor = eventually(address, "one") => predecessor,
         _ = listener.successor() => panic!("no successor is ready"),
