@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route};
 use gangway_model::{ListenerName, ListenerProtocol, ListenerScope, Middleware, Transport};
-use gangway_proxy::{ListenerSettings, ProxySettings, TrustedProxies};
+use gangway_proxy::{ListenerFailure, ListenerSettings, ProxySettings, StartError, TrustedProxies};
 use gangway_testkit::client::{Client, Speaks};
 use gangway_testkit::raw::{Asked, Raw};
 use gangway_testkit::wait::eventually;
@@ -15,6 +15,9 @@ use gangway_testkit::wait::eventually;
 const BOTH: [Speaks; 2] = [Speaks::H1, Speaks::H2];
 
 const HOST: &str = "app.localhost";
+
+/// Longer than anything here takes.
+const STUCK: Duration = Duration::from_secs(30);
 
 /// The client that the headers below announce.
 const CLIENT: &str = "203.0.113.7";
@@ -326,4 +329,65 @@ async fn a_listener_has_trusted_proxies_of_its_own() {
             assert_eq!(field(&answer.expect("answered").json(), "x-forwarded-for"), told, "{speaks:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn listeners_change_while_requests_go_on() {
+    let (endpoint, _app) = app("app").await;
+    let mut plane = plane_with("edge", ListenerProtocol::Detected, |_| {});
+    plane.serve(vec![route(HOST, endpoint)]).await;
+    let mut wanted = vec![
+        ListenerSettings::http(vec![(Ipv4Addr::LOCALHOST, 0).into()]),
+        ListenerSettings::https(vec![(Ipv4Addr::LOCALHOST, 0).into()]),
+    ];
+    let edge = ListenerSettings::new(name("edge"), ListenerProtocol::Detected, wanted[0].addresses.clone());
+    let before = address(&plane, "edge");
+    for change in [
+        // A client has to come anew where it would be served by other rules now.
+        Some(ListenerSettings { trusted_proxies: TrustedProxies::parse("lan").ok(), ..edge }),
+        None,
+    ] {
+        let at = address(&plane, "edge");
+        let mut kept = Vec::new();
+        for speaks in BOTH {
+            for port in [at, plane.plane.listening().plain()[0]] {
+                let mut connection = Client::plain(port).speaking(speaks).connect(HOST).await.expect("connected");
+                assert_eq!(connection.get("/").await.expect("answered").status, 200);
+                kept.push((speaks, port == at, connection));
+            }
+        }
+        let is_removed = change.is_none();
+        wanted.truncate(2);
+        wanted.extend(change);
+        assert!(plane.plane.listeners().open(&wanted).is_empty());
+        plane.plane.listeners().settle().await;
+        for (speaks, is_of_edge, mut connection) in kept {
+            match speaks {
+                Speaks::H1 => {
+                    let answer = connection.get("/").await.expect("answered");
+                    assert_eq!((answer.status.as_u16(), answer.header("connection") == "close"), (200, is_of_edge));
+                }
+                Speaks::H2 if is_of_edge => {
+                    eventually("the client goes", STUCK, async || (!connection.is_open()).then_some(())).await;
+                }
+                Speaks::H2 => assert_eq!(connection.get("/").await.expect("answered").status, 200),
+            }
+        }
+        assert_eq!(plane.plane.listening().of("edge").is_empty(), is_removed);
+        assert_eq!(tokio::net::TcpStream::connect(before).await.is_err(), is_removed);
+    }
+
+    // An address that another listener has, and one that nobody has: each is judged by itself.
+    let http = plane.plane.listening().plain()[0];
+    let more = ListenerSettings::new(name("more"), ListenerProtocol::Plain, vec![http]);
+    let free = ListenerSettings::new(name("free"), ListenerProtocol::Plain, wanted[0].addresses.clone());
+    wanted.extend([more, free]);
+    let failures = plane.plane.listeners().open(&wanted);
+    assert!(matches!(&failures[..], [ListenerFailure { cause: StartError::Overlap { .. }, .. }]), "{failures:?}");
+    plane.plane.listeners().settle().await;
+    for at in [http, address(&plane, "free")] {
+        assert_eq!(Client::plain(at).get(HOST, "/").await.expect("answered").status, 200);
+    }
+    plane.plane.shutdown(Duration::from_secs(5)).await;
+    assert!(tokio::net::TcpStream::connect(http).await.is_err(), "no copy of a socket is left");
 }

@@ -115,8 +115,8 @@ pub(crate) static LISTEN: Flag = Flag {
     more: "`plain` serves requests in clear, `tls` over TLS; with `auto` the first byte of a connection tells. Several values \
            with one name are several addresses of one listener; in one text they are separated by spaces or semicolons. \
            `--http` and `--https` are the listeners `http` and `https`. \
-           `[listeners.<name>]` tables of the config file say the same, and whose PROXY headers are read. Changes need a \
-           restart. See the guide [listeners](../guides/listeners.md).",
+           `[listeners.<name>]` tables of the config file say the same, and whose PROXY headers are read; \
+           they come and go without a restart. See the guide [listeners](../guides/listeners.md).",
     ..PLAIN
 };
 
