@@ -118,7 +118,7 @@ impl<'s> SharedNames<'s> {
     /// What is in force under names that are common to all projects.
     pub(super) fn objects(&self) -> SharedObjects {
         let mut objects = SharedObjects::default();
-        for (name, declarations) in self.upstreams.values().flatten() {
+        for (name, declarations) in in_order(&self.upstreams) {
             let Some(in_force) = declarations.first().filter(|one| one.is_common) else { continue };
             let DeclaredUpstream { delivery, weighted, .. } = &in_force.object;
             let mut endpoints: Vec<Endpoint> =
@@ -126,24 +126,22 @@ impl<'s> SharedNames<'s> {
             endpoints.sort_by(|one, other| one.key.cmp(&other.key));
             endpoints.dedup_by(|one, other| one.key == other.key);
             objects.upstreams.push(SharedUpstream {
-                name: name.clone(),
+                name: name.into(),
                 endpoints,
                 weighted: weighted.iter().map(|one| (one.upstream.name.clone(), one.weight)).collect(),
                 passes_host: delivery.host_header == HostHeader::Keep,
                 has_health_check: delivery.policy.health.is_some(),
             });
         }
-        for (name, declarations) in self.middlewares.values().flatten() {
+        for (name, declarations) in in_order(&self.middlewares) {
             let Some(in_force) = declarations.first().filter(|one| one.is_common) else { continue };
             let object = match &in_force.object {
                 MiddlewareSpec::Steps(own) => MiddlewareObject::Steps(own.steps.clone()),
                 MiddlewareSpec::Chain(names) => MiddlewareObject::Chain(names.clone()),
                 MiddlewareSpec::Broken(_) => MiddlewareObject::Broken,
             };
-            objects.middlewares.push(SharedMiddleware { name: name.clone(), object });
+            objects.middlewares.push(SharedMiddleware { name: name.into(), object });
         }
-        objects.upstreams.sort_by(|one, other| one.name.cmp(&other.name));
-        objects.middlewares.sort_by(|one, other| one.name.cmp(&other.name));
         objects
     }
 
@@ -163,6 +161,13 @@ impl<'s> SharedNames<'s> {
         let (in_force, all) = in_force(&self.upstreams, container, name)?;
         Some((&in_force.object, in_force.container, all.map(|one| &one.object)))
     }
+}
+
+/// What is declared, by name; what several engines declare under one, in the order of these.
+fn in_order<'n, 's, T>(names: &'n DeclarationsByName<'s, T>) -> Vec<(&'n str, &'n [Declaration<'s, T>])> {
+    let mut all: Vec<_> = names.values().flatten().map(|(name, declared)| (&**name, &**declared)).collect();
+    all.sort_by_key(|(name, _)| *name);
+    all
 }
 
 /// Leaves each name to one owner of each tenant. The declarations of a tenant stand together, the one that is in force

@@ -20,6 +20,12 @@ const PREFIX: &str = "traefik.";
 /// Deeper keys are cut: nothing is so deep.
 const DEPTH_MAX: usize = 16;
 
+/// So many children are looked through one by one.
+const FEW: usize = 8;
+
+/// Most objects are asked for no more options.
+const ASKED_USUALLY: usize = 8;
+
 /// One key, or the beginning of several.
 #[derive(Debug, Default)]
 pub(super) struct Node<'s> {
@@ -36,7 +42,7 @@ pub(super) struct Node<'s> {
 ///
 /// Most nodes have one child or two, of which a list takes much less than a tree.
 #[derive(Debug, Default)]
-pub(super) struct Children<'s>(Vec<(Cow<'s, str>, Box<Node<'s>>)>);
+pub(super) struct Children<'s>(Vec<(Cow<'s, str>, Node<'s>)>);
 
 /// The options of one object. Remembers which were asked for, so that the others can be named.
 pub(super) struct Options<'n, 's> {
@@ -45,14 +51,16 @@ pub(super) struct Options<'n, 's> {
 }
 
 /// What an option is asked for as.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+///
+/// The greater takes all that the smaller takes.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Form {
-    /// Options of its own, or whatever there is.
-    Any,
     /// One value.
     Text,
     /// Values, in one text or one by one.
     List,
+    /// Options of its own, or whatever there is.
+    Any,
 }
 
 /// What is said below an object and not read.
@@ -138,7 +146,7 @@ impl<'s> Node<'s> {
 
     /// Its options.
     pub(super) fn options(&self) -> Options<'_, 's> {
-        Options { node: self, asked: RefCell::default() }
+        Options { node: self, asked: RefCell::new(Vec::with_capacity(ASKED_USUALLY)) }
     }
 
     /// Its position, if it is an item of a list.
@@ -150,15 +158,20 @@ impl<'s> Node<'s> {
 impl<'s> Children<'s> {
     /// The one of this name, which is in lower case.
     pub(super) fn get(&self, name: &str) -> Option<&Node<'s>> {
-        self.position(name).ok().map(|at| &*self.0[at].1)
+        // Of few, the lengths of their names tell most apart.
+        let at = match self.0.len() {
+            ..=FEW => self.0.iter().position(|(known, _)| **known == *name),
+            _ => self.position(name).ok(),
+        };
+        at.map(|at| &self.0[at].1)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Node<'s>)> {
-        self.0.iter().map(|(name, node)| (&**name, &**node))
+        self.0.iter().map(|(name, node)| (&**name, node))
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Node<'s>> {
-        self.0.iter().map(|(_, node)| &**node)
+        self.0.iter().map(|(_, node)| node)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -180,7 +193,10 @@ impl<'s> Children<'s> {
             Some(Ordering::Greater) => self.position(&lower),
         };
         let at = position.unwrap_or_else(|at| {
-            self.0.insert(at, (lower, Box::new(Node { name, first, ..Node::default() })));
+            if self.0.is_empty() {
+                self.0.reserve_exact(1);
+            }
+            self.0.insert(at, (lower, Node { name, first, ..Node::default() }));
             at
         });
         &mut self.0[at].1
@@ -224,15 +240,15 @@ impl<'n, 's> Options<'n, 's> {
         let is_usual = |text: &str| text.is_empty() || values::boolean(text).is_ok();
         let value = self.node.mark.filter(|mark| !is_usual(mark.value.trim())).map(Unread::Value);
         let of_child = |(name, node): (&str, &'n Node<'s>)| {
-            let forms: Vec<Form> = asked.iter().filter(|(known, _)| *known == name).map(|(_, form)| *form).collect();
-            if forms.is_empty() {
-                let near = nearest(name, asked.iter().map(|(known, _)| *known));
-                return Some(Unread::Unknown(node, near));
-            }
-            if forms.contains(&Form::Any) {
-                return None;
-            }
-            let is_list = forms.contains(&Form::List);
+            let is_list = match asked.iter().filter(|(known, _)| *known == name).map(|(_, form)| *form).max() {
+                None => {
+                    let near = nearest(name, asked.iter().map(|(known, _)| *known));
+                    return Some(Unread::Unknown(node, near));
+                }
+                Some(Form::Any) => return None,
+                Some(Form::List) => true,
+                Some(Form::Text) => false,
+            };
             // Of a text and entries one by one, only the text is read.
             let has_text = node.mark.is_some_and(|mark| !mark.value.trim().is_empty());
             let fits = |item: &Node<'_>| is_list && !has_text && item.position().is_some() && item.children.is_empty();
