@@ -77,6 +77,9 @@ pub(crate) struct Reference<'s> {
     pub unresolved: fn(name: &str, why: Unresolved) -> Finding,
 }
 
+/// How deep upstreams may name upstreams, and chains of middlewares chains.
+pub(crate) const NAMES_DEEP_MAX: usize = 4;
+
 /// Why a reference leads nowhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unresolved {
@@ -88,6 +91,8 @@ pub(crate) enum Unresolved {
     TooMany,
     /// It leads to itself.
     Circular,
+    /// Names stand for names more than [`NAMES_DEEP_MAX`] deep.
+    TooDeep,
     /// It asks a log-in service, and another middleware of the route asks another one.
     SecondLogIn,
     /// It takes pages from an upstream that is not there.

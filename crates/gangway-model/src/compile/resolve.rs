@@ -18,7 +18,7 @@ use crate::label::Source;
 use crate::route::{Endpoint, Middleware};
 use crate::snapshot::Container;
 use crate::spec::{
-    Delivery, MiddlewareSpec, NamedPages, PageServiceSpec, Part, Reference, ResolvedRoute, Unresolved,
+    Delivery, MiddlewareSpec, NAMES_DEEP_MAX, NamedPages, PageServiceSpec, Part, Reference, ResolvedRoute, Unresolved,
     WeightedUpstream, Without,
 };
 use gangway_diagnostic::Diagnostic;
@@ -28,9 +28,6 @@ use gangway_diagnostic::quoted;
 /// Steps that the routes of one container may have by name, together: each costs a table its memory, and a name of
 /// few bytes may stand for much more.
 const NAMED_STEPS_MAX: usize = 1024;
-
-/// How deep upstreams may name upstreams, and chains of middlewares chains.
-const DEPTH_MAX: usize = 4;
 
 /// What the name of an upstream stands for.
 #[derive(Clone)]
@@ -68,6 +65,8 @@ pub(super) struct NameResolver<'n, 's> {
     names: &'n SharedNames<'s>,
     /// What was resolved already, by the container whose declaration is in force: replicas name the same upstream.
     upstreams: HashMap<(Option<ContainerKey<'s>>, Box<str>), NamedUpstream, RandomState>,
+    /// Those that name the one that is looked up, the outermost first.
+    upstreams_above: Vec<(Option<ContainerKey<'s>>, Box<str>)>,
     /// The steps that the routes of each container have by name.
     steps: HashMap<Option<ContainerKey<'s>>, usize, RandomState>,
     /// The references to middlewares that were reported, by where they are written.
@@ -76,7 +75,13 @@ pub(super) struct NameResolver<'n, 's> {
 
 impl<'n, 's> NameResolver<'n, 's> {
     pub(super) fn new(names: &'n SharedNames<'s>) -> Self {
-        Self { names, upstreams: HashMap::default(), steps: HashMap::default(), reported: HashSet::default() }
+        Self {
+            names,
+            upstreams: HashMap::default(),
+            upstreams_above: Vec::new(),
+            steps: HashMap::default(),
+            reported: HashSet::default(),
+        }
     }
 
     /// Puts what the names in these routes stand for into them.
@@ -106,13 +111,13 @@ impl<'n, 's> NameResolver<'n, 's> {
             self.put_middlewares(candidate, container, middlewares, found);
         }
         let named = match upstream {
-            Some(reference) => match self.upstream(container, &reference, 0, found) {
+            Some(reference) => match self.upstream(container, &reference, found) {
                 Ok(named) => named,
                 Err(why) => return report_missing(candidate, &reference, why, found),
             },
             None if weighted.is_empty() => return,
             None => {
-                let (endpoints, unreachable) = self.weighted(container, &weighted, 0, found);
+                let (endpoints, unreachable) = self.weighted(container, &weighted, found);
                 NamedUpstream { endpoints: endpoints.into(), delivery: candidate.spec.upstream.clone(), unreachable }
             }
         };
@@ -186,7 +191,7 @@ impl<'n, 's> NameResolver<'n, 's> {
         found: &mut Vec<Diagnostic>,
     ) -> Result<(), Unresolved> {
         let named = Reference { name: upstream, ..reference.clone() };
-        let endpoints = self.upstream(container, &named, 0, found)?.endpoints;
+        let endpoints = self.upstream(container, &named, found)?.endpoints;
         let ResolvedRoute { middlewares, page_services, .. } = &mut *candidate.spec;
         // A route has one list of rules, and the first one that is for a status counts: as the outermost does.
         let mut all = ErrorPages { rules: Vec::new() };
@@ -207,7 +212,7 @@ impl<'n, 's> NameResolver<'n, 's> {
     /// What the middleware of this name does; else why it does nothing, and what becomes of the route.
     fn steps(&mut self, container: Option<&'s Container>, name: &str) -> Result<Collected, (Unresolved, Without)> {
         let mut collected = Collected::default();
-        self.collect_steps(container, name, 0, &mut collected)?;
+        self.collect_steps(container, name, &mut Vec::new(), &mut collected)?;
         let count = self.steps.entry(container.map(key)).or_default();
         if *count + collected.steps.len() > NAMED_STEPS_MAX {
             return Err((Unresolved::TooMany, Without::Closed));
@@ -216,17 +221,16 @@ impl<'n, 's> NameResolver<'n, 's> {
         Ok(collected)
     }
 
-    /// A member of a chain that could not be made and is no protection is left out by itself.
-    fn collect_steps(
-        &self,
+    /// A member of a chain that could not be made and is no protection is left out by itself. `above` are the chains that
+    /// it stands in.
+    fn collect_steps<'c>(
+        &'c self,
         container: Option<&'s Container>,
-        name: &str,
-        depth: usize,
+        name: &'c str,
+        above: &mut Vec<&'c str>,
         collected: &mut Collected,
     ) -> Result<(), (Unresolved, Without)> {
-        if depth > DEPTH_MAX {
-            return Err((Unresolved::Circular, Without::Closed));
-        }
+        may_follow(above, |known| **known == *name).map_err(|why| (why, Without::Closed))?;
         match self.names.middleware(container, name) {
             None => Err((Unresolved::Unknown, Without::Closed)),
             Some(MiddlewareSpec::Broken(without)) => Err((Unresolved::Broken, *without)),
@@ -245,12 +249,14 @@ impl<'n, 's> NameResolver<'n, 's> {
                 Ok(())
             }
             Some(MiddlewareSpec::Chain(names)) => {
+                above.push(name);
                 for name in names {
-                    match self.collect_steps(container, name, depth + 1, collected) {
+                    match self.collect_steps(container, name, above, collected) {
                         Ok(()) | Err((_, Without::Served)) => {}
                         Err(closed @ (_, Without::Closed)) => return Err(closed),
                     }
                 }
+                above.pop();
                 Ok(())
             }
         }
@@ -261,17 +267,15 @@ impl<'n, 's> NameResolver<'n, 's> {
         &mut self,
         container: Option<&'s Container>,
         reference: &Reference<'s>,
-        depth: usize,
         found: &mut Vec<Diagnostic>,
     ) -> Result<NamedUpstream, Unresolved> {
-        if depth > DEPTH_MAX {
-            return Err(Unresolved::Circular);
-        }
         let names = self.names;
         let Some((in_force, declaring, declarations)) = names.upstream(container, &reference.name) else {
             return Err(Unresolved::Unknown);
         };
         let key = (declaring.map(key), reference.name.clone());
+        // Before what is known already, so that the order of looking up never matters.
+        may_follow(&self.upstreams_above, |known| *known == key)?;
         if let Some(known) = self.upstreams.get(&key) {
             return Ok(known.clone());
         }
@@ -281,7 +285,10 @@ impl<'n, 's> NameResolver<'n, 's> {
             let endpoints = declarations.flat_map(|one| one.endpoints.iter().cloned()).collect();
             (endpoints, unreachable.clone().filter(|_| all_are))
         } else {
-            self.weighted(declaring, weighted, depth + 1, found)
+            self.upstreams_above.push(key.clone());
+            let shares = self.weighted(declaring, weighted, found);
+            self.upstreams_above.pop();
+            shares
         };
         let upstream = NamedUpstream { endpoints: endpoints.into(), delivery: delivery.clone(), unreachable };
         self.upstreams.insert(key, upstream.clone());
@@ -293,13 +300,12 @@ impl<'n, 's> NameResolver<'n, 's> {
         &mut self,
         container: Option<&'s Container>,
         upstreams: &[WeightedUpstream<'s>],
-        depth: usize,
         found: &mut Vec<Diagnostic>,
     ) -> (Vec<Endpoint>, Option<Box<str>>) {
         let mut shares = Vec::with_capacity(upstreams.len());
         let mut unreachable = Vec::new();
         for WeightedUpstream { upstream: reference, weight } in upstreams {
-            match self.upstream(container, reference, depth, found) {
+            match self.upstream(container, reference, found) {
                 Ok(named) => {
                     unreachable.push(named.unreachable);
                     shares.push((*weight, named.endpoints.to_vec()));
@@ -317,6 +323,14 @@ impl<'n, 's> NameResolver<'n, 's> {
         let unreachable = unreachable.into_iter().flatten().next().filter(|_| all_are);
         (weights::share(shares), unreachable)
     }
+}
+
+/// Whether another name may stand below these: none that stands among them, and none too deep.
+fn may_follow<N>(above: &[N], is_same: impl FnMut(&N) -> bool) -> Result<(), Unresolved> {
+    if above.iter().any(is_same) {
+        return Err(Unresolved::Circular);
+    }
+    if above.len() > NAMES_DEEP_MAX { Err(Unresolved::TooDeep) } else { Ok(()) }
 }
 
 /// Says that the upstream of a route is not there. The route is kept, so that a broader one does not take its requests.
