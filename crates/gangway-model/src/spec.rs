@@ -215,8 +215,8 @@ pub(crate) enum MiddlewareSpec {
 /// What a named middleware does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct NamedSteps {
-    /// In order.
-    pub steps: Vec<Middleware>,
+    /// In order. They are shared by what was read, what is declared and what is shown.
+    pub steps: Arc<[Middleware]>,
     /// The service that it asks, if it asks one.
     pub log_in: Option<LogInService>,
     /// Pages for errors, if it has them.
@@ -234,7 +234,7 @@ pub(crate) struct NamedPages {
 impl NamedSteps {
     /// Steps that need no service.
     pub(crate) fn of(steps: Vec<Middleware>) -> Self {
-        Self { steps, log_in: None, pages: None }
+        Self { steps: steps.into(), log_in: None, pages: None }
     }
 }
 

@@ -178,6 +178,9 @@ fn shared_by<'c>(replicas: impl Iterator<Item = &'c Candidate<'c>>) -> Vec<Endpo
 
 /// What other replicas than the chosen one ask for and it does not: those that ask for the same together.
 fn besides<'c>(replicas: &'c [Candidate<'_>], chosen: usize) -> Vec<(Vec<&'c Alternative>, Vec<usize>)> {
+    if replicas.len() == 1 {
+        return Vec::new();
+    }
     let of_chosen = replicas[chosen].spec.matcher.alternatives();
     let differs = |replica: &Candidate<'_>| replica.spec.matcher.alternatives() != of_chosen;
     if !replicas.iter().any(differs) {

@@ -4,13 +4,12 @@
 //! it may have kept somebody out. A route that names an upstream which is not there answers 503.
 
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
 use super::candidates::Candidate;
-use super::names::{DeclaredUpstream, References, SharedNames};
+use super::names::{DeclaredUpstream, References, ResolvedUpstream, SharedNames};
 use super::weights;
 use crate::engine_name::EngineName;
 use crate::error_pages::ErrorPages;
@@ -18,7 +17,7 @@ use crate::label::Source;
 use crate::route::{Endpoint, Middleware};
 use crate::snapshot::Container;
 use crate::spec::{
-    Delivery, MiddlewareSpec, NAMES_DEEP_MAX, NamedPages, PageServiceSpec, Part, Reference, ResolvedRoute, Unresolved,
+    MiddlewareSpec, NAMES_DEEP_MAX, NamedPages, PageServiceSpec, Part, Reference, ResolvedRoute, Unresolved,
     WeightedUpstream, Without,
 };
 use gangway_diagnostic::Diagnostic;
@@ -28,14 +27,6 @@ use gangway_diagnostic::quoted;
 /// Steps that the routes of one container may have by name, together: each costs a table its memory, and a name of
 /// few bytes may stand for much more.
 const NAMED_STEPS_MAX: usize = 1024;
-
-/// What the name of an upstream stands for.
-#[derive(Clone)]
-struct NamedUpstream {
-    endpoints: Rc<[Endpoint]>,
-    delivery: Delivery,
-    unreachable: Option<Box<str>>,
-}
 
 /// What names in a chain stand for.
 #[derive(Default)]
@@ -63,10 +54,8 @@ fn key(container: &Container) -> ContainerKey<'_> {
 /// Puts what names stand for into routes.
 pub(super) struct NameResolver<'n, 's> {
     names: &'n SharedNames<'s>,
-    /// What was resolved already, by the container whose declaration is in force: replicas name the same upstream.
-    upstreams: HashMap<(Option<ContainerKey<'s>>, Box<str>), NamedUpstream, RandomState>,
-    /// Those that name the one that is looked up, the outermost first.
-    upstreams_above: Vec<(Option<ContainerKey<'s>>, Box<str>)>,
+    /// The upstreams that name the one that is looked up, the outermost first.
+    upstreams_above: Vec<&'n DeclaredUpstream<'s>>,
     /// The steps that the routes of each container have by name.
     steps: HashMap<Option<ContainerKey<'s>>, usize, RandomState>,
     /// The references to middlewares that were reported, by where they are written.
@@ -75,13 +64,7 @@ pub(super) struct NameResolver<'n, 's> {
 
 impl<'n, 's> NameResolver<'n, 's> {
     pub(super) fn new(names: &'n SharedNames<'s>) -> Self {
-        Self {
-            names,
-            upstreams: HashMap::default(),
-            upstreams_above: Vec::new(),
-            steps: HashMap::default(),
-            reported: HashSet::default(),
-        }
+        Self { names, upstreams_above: Vec::new(), steps: HashMap::default(), reported: HashSet::default() }
     }
 
     /// Puts what the names in these routes stand for into them.
@@ -118,7 +101,7 @@ impl<'n, 's> NameResolver<'n, 's> {
             None if weighted.is_empty() => return,
             None => {
                 let (endpoints, unreachable) = self.weighted(container, &weighted, found);
-                NamedUpstream { endpoints: endpoints.into(), delivery: candidate.spec.upstream.clone(), unreachable }
+                ResolvedUpstream { endpoints: endpoints.into(), delivery: candidate.spec.upstream.clone(), unreachable }
             }
         };
         candidate.spec.upstream = named.delivery;
@@ -268,31 +251,29 @@ impl<'n, 's> NameResolver<'n, 's> {
         container: Option<&'s Container>,
         reference: &Reference<'s>,
         found: &mut Vec<Diagnostic>,
-    ) -> Result<NamedUpstream, Unresolved> {
+    ) -> Result<ResolvedUpstream, Unresolved> {
         let names = self.names;
         let Some((in_force, declaring, declarations)) = names.upstream(container, &reference.name) else {
             return Err(Unresolved::Unknown);
         };
-        let key = (declaring.map(key), reference.name.clone());
         // Before what is known already, so that the order of looking up never matters.
-        may_follow(&self.upstreams_above, |known| *known == key)?;
-        if let Some(known) = self.upstreams.get(&key) {
+        may_follow(&self.upstreams_above, |above| std::ptr::eq(*above, in_force))?;
+        let DeclaredUpstream { delivery, unreachable, weighted, resolved, .. } = in_force;
+        if let Some(known) = resolved.get() {
             return Ok(known.clone());
         }
-        let DeclaredUpstream { delivery, unreachable, weighted, .. } = in_force;
         let (endpoints, unreachable) = if weighted.is_empty() {
             let all_are = declarations.clone().all(|one| one.unreachable.is_some());
             let endpoints = declarations.flat_map(|one| one.endpoints.iter().cloned()).collect();
             (endpoints, unreachable.clone().filter(|_| all_are))
         } else {
-            self.upstreams_above.push(key.clone());
+            self.upstreams_above.push(in_force);
             let shares = self.weighted(declaring, weighted, found);
             self.upstreams_above.pop();
             shares
         };
-        let upstream = NamedUpstream { endpoints: endpoints.into(), delivery: delivery.clone(), unreachable };
-        self.upstreams.insert(key, upstream.clone());
-        Ok(upstream)
+        let upstream = ResolvedUpstream { endpoints: endpoints.into(), delivery: delivery.clone(), unreachable };
+        Ok(resolved.get_or_init(|| upstream).clone())
     }
 
     /// The endpoints of several upstreams, each with its share; and why there is none, where that does not pass.

@@ -117,18 +117,20 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
         tls_options: &provided.tls_options,
         strays: &strays,
     };
-    let mut routes = Vec::new();
-    match http.child("routers").filter(|routers| !routers.children.is_empty()) {
+    let routers = http.child("routers").filter(|routers| !routers.children.is_empty());
+    // Most routers are one route, and routes are large.
+    let mut routes = Vec::with_capacity(routers.map_or(1, |routers| routers.children.len()));
+    match routers {
         Some(routers) => {
             for router in routers.children.values() {
-                routes.extend(routers::read(router.name, Some(router), &reading, found));
+                routers::read(router.name, Some(router), &reading, &mut routes, found);
             }
         }
         None => {
             let is_for_others =
                 root.child("http").is_none() && (root.child("tcp").is_some() || root.child("udp").is_some());
             if !is_for_others && only_service.is_ok() {
-                routes.extend(routers::read(&base, None, &reading, found));
+                routers::read(&base, None, &reading, &mut routes, found);
             }
         }
     }
@@ -215,7 +217,7 @@ pub(super) fn read_files<'s>(
     };
     let mut routes = Vec::new();
     for router in http.child("routers").into_iter().flat_map(|all| all.children.values()) {
-        routes.extend(routers::read(router.name, Some(router), &reading, found));
+        routers::read(router.name, Some(router), &reading, &mut routes, found);
     }
     let middlewares = http.child("middlewares");
     let middlewares = middlewares

@@ -43,13 +43,14 @@ pub(super) struct Reading<'a, 's> {
     pub strays: &'a [&'a Node<'s>],
 }
 
-/// The routes of one router: one for all entry points that say the same to it.
+/// Adds the routes of one router: one for all entry points that say the same to it.
 pub(super) fn read<'s>(
     name: &str,
     node: Option<&Node<'s>>,
     reading: &Reading<'_, 's>,
+    routes: &mut Vec<RouteSpec<'s>>,
     found: &mut Vec<Diagnostic>,
-) -> Vec<RouteSpec<'s>> {
+) {
     let empty = Node::default();
     let node = node.unwrap_or(&empty);
     let (options, mut problems, source) = (node.options(), Problems::default(), reading.source);
@@ -61,7 +62,7 @@ pub(super) fn read<'s>(
         Err(why) => {
             let finding = whole(codes::TRAEFIK_DEFAULT_RULE, why, "", "give the router a `rule`");
             found.push(source.about_key(node.first, finding, lost()));
-            return Vec::new();
+            return;
         }
     };
     let text = &*text;
@@ -76,7 +77,7 @@ pub(super) fn read<'s>(
             None => source.about(finding, effect),
         });
     }
-    let Some(matcher) = matcher else { return Vec::new() };
+    let Some(matcher) = matcher else { return };
 
     let mut of_entry_points = Problems::default();
     let served = entry_points::of_router(options.list_node("entrypoints"), reading.traefik, &mut of_entry_points);
@@ -169,7 +170,7 @@ pub(super) fn read<'s>(
             is_common: true,
         }
     };
-    together.into_iter().zip(alike).enumerate().map(spec).collect()
+    routes.extend(together.into_iter().zip(alike).enumerate().map(spec));
 }
 
 /// Tells applications the machine, as Traefik does. A middleware of the user may say something else.

@@ -184,9 +184,15 @@ impl<'s> Children<'s> {
 
     /// The one of this name in any case. A new one has it as it is written, and `first`.
     fn entry(&mut self, name: &'s str, first: Mark<'s>) -> &mut Node<'s> {
+        // Labels come in their order, so it is mostly the last one, or behind it.
+        if let Some((_, last)) = self.0.last()
+            && last.name == name
+        {
+            let at = self.0.len() - 1;
+            return &mut self.0[at].1;
+        }
         let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
         let lower = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
-        // Labels come in their order, so it is mostly the last one, or behind it.
         let position = match self.0.last().map(|(last, _)| last.cmp(&lower)) {
             None | Some(Ordering::Less) => Err(self.0.len()),
             Some(Ordering::Equal) => Ok(self.0.len() - 1),
