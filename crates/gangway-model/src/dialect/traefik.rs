@@ -192,6 +192,9 @@ pub(super) fn read_files<'s>(
     let empty = Node::default();
     let http = root.child("http").unwrap_or(&empty);
     let strays = strays(&root, &FILES).chain(strays(http, &HTTP)).collect::<Vec<_>>();
+    if let Some(tls) = root.child("tls") {
+        report_values_of_tables(tls, source, found);
+    }
     if let Some(options) = root.at(&["tls", "options"]) {
         tls_options::check(options, found);
     }
@@ -241,6 +244,19 @@ fn about_parts<'s>(node: &Node<'s>, parts: &'static [&'static str], of: &str) ->
         let _ = options.get(part);
     }
     options.unread().iter().map(|unread| about_unread(unread, of)).collect()
+}
+
+/// Reports values of `tls` and of its parts, which are tables and lists.
+fn report_values_of_tables<'s>(tls: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
+    for part in std::iter::once(tls).chain(tls.children.values()) {
+        if let Some(mark) = part.mark.filter(|mark| !mark.value.trim().is_empty()) {
+            let finding = values::invalid(
+                format!("{} has no value of its own", quoted(part.name)),
+                "write what belongs to it below it, each with a name or in a list",
+            );
+            found.push(source.about_key(mark, finding, "it does nothing".to_owned()));
+        }
+    }
 }
 
 fn report_unread<'s>(
