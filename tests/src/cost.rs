@@ -5,7 +5,7 @@
 //! what else the machine does.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -188,6 +188,18 @@ struct Load {
     protocol: Protocol,
     requests: u32,
     connections: u32,
+}
+
+/// The instructions of a program that ends by itself.
+pub fn instructions(program: &Path, argument: &str) -> u64 {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let out = folder.path().join("counts");
+    let out_flag = format!("--callgrind-out-file={}", out.display());
+    let mut command = Command::new("valgrind");
+    command.args(CALLGRIND).arg(out_flag).arg(program).arg(argument);
+    let ended = command.output().expect("valgrind can be run");
+    assert!(ended.status.success(), "{argument}: {}", String::from_utf8_lossy(&ended.stderr));
+    Profile::read(&std::fs::read_to_string(&out).expect("valgrind writes its counts")).instructions
 }
 
 const CALLGRIND: [&str; 4] = ["--tool=callgrind", "--dump-instr=yes", "--compress-strings=no", "--compress-pos=no"];

@@ -1,13 +1,13 @@
-//! The cost of a request and of a connection, counted exactly: instructions, allocations, system calls.
+//! The cost of a request, of a connection and of labels, counted exactly: instructions, allocations, system calls.
 //!
 //! Time on a busy machine cannot tell a tenth from noise; these counts can. A limit is a promise of
 //! `docs/performance.md`: a change that needs more has to be worth it.
 
 use std::sync::LazyLock;
 
-use gangway_tests::cost::{PerRequest, Protocol, Subject};
+use gangway_tests::cost::{PerRequest, Protocol, Subject, instructions};
 use gangway_tests::figures::figure;
-use gangway_tests::run;
+use gangway_tests::{artifact, run};
 
 /// The number of requests of the shorter of two runs.
 const REQUESTS: u32 = 2000;
@@ -124,4 +124,15 @@ fn a_message_over_a_websocket_makes_few_system_calls() {
     // Two reads and two writes. No read tells what the one before has told, and waits are shared.
     let calls = run(async { Subject::prepare().await.system_calls(Protocol::WebSocket, REQUESTS).await });
     at_most("system calls per message and its echo, WebSocket", calls, 4.4, 4.2, 2);
+}
+
+#[test]
+fn labels_of_traefik_take_little_more_than_ours() {
+    let program = artifact("examples/compile");
+    let [ours, traefik, neither] = ["ours", "traefik", "neither"].map(|labels| instructions(&program, labels));
+    // All make the same containers; what differs is which of them are compiled.
+    let [ours, traefik] =
+        [ours, traefik].map(|all| f64::from(u32::try_from(all - neither).expect("below four milliards")));
+    assert!(ours > 50_000_000.0, "2,000 containers were not compiled: {ours}");
+    at_most("instructions to compile Traefik's labels, as a multiple of ours", traefik / ours, 1.5, 1.5, 2);
 }

@@ -151,7 +151,8 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
             Some(seconds) => format!("headers secure; hsts {seconds}"),
             None => "headers secure".to_owned(),
         },
-        Middleware::AddressFilter(AddressFilter { allow, deny, by, refusal }) => {
+        Middleware::AddressFilter(filter) => {
+            let AddressFilter { allow, deny, by, refusal } = &**filter;
             let allow = allow.as_ref().map(|list| format!("allow {list}"));
             let deny = (!deny.is_empty()).then(|| format!("deny {deny}"));
             let by = (by.source != AddressSource::Client).then(|| format!("by address of {}", by.source));

@@ -149,7 +149,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     containers.sort_by_key(|container| (&container.name, &container.engine, &container.id));
     let mut found = Vec::new();
     let mut hidden = Hidden::new();
-    let mut names = SharedNames::default();
+    let mut names = SharedNames::of(containers.len());
     let mut unserved = UnservedClaims::new(&snapshot.holdings);
     let services = NamedServices::new(snapshot, &surroundings);
     dialect::check_definitions(settings, &mut found);
@@ -195,11 +195,11 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let around = Around { owners: &owners, surroundings: &surroundings, services: &services };
     let mut held = held_routes::read(snapshot, around, settings, cache, &mut names);
     names.settle(&mut found);
-    let shared = names.objects();
     let mut resolver = NameResolver::new(&names);
     resolver.resolve(candidates.iter_mut(), &mut found);
     // Nothing is said about routes that are held: it was said while their containers ran.
     resolver.resolve(held.candidates(), &mut Vec::new());
+    let shared = names.into_objects();
     let has_several_engines = snapshot.own.len() > 1;
     let mut groups = replicas::gather(candidates, has_several_engines, &mut found);
     slow_stops::serve_again(&mut groups, snapshot);

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
+use std::sync::Arc;
 
 use gangway_diagnostic::{Finding, codes, quoted};
 use regex::{Regex, RegexBuilder};
@@ -19,8 +20,13 @@ const AUTOMATON_SIZE_MAX: usize = 512 << 10;
 ///
 /// It matches anywhere unless it is anchored by `^` or `$`. `\w`, `\d` and `\s` mean ASCII: the Unicode classes
 /// are so large that two `\w+` would exceed [`REGEX_SIZE_MAX`].
+///
+/// A clone shares the automata: making them anew takes longer than all the rest of a route.
 #[derive(Clone, Debug)]
-pub struct RegexPattern {
+pub struct RegexPattern(Arc<Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
     text: Box<str>,
     regex: Regex,
 }
@@ -45,17 +51,17 @@ impl RegexPattern {
 
     /// The text as written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The compiled expression, for replacements.
     pub fn regex(&self) -> &Regex {
-        &self.regex
+        &self.0.regex
     }
 
     /// Whether it matches somewhere in `text`.
     pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        self.0.regex.is_match(text)
     }
 
     /// The cost of building it, in lookups of a plain value. It is estimated from the text alone, and never much too
@@ -83,7 +89,7 @@ impl RegexPattern {
             .build();
         match built {
             // An expression that is valid only because its classes were written out is not the known syntax.
-            Ok(regex) if has_syntax(text) => Some(Self { text: text.into(), regex }),
+            Ok(regex) if has_syntax(text) => Some(Self(Arc::new(Compiled { text: text.into(), regex }))),
             // Parse the text as written again, because errors must have positions in it.
             Ok(_) | Err(regex::Error::Syntax(_)) => {
                 let generic = || not_built(text, &regex::Error::Syntax(String::new()));
@@ -100,7 +106,7 @@ impl RegexPattern {
 
 impl PartialEq for RegexPattern {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        Arc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text
     }
 }
 
@@ -108,7 +114,7 @@ impl Eq for RegexPattern {}
 
 impl Ord for RegexPattern {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.text.cmp(&other.text)
+        self.0.text.cmp(&other.0.text)
     }
 }
 
@@ -120,7 +126,7 @@ impl PartialOrd for RegexPattern {
 
 impl Hash for RegexPattern {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.0.text.hash(state);
     }
 }
 

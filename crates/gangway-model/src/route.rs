@@ -179,7 +179,7 @@ pub enum Middleware {
         hsts: Option<NonZeroU64>,
     },
     /// Refuses clients by their address. Where every client has the same address, it refuses all with 503.
-    AddressFilter(AddressFilter),
+    AddressFilter(Arc<AddressFilter>),
     /// Says what becomes of clients of whom it is not known whether they are banned. Those who are get 403 on every route.
     Crowdsec(OnDoubt),
     /// Asks CrowdSec's web application firewall (AppSec) about each request. Says what becomes of requests about which it

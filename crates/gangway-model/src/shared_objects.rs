@@ -1,5 +1,7 @@
 //! What Traefik's labels and files declare by name for several routers: for those who ask what is in force.
 
+use std::sync::Arc;
+
 use crate::route::{Endpoint, Middleware};
 
 /// The services and middlewares in force under their names.
@@ -39,7 +41,7 @@ pub struct SharedMiddleware {
 #[derive(Clone, Debug)]
 pub enum MiddlewareObject {
     /// These steps, in order.
-    Steps(Vec<Middleware>),
+    Steps(Arc<[Middleware]>),
     /// The middlewares of these names, in order.
     Chain(Vec<Box<str>>),
     /// It could not be made.

@@ -77,6 +77,9 @@ pub(crate) struct Reference<'s> {
     pub unresolved: fn(name: &str, why: Unresolved) -> Finding,
 }
 
+/// How deep upstreams may name upstreams, and chains of middlewares chains.
+pub(crate) const NAMES_DEEP_MAX: usize = 4;
+
 /// Why a reference leads nowhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unresolved {
@@ -88,6 +91,8 @@ pub(crate) enum Unresolved {
     TooMany,
     /// It leads to itself.
     Circular,
+    /// Names stand for names more than [`NAMES_DEEP_MAX`] deep.
+    TooDeep,
     /// It asks a log-in service, and another middleware of the route asks another one.
     SecondLogIn,
     /// It takes pages from an upstream that is not there.
@@ -210,8 +215,8 @@ pub(crate) enum MiddlewareSpec {
 /// What a named middleware does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct NamedSteps {
-    /// In order.
-    pub steps: Vec<Middleware>,
+    /// In order. They are shared by what was read, what is declared and what is shown.
+    pub steps: Arc<[Middleware]>,
     /// The service that it asks, if it asks one.
     pub log_in: Option<LogInService>,
     /// Pages for errors, if it has them.
@@ -229,7 +234,7 @@ pub(crate) struct NamedPages {
 impl NamedSteps {
     /// Steps that need no service.
     pub(crate) fn of(steps: Vec<Middleware>) -> Self {
-        Self { steps, log_in: None, pages: None }
+        Self { steps: steps.into(), log_in: None, pages: None }
     }
 }
 

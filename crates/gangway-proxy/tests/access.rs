@@ -99,7 +99,7 @@ async fn clients_are_let_in_by_their_address() {
         (Some(list(&home)), list(&home), 403),
         (Some(ClientList::default()), list(&[]), 403),
     ] {
-        let filter = Middleware::AddressFilter(AddressFilter { allow, deny, ..AddressFilter::default() });
+        let filter = Middleware::AddressFilter(Arc::new(AddressFilter { allow, deny, ..AddressFilter::default() }));
         let plane = Plane::serving(vec![guarded(route("a.localhost", address), vec![filter.clone()])]).await;
         for client in clients(&plane) {
             let answer = client.get("a.localhost", "/echo").await.expect("answered");
@@ -111,8 +111,9 @@ async fn clients_are_let_in_by_their_address() {
 #[tokio::test]
 async fn nobody_is_let_in_whose_address_is_in_doubt() {
     let (address, _) = app("a").await;
-    let filter =
-        || Middleware::AddressFilter(AddressFilter { deny: list(&["192.0.2.0/24"]), ..AddressFilter::default() });
+    let filter = || {
+        Middleware::AddressFilter(Arc::new(AddressFilter { deny: list(&["192.0.2.0/24"]), ..AddressFilter::default() }))
+    };
     let routes = || vec![guarded(route("a.localhost", address), vec![filter()])];
     let plane = Plane::serving(routes()).await;
     for client in clients(&plane) {
@@ -296,8 +297,10 @@ async fn methods_and_addresses_may_need_no_log_in() {
     let near = SkipRule::clients(addresses(&["192.0.2.0/24"]));
     let skip = vec![SkipRule::method(Method::OPTIONS), SkipRule::method(Method::GET), near];
     let login = Authentication { method: LoginMethod::Basic(basic(|_| {})), skip };
-    let filter =
-        Middleware::AddressFilter(AddressFilter { deny: list(&["192.0.2.66/32"]), ..AddressFilter::default() });
+    let filter = Middleware::AddressFilter(Arc::new(AddressFilter {
+        deny: list(&["192.0.2.66/32"]),
+        ..AddressFilter::default()
+    }));
     let mut plane =
         Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("valid"));
     let guards = vec![filter, Middleware::Authentication(Arc::new(login))];

@@ -464,7 +464,7 @@ async fn answers_of_our_own_get_pages_too() {
         serving("b.localhost", refused, Vec::new(), |_| {}),
         serving("c.localhost", app.address, Vec::new(), |route| route.closed = true),
         serving("d.localhost", app.address, vec![Middleware::Authentication(Arc::new(login))], |_| {}),
-        serving("e.localhost", app.address, vec![Middleware::AddressFilter(nobody)], |_| {}),
+        serving("e.localhost", app.address, vec![Middleware::AddressFilter(Arc::new(nobody))], |_| {}),
         serving("f.localhost", app.address, vec![Middleware::BodyLimit(3)], |_| {}),
         serving("g.localhost", app.address, vec![once], |_| {}),
         serving("h.localhost", app.address, Vec::new(), |route| {

@@ -43,7 +43,8 @@ async fn serving() -> Plane {
         Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("valid"));
     let filtered = |host, allow, deny| {
         let mut route = route(host, address);
-        route.middlewares = vec![Middleware::AddressFilter(AddressFilter { allow, deny, ..AddressFilter::default() })];
+        route.middlewares =
+            vec![Middleware::AddressFilter(Arc::new(AddressFilter { allow, deny, ..AddressFilter::default() }))];
         route
     };
     plane

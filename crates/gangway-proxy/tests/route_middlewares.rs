@@ -132,7 +132,9 @@ async fn an_address_that_is_not_told_is_let_in_nowhere_and_counts_as_one_client(
     let refusal = Some(StatusCode::NOT_FOUND);
     let filter = |by| AddressFilter { allow: Some(everybody.clone()), by, refusal, ..AddressFilter::default() };
     for (by, status) in [(AddressChoice::of_connection(), 200), (by, 404)] {
-        let ways = Ways::to("lan", |lan| lan.middlewares = vec![Middleware::AddressFilter(filter(by.clone()))]).await;
+        let ways =
+            Ways::to("lan", |lan| lan.middlewares = vec![Middleware::AddressFilter(Arc::new(filter(by.clone())))])
+                .await;
         for Way { name, client, host, .. } in ways.all() {
             let mut connection = client.connect(host).await.expect("connected");
             let forged = [("x-forwarded-for", "192.0.2.7")];

@@ -12,6 +12,7 @@ mod hosts;
 mod main_process;
 mod migrate;
 mod output;
+mod pem_file;
 mod serve;
 mod sessions;
 mod settings;

@@ -23,6 +23,7 @@ use gangway_watcher::DockerEnvironment;
 use self::followed_files::FollowedFiles;
 use self::issuing::Issuing;
 use self::surroundings::surroundings;
+use crate::pem_file;
 use crate::settings::schema::{
     ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, DATA, DOCKER, FLAGS,
 };
@@ -171,7 +172,7 @@ impl InTraefiksPlace {
 
 /// A name of the certificate, by which it is known as the default one. The task that follows the file reports its faults.
 fn first_name(pair: &TlsFilePair) -> Option<Box<str>> {
-    let read = |path: &str| std::fs::read(path).ok();
+    let read = |path: &str| pem_file::read(path).ok();
     let bundle =
         Bundle::from_pem(&read(&pair.certificate)?, &read(&pair.key)?, Origin::Folder(pair.certificate.clone()));
     bundle.ok()?.names.into_iter().next()
@@ -252,4 +253,45 @@ fn listeners(config: &StaticConfig) -> Vec<ListenerSettings> {
         trusted_proxies: Some(trusted(entry)),
     });
     listener.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::path::PathBuf;
+
+    use gangway_testkit::app::self_signed_pem;
+
+    use super::*;
+
+    fn put(path: &Path, text: &str) {
+        File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).expect("ours");
+    }
+
+    #[test]
+    fn the_name_of_the_default_certificate_is_read_from_small_files_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let (certificate, key) = self_signed_pem(&["a.test"]);
+        put(&at("key"), &key);
+        let name = |certificate: &PathBuf| {
+            let text = |path: &PathBuf| path.display().to_string().into_boxed_str();
+            first_name(&TlsFilePair { certificate: text(certificate), key: text(&at("key")) })
+        };
+        put(&at("good"), &certificate);
+        assert_eq!(name(&at("good")).as_deref(), Some("a.test"));
+        put(&at("large"), &format!("{certificate}{}", "#\n".repeat(1 << 20)));
+        assert_eq!(name(&at("large")), None);
+
+        let pipe = at("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("it can be run");
+        assert!(made.success());
+        // The pipe gives a good certificate to its reader.
+        let written = pipe.clone();
+        let writer = std::thread::spawn(move || put(&written, &certificate));
+        assert_eq!(name(&pipe), None);
+        assert!(std::fs::read(&pipe).is_ok_and(|read| !read.is_empty()), "nobody has read it before");
+        writer.join().expect("it wrote");
+    }
 }

@@ -7,7 +7,9 @@
 //!
 //! Declarations need no bound in all. Each has a label, so they are never much more than the labels in the snapshot.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use ahash::RandomState;
 
@@ -41,8 +43,9 @@ pub(super) enum DeclaredBy {
 }
 
 /// Everything that containers declare under names.
-#[derive(Default)]
 pub(super) struct SharedNames<'s> {
+    /// Of how many containers declarations may come.
+    containers: usize,
     upstreams: DeclarationsByName<'s, DeclaredUpstream<'s>>,
     middlewares: DeclarationsByName<'s, MiddlewareSpec>,
 }
@@ -71,6 +74,16 @@ pub(super) struct DeclaredUpstream<'s> {
     pub unreachable: Option<Box<str>>,
     /// The upstreams that share its requests.
     pub weighted: Vec<WeightedUpstream<'s>>,
+    /// What the name stands for where this declaration is in force, once it was looked up: replicas name the same upstream.
+    pub resolved: OnceCell<ResolvedUpstream>,
+}
+
+/// What the name of an upstream stands for.
+#[derive(Clone)]
+pub(super) struct ResolvedUpstream {
+    pub endpoints: Rc<[Endpoint]>,
+    pub delivery: Delivery,
+    pub unreachable: Option<Box<str>>,
 }
 
 impl References<'_> {
@@ -80,6 +93,11 @@ impl References<'_> {
 }
 
 impl<'s> SharedNames<'s> {
+    /// No name yet, and place for those that so many containers declare.
+    pub(super) fn of(containers: usize) -> Self {
+        Self { containers, upstreams: BTreeMap::new(), middlewares: BTreeMap::new() }
+    }
+
     pub(super) fn add_upstream(
         &mut self,
         container: Option<&'s Container>,
@@ -90,10 +108,17 @@ impl<'s> SharedNames<'s> {
         unreachable: Option<Box<str>>,
     ) {
         let Named { name, mark, object: UpstreamSpec { destination, delivery }, taken, is_common, .. } = named;
-        let object = DeclaredUpstream { delivery, endpoints, unreachable, weighted: destination.weighted() };
-        let of_name =
-            self.upstreams.entry(container.map(|container| &container.engine)).or_default().entry(name).or_default();
-        of_name.push(Declaration { container, is_common, owner, presence, mark, taken, object });
+        let (weighted, resolved) = (destination.weighted(), OnceCell::new());
+        let object = DeclaredUpstream { delivery, endpoints, unreachable, weighted, resolved };
+        declarations_of(&mut self.upstreams, self.containers, container, name).push(Declaration {
+            container,
+            is_common,
+            owner,
+            presence,
+            mark,
+            taken,
+            object,
+        });
     }
 
     pub(super) fn add_middleware(
@@ -104,9 +129,15 @@ impl<'s> SharedNames<'s> {
         named: Named<'s, MiddlewareSpec>,
     ) {
         let Named { name, mark, object, taken, is_common, .. } = named;
-        let of_name =
-            self.middlewares.entry(container.map(|container| &container.engine)).or_default().entry(name).or_default();
-        of_name.push(Declaration { container, is_common, owner, presence, mark, taken, object });
+        declarations_of(&mut self.middlewares, self.containers, container, name).push(Declaration {
+            container,
+            is_common,
+            owner,
+            presence,
+            mark,
+            taken,
+            object,
+        });
     }
 
     /// Decides what each name stands for. Call it when everything was added.
@@ -116,35 +147,35 @@ impl<'s> SharedNames<'s> {
     }
 
     /// What is in force under names that are common to all projects.
-    pub(super) fn objects(&self) -> SharedObjects {
-        let mut objects = SharedObjects::default();
-        for (name, declarations) in self.upstreams.values().flatten() {
-            let Some(in_force) = declarations.first().filter(|one| one.is_common) else { continue };
-            let DeclaredUpstream { delivery, weighted, .. } = &in_force.object;
-            let mut endpoints: Vec<Endpoint> =
-                declarations.iter().flat_map(|one| one.object.endpoints.iter().cloned()).collect();
+    pub(super) fn into_objects(self) -> SharedObjects {
+        let upstream = |(name, declared): (Box<str>, Vec<Declaration<'s, DeclaredUpstream<'s>>>)| {
+            let mut declared = declared.into_iter();
+            let in_force = declared.next().filter(|one| one.is_common)?;
+            let DeclaredUpstream { delivery, mut endpoints, weighted, .. } = in_force.object;
+            endpoints.extend(declared.flat_map(|one| one.object.endpoints));
             endpoints.sort_by(|one, other| one.key.cmp(&other.key));
             endpoints.dedup_by(|one, other| one.key == other.key);
-            objects.upstreams.push(SharedUpstream {
-                name: name.clone(),
+            Some(SharedUpstream {
+                name,
                 endpoints,
-                weighted: weighted.iter().map(|one| (one.upstream.name.clone(), one.weight)).collect(),
+                weighted: weighted.into_iter().map(|one| (one.upstream.name, one.weight)).collect(),
                 passes_host: delivery.host_header == HostHeader::Keep,
                 has_health_check: delivery.policy.health.is_some(),
-            });
-        }
-        for (name, declarations) in self.middlewares.values().flatten() {
-            let Some(in_force) = declarations.first().filter(|one| one.is_common) else { continue };
-            let object = match &in_force.object {
-                MiddlewareSpec::Steps(own) => MiddlewareObject::Steps(own.steps.clone()),
-                MiddlewareSpec::Chain(names) => MiddlewareObject::Chain(names.clone()),
+            })
+        };
+        let middleware = |(name, declared): (Box<str>, Vec<Declaration<'s, MiddlewareSpec>>)| {
+            let in_force = declared.into_iter().next().filter(|one| one.is_common)?;
+            let object = match in_force.object {
+                MiddlewareSpec::Steps(own) => MiddlewareObject::Steps(own.steps),
+                MiddlewareSpec::Chain(names) => MiddlewareObject::Chain(names),
                 MiddlewareSpec::Broken(_) => MiddlewareObject::Broken,
             };
-            objects.middlewares.push(SharedMiddleware { name: name.clone(), object });
+            Some(SharedMiddleware { name, object })
+        };
+        SharedObjects {
+            upstreams: in_order(self.upstreams).into_iter().filter_map(upstream).collect(),
+            middlewares: in_order(self.middlewares).into_iter().filter_map(middleware).collect(),
         }
-        objects.upstreams.sort_by(|one, other| one.name.cmp(&other.name));
-        objects.middlewares.sort_by(|one, other| one.name.cmp(&other.name));
-        objects
     }
 
     /// The middleware of this name for a container, or for a file.
@@ -163,6 +194,28 @@ impl<'s> SharedNames<'s> {
         let (in_force, all) = in_force(&self.upstreams, container, name)?;
         Some((&in_force.object, in_force.container, all.map(|one| &one.object)))
     }
+}
+
+/// What is declared under a name. There is place for one: nearly every name is declared once, and declarations are large.
+fn declarations_of<'n, 's, T>(
+    names: &'n mut DeclarationsByName<'s, T>,
+    containers: usize,
+    container: Option<&'s Container>,
+    name: Box<str>,
+) -> &'n mut Vec<Declaration<'s, T>> {
+    // Most containers declare something where one does, and a map that grows looks at all its names again.
+    let expected = if container.is_some() { containers } else { 0 };
+    let of_engine = names
+        .entry(container.map(|container| &container.engine))
+        .or_insert_with(|| HashMap::with_capacity_and_hasher(expected, RandomState::default()));
+    of_engine.entry(name).or_insert_with(|| Vec::with_capacity(1))
+}
+
+/// What is declared, by name; what several engines declare under one, in the order of these.
+fn in_order<'s, T>(names: DeclarationsByName<'s, T>) -> Vec<(Box<str>, Vec<Declaration<'s, T>>)> {
+    let mut all: Vec<_> = names.into_values().flatten().collect();
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    all
 }
 
 /// Leaves each name to one owner of each tenant. The declarations of a tenant stand together, the one that is in force

@@ -178,6 +178,9 @@ fn shared_by<'c>(replicas: impl Iterator<Item = &'c Candidate<'c>>) -> Vec<Endpo
 
 /// What other replicas than the chosen one ask for and it does not: those that ask for the same together.
 fn besides<'c>(replicas: &'c [Candidate<'_>], chosen: usize) -> Vec<(Vec<&'c Alternative>, Vec<usize>)> {
+    if replicas.len() == 1 {
+        return Vec::new();
+    }
     let of_chosen = replicas[chosen].spec.matcher.alternatives();
     let differs = |replica: &Candidate<'_>| replica.spec.matcher.alternatives() != of_chosen;
     if !replicas.iter().any(differs) {
@@ -244,22 +247,25 @@ impl<'s> RouteOrigin<'s> {
 
 /// What the newest that is ready asks for is what the user wrote last, and it works.
 fn newest_ready(replicas: &[Candidate<'_>]) -> usize {
-    let all: Vec<usize> = (0..replicas.len()).collect();
-    newest_ready_of(replicas, &all)
+    (0..replicas.len()).max_by_key(|at| newness(&replicas[*at])).unwrap_or_default()
 }
 
 /// The place in `positions` of the one that counts among these.
 fn newest_ready_of(replicas: &[Candidate<'_>], positions: &[usize]) -> usize {
-    let newest = |at: &usize| {
-        let replica = &replicas[positions[*at]];
-        (replica.is_ready(), replica.seniority())
-    };
-    (0..positions.len()).max_by_key(newest).unwrap_or_default()
+    (0..positions.len()).max_by_key(|at| newness(&replicas[positions[*at]])).unwrap_or_default()
+}
+
+/// The greatest counts.
+fn newness<'s>(replica: &Candidate<'s>) -> (bool, Option<(i64, &'s str, &'s str)>) {
+    (replica.is_ready(), replica.seniority())
 }
 
 /// Those that declare a common route in the way in which the owner of the oldest does. Of the others, who came later, the
 /// declarations are left out.
 fn of_oldest<'s>(replicas: Vec<Candidate<'s>>, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
+    if replicas.len() == 1 {
+        return replicas;
+    }
     let owner = |candidate: &Candidate<'s>| {
         let container = candidate.container()?;
         let service = container.project().zip(container.service());

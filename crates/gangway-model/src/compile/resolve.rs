@@ -4,13 +4,12 @@
 //! it may have kept somebody out. A route that names an upstream which is not there answers 503.
 
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
 use super::candidates::Candidate;
-use super::names::{DeclaredUpstream, References, SharedNames};
+use super::names::{DeclaredUpstream, References, ResolvedUpstream, SharedNames};
 use super::weights;
 use crate::engine_name::EngineName;
 use crate::error_pages::ErrorPages;
@@ -18,7 +17,7 @@ use crate::label::Source;
 use crate::route::{Endpoint, Middleware};
 use crate::snapshot::Container;
 use crate::spec::{
-    Delivery, MiddlewareSpec, NamedPages, PageServiceSpec, Part, Reference, ResolvedRoute, Unresolved,
+    MiddlewareSpec, NAMES_DEEP_MAX, NamedPages, PageServiceSpec, Part, Reference, ResolvedRoute, Unresolved,
     WeightedUpstream, Without,
 };
 use gangway_diagnostic::Diagnostic;
@@ -28,17 +27,6 @@ use gangway_diagnostic::quoted;
 /// Steps that the routes of one container may have by name, together: each costs a table its memory, and a name of
 /// few bytes may stand for much more.
 const NAMED_STEPS_MAX: usize = 1024;
-
-/// How deep upstreams may name upstreams, and chains of middlewares chains.
-const DEPTH_MAX: usize = 4;
-
-/// What the name of an upstream stands for.
-#[derive(Clone)]
-struct NamedUpstream {
-    endpoints: Rc<[Endpoint]>,
-    delivery: Delivery,
-    unreachable: Option<Box<str>>,
-}
 
 /// What names in a chain stand for.
 #[derive(Default)]
@@ -66,8 +54,8 @@ fn key(container: &Container) -> ContainerKey<'_> {
 /// Puts what names stand for into routes.
 pub(super) struct NameResolver<'n, 's> {
     names: &'n SharedNames<'s>,
-    /// What was resolved already, by the container whose declaration is in force: replicas name the same upstream.
-    upstreams: HashMap<(Option<ContainerKey<'s>>, Box<str>), NamedUpstream, RandomState>,
+    /// The upstreams that name the one that is looked up, the outermost first.
+    upstreams_above: Vec<&'n DeclaredUpstream<'s>>,
     /// The steps that the routes of each container have by name.
     steps: HashMap<Option<ContainerKey<'s>>, usize, RandomState>,
     /// The references to middlewares that were reported, by where they are written.
@@ -76,7 +64,7 @@ pub(super) struct NameResolver<'n, 's> {
 
 impl<'n, 's> NameResolver<'n, 's> {
     pub(super) fn new(names: &'n SharedNames<'s>) -> Self {
-        Self { names, upstreams: HashMap::default(), steps: HashMap::default(), reported: HashSet::default() }
+        Self { names, upstreams_above: Vec::new(), steps: HashMap::default(), reported: HashSet::default() }
     }
 
     /// Puts what the names in these routes stand for into them.
@@ -106,14 +94,14 @@ impl<'n, 's> NameResolver<'n, 's> {
             self.put_middlewares(candidate, container, middlewares, found);
         }
         let named = match upstream {
-            Some(reference) => match self.upstream(container, &reference, 0, found) {
+            Some(reference) => match self.upstream(container, &reference, found) {
                 Ok(named) => named,
                 Err(why) => return report_missing(candidate, &reference, why, found),
             },
             None if weighted.is_empty() => return,
             None => {
-                let (endpoints, unreachable) = self.weighted(container, &weighted, 0, found);
-                NamedUpstream { endpoints: endpoints.into(), delivery: candidate.spec.upstream.clone(), unreachable }
+                let (endpoints, unreachable) = self.weighted(container, &weighted, found);
+                ResolvedUpstream { endpoints: endpoints.into(), delivery: candidate.spec.upstream.clone(), unreachable }
             }
         };
         candidate.spec.upstream = named.delivery;
@@ -186,7 +174,7 @@ impl<'n, 's> NameResolver<'n, 's> {
         found: &mut Vec<Diagnostic>,
     ) -> Result<(), Unresolved> {
         let named = Reference { name: upstream, ..reference.clone() };
-        let endpoints = self.upstream(container, &named, 0, found)?.endpoints;
+        let endpoints = self.upstream(container, &named, found)?.endpoints;
         let ResolvedRoute { middlewares, page_services, .. } = &mut *candidate.spec;
         // A route has one list of rules, and the first one that is for a status counts: as the outermost does.
         let mut all = ErrorPages { rules: Vec::new() };
@@ -207,7 +195,7 @@ impl<'n, 's> NameResolver<'n, 's> {
     /// What the middleware of this name does; else why it does nothing, and what becomes of the route.
     fn steps(&mut self, container: Option<&'s Container>, name: &str) -> Result<Collected, (Unresolved, Without)> {
         let mut collected = Collected::default();
-        self.collect_steps(container, name, 0, &mut collected)?;
+        self.collect_steps(container, name, &mut Vec::new(), &mut collected)?;
         let count = self.steps.entry(container.map(key)).or_default();
         if *count + collected.steps.len() > NAMED_STEPS_MAX {
             return Err((Unresolved::TooMany, Without::Closed));
@@ -216,17 +204,16 @@ impl<'n, 's> NameResolver<'n, 's> {
         Ok(collected)
     }
 
-    /// A member of a chain that could not be made and is no protection is left out by itself.
-    fn collect_steps(
-        &self,
+    /// A member of a chain that could not be made and is no protection is left out by itself. `above` are the chains that
+    /// it stands in.
+    fn collect_steps<'c>(
+        &'c self,
         container: Option<&'s Container>,
-        name: &str,
-        depth: usize,
+        name: &'c str,
+        above: &mut Vec<&'c str>,
         collected: &mut Collected,
     ) -> Result<(), (Unresolved, Without)> {
-        if depth > DEPTH_MAX {
-            return Err((Unresolved::Circular, Without::Closed));
-        }
+        may_follow(above, |known| **known == *name).map_err(|why| (why, Without::Closed))?;
         match self.names.middleware(container, name) {
             None => Err((Unresolved::Unknown, Without::Closed)),
             Some(MiddlewareSpec::Broken(without)) => Err((Unresolved::Broken, *without)),
@@ -245,12 +232,14 @@ impl<'n, 's> NameResolver<'n, 's> {
                 Ok(())
             }
             Some(MiddlewareSpec::Chain(names)) => {
+                above.push(name);
                 for name in names {
-                    match self.collect_steps(container, name, depth + 1, collected) {
+                    match self.collect_steps(container, name, above, collected) {
                         Ok(()) | Err((_, Without::Served)) => {}
                         Err(closed @ (_, Without::Closed)) => return Err(closed),
                     }
                 }
+                above.pop();
                 Ok(())
             }
         }
@@ -261,31 +250,30 @@ impl<'n, 's> NameResolver<'n, 's> {
         &mut self,
         container: Option<&'s Container>,
         reference: &Reference<'s>,
-        depth: usize,
         found: &mut Vec<Diagnostic>,
-    ) -> Result<NamedUpstream, Unresolved> {
-        if depth > DEPTH_MAX {
-            return Err(Unresolved::Circular);
-        }
+    ) -> Result<ResolvedUpstream, Unresolved> {
         let names = self.names;
         let Some((in_force, declaring, declarations)) = names.upstream(container, &reference.name) else {
             return Err(Unresolved::Unknown);
         };
-        let key = (declaring.map(key), reference.name.clone());
-        if let Some(known) = self.upstreams.get(&key) {
+        // Before what is known already, so that the order of looking up never matters.
+        may_follow(&self.upstreams_above, |above| std::ptr::eq(*above, in_force))?;
+        let DeclaredUpstream { delivery, unreachable, weighted, resolved, .. } = in_force;
+        if let Some(known) = resolved.get() {
             return Ok(known.clone());
         }
-        let DeclaredUpstream { delivery, unreachable, weighted, .. } = in_force;
         let (endpoints, unreachable) = if weighted.is_empty() {
             let all_are = declarations.clone().all(|one| one.unreachable.is_some());
             let endpoints = declarations.flat_map(|one| one.endpoints.iter().cloned()).collect();
             (endpoints, unreachable.clone().filter(|_| all_are))
         } else {
-            self.weighted(declaring, weighted, depth + 1, found)
+            self.upstreams_above.push(in_force);
+            let shares = self.weighted(declaring, weighted, found);
+            self.upstreams_above.pop();
+            shares
         };
-        let upstream = NamedUpstream { endpoints: endpoints.into(), delivery: delivery.clone(), unreachable };
-        self.upstreams.insert(key, upstream.clone());
-        Ok(upstream)
+        let upstream = ResolvedUpstream { endpoints: endpoints.into(), delivery: delivery.clone(), unreachable };
+        Ok(resolved.get_or_init(|| upstream).clone())
     }
 
     /// The endpoints of several upstreams, each with its share; and why there is none, where that does not pass.
@@ -293,13 +281,12 @@ impl<'n, 's> NameResolver<'n, 's> {
         &mut self,
         container: Option<&'s Container>,
         upstreams: &[WeightedUpstream<'s>],
-        depth: usize,
         found: &mut Vec<Diagnostic>,
     ) -> (Vec<Endpoint>, Option<Box<str>>) {
         let mut shares = Vec::with_capacity(upstreams.len());
         let mut unreachable = Vec::new();
         for WeightedUpstream { upstream: reference, weight } in upstreams {
-            match self.upstream(container, reference, depth, found) {
+            match self.upstream(container, reference, found) {
                 Ok(named) => {
                     unreachable.push(named.unreachable);
                     shares.push((*weight, named.endpoints.to_vec()));
@@ -317,6 +304,14 @@ impl<'n, 's> NameResolver<'n, 's> {
         let unreachable = unreachable.into_iter().flatten().next().filter(|_| all_are);
         (weights::share(shares), unreachable)
     }
+}
+
+/// Whether another name may stand below these: none that stands among them, and none too deep.
+fn may_follow<N>(above: &[N], is_same: impl FnMut(&N) -> bool) -> Result<(), Unresolved> {
+    if above.iter().any(is_same) {
+        return Err(Unresolved::Circular);
+    }
+    if above.len() > NAMES_DEEP_MAX { Err(Unresolved::TooDeep) } else { Ok(()) }
 }
 
 /// Says that the upstream of a route is not there. The route is kept, so that a broader one does not take its requests.

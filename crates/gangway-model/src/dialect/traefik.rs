@@ -117,18 +117,20 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
         tls_options: &provided.tls_options,
         strays: &strays,
     };
-    let mut routes = Vec::new();
-    match http.child("routers").filter(|routers| !routers.children.is_empty()) {
+    let routers = http.child("routers").filter(|routers| !routers.children.is_empty());
+    // Most routers are one route, and routes are large.
+    let mut routes = Vec::with_capacity(routers.map_or(1, |routers| routers.children.len()));
+    match routers {
         Some(routers) => {
             for router in routers.children.values() {
-                routes.extend(routers::read(router.name, Some(router), &reading, found));
+                routers::read(router.name, Some(router), &reading, &mut routes, found);
             }
         }
         None => {
             let is_for_others =
                 root.child("http").is_none() && (root.child("tcp").is_some() || root.child("udp").is_some());
             if !is_for_others && only_service.is_ok() {
-                routes.extend(routers::read(&base, None, &reading, found));
+                routers::read(&base, None, &reading, &mut routes, found);
             }
         }
     }
@@ -190,6 +192,9 @@ pub(super) fn read_files<'s>(
     let empty = Node::default();
     let http = root.child("http").unwrap_or(&empty);
     let strays = strays(&root, &FILES).chain(strays(http, &HTTP)).collect::<Vec<_>>();
+    if let Some(tls) = root.child("tls") {
+        report_values_of_tables(tls, source, found);
+    }
     if let Some(options) = root.at(&["tls", "options"]) {
         tls_options::check(options, found);
     }
@@ -215,7 +220,7 @@ pub(super) fn read_files<'s>(
     };
     let mut routes = Vec::new();
     for router in http.child("routers").into_iter().flat_map(|all| all.children.values()) {
-        routes.extend(routers::read(router.name, Some(router), &reading, found));
+        routers::read(router.name, Some(router), &reading, &mut routes, found);
     }
     let middlewares = http.child("middlewares");
     let middlewares = middlewares
@@ -239,6 +244,19 @@ fn about_parts<'s>(node: &Node<'s>, parts: &'static [&'static str], of: &str) ->
         let _ = options.get(part);
     }
     options.unread().iter().map(|unread| about_unread(unread, of)).collect()
+}
+
+/// Reports values of `tls` and of its parts, which are tables and lists.
+fn report_values_of_tables<'s>(tls: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
+    for part in std::iter::once(tls).chain(tls.children.values()) {
+        if let Some(mark) = part.mark.filter(|mark| !mark.value.trim().is_empty()) {
+            let finding = values::invalid(
+                format!("{} has no value of its own", quoted(part.name)),
+                "write what belongs to it below it, each with a name or in a list",
+            );
+            found.push(source.about_key(mark, finding, "it does nothing".to_owned()));
+        }
+    }
 }
 
 fn report_unread<'s>(

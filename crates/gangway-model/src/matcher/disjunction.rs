@@ -85,7 +85,7 @@ fn expand(expression: &Expression, polarity: Polarity) -> Vec<Conjunction> {
     match (expression.term(), polarity) {
         (Term::Not(inner), _) => expand(inner, polarity.flipped()),
         (Term::All(parts), Polarity::Plain) | (Term::Any(parts), Polarity::Negated) => {
-            parts.iter().fold(vec![Vec::new()], |product, part| multiply(&product, &expand(part, polarity)))
+            parts.iter().fold(vec![Vec::new()], |product, part| multiply(product, expand(part, polarity)))
         }
         (Term::Any(parts), Polarity::Plain) | (Term::All(parts), Polarity::Negated) => {
             parts.iter().flat_map(|part| expand(part, polarity)).collect()
@@ -100,7 +100,12 @@ fn expand(expression: &Expression, polarity: Polarity) -> Vec<Conjunction> {
     }
 }
 
-fn multiply(left: &[Conjunction], right: &[Conjunction]) -> Vec<Conjunction> {
+fn multiply(mut left: Vec<Conjunction>, mut right: Vec<Conjunction>) -> Vec<Conjunction> {
+    // Most rules are one conjunction, which needs no copies.
+    if let ([a], [b]) = (&mut *left, &mut *right) {
+        a.append(b);
+        return left;
+    }
     let both = |a: &Conjunction, b: &Conjunction| [&a[..], &b[..]].concat();
     left.iter().flat_map(|a| right.iter().map(move |b| both(a, b))).collect()
 }

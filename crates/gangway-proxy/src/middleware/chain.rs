@@ -181,6 +181,7 @@ pub(crate) fn on_response(
 mod tests {
     use std::cell::Cell;
     use std::net::IpAddr;
+    use std::sync::Arc;
 
     use gangway_model::target_change::Unconfined;
     use gangway_model::{AddressFilter, ClientList, CountryCode, Hsts, Located, NoGeography, OnDoubt, PlaceKind};
@@ -256,7 +257,9 @@ mod tests {
             let countries = countries.iter().map(|code| CountryCode::of(code).expect("two letters")).collect();
             ClientList::from_iter(networks).with(countries, systems.to_vec())
         };
-        let filter = |allow, deny| Middleware::AddressFilter(AddressFilter { allow, deny, ..AddressFilter::default() });
+        let filter = |allow, deny| {
+            Middleware::AddressFilter(Arc::new(AddressFilter { allow, deny, ..AddressFilter::default() }))
+        };
         let client = "192.0.2.0/24";
         for (chain, is_let_in, asked) in [
             (vec![filter(Some(list(&[client], &[], &[])), list(&["203.0.113.0/24"], &[], &[]))], true, 0),

@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::fs::File;
 use std::hash::Hasher as _;
-use std::io::{self, Read as _};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +16,12 @@ use gangway_proxy::{EndpointTls, EndpointTlsError, EndpointTlsSet};
 use gangway_publish::{Publisher, Reader};
 
 use crate::finding_log::FindingLog;
+use crate::pem_file;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// More than any installation needs.
 const SETTINGS_MAX: usize = 1024;
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The written ends of what the task knows.
 pub(super) struct EndpointTlsOutputs {
@@ -153,7 +152,7 @@ fn contents(settings: &TransportSettings) -> BTreeMap<&str, io::Result<Vec<u8>>>
         PemSource::File(path) => Some(&**path),
         PemSource::Text(_) => None,
     });
-    paths.map(|path| (path, read_file(path))).collect()
+    paths.map(|path| (path, pem_file::read(path))).collect()
 }
 
 fn digest(contents: &BTreeMap<&str, io::Result<Vec<u8>>>) -> u64 {
@@ -175,21 +174,9 @@ fn digest(contents: &BTreeMap<&str, io::Result<Vec<u8>>>) -> u64 {
     digest.finish()
 }
 
-fn read_file(path: &str) -> io::Result<Vec<u8>> {
-    // The open of a pipe would wait for its writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write as _;
     use std::path::Path;
 

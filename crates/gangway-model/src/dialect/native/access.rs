@@ -443,11 +443,12 @@ pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diag
     let mut allow = allow.into_iter();
     let first = allow.next();
     if first.is_some() || !deny.is_empty() {
-        chain.push(Middleware::AddressFilter(AddressFilter { allow: first, deny, ..AddressFilter::default() }));
+        let filter = AddressFilter { allow: first, deny, ..AddressFilter::default() };
+        chain.push(Middleware::AddressFilter(Arc::new(filter)));
     }
     // A client has to be in every list.
     let further = allow.map(|allow| AddressFilter { allow: Some(allow), ..AddressFilter::default() });
-    chain.extend(further.map(Middleware::AddressFilter));
+    chain.extend(further.map(Arc::new).map(Middleware::AddressFilter));
     chain.extend(fields.crowdsec.map(Middleware::Crowdsec));
     chain.extend(fields.concurrency.map(ConcurrencyLimit::of_address).map(Middleware::ConcurrencyLimit));
     let authentication = authentication(fields, found);

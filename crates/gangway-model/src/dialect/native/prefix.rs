@@ -80,7 +80,8 @@ pub(super) fn bad_name(source: Source<'_>, name: &str) -> Finding {
 pub(crate) fn near_miss(label: &str) -> Option<&str> {
     const PREFIX: &str = "gangway";
     // Nearly all labels of a container are others', so they have to be told apart quickly.
-    let end = label.bytes().take(PREFIX.len() + 2).position(|byte| b".-_:/".contains(&byte)).unwrap_or(label.len());
+    let separates = |byte| matches!(byte, b'.' | b'-' | b'_' | b':' | b'/');
+    let end = label.bytes().take(PREFIX.len() + 2).position(separates).unwrap_or(label.len());
     if end.abs_diff(PREFIX.len()) > 1 {
         return None;
     }

@@ -3,7 +3,7 @@
 use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
 
 use crate::label::{Mark, Source, whole};
-use crate::spec::Unresolved;
+use crate::spec::{NAMES_DEEP_MAX, Unresolved};
 use crate::vocabulary::Vocabulary;
 
 use super::tree::{Options, Unread};
@@ -109,6 +109,10 @@ pub(super) fn middleware_unresolved(name: &str, why: Unresolved) -> Finding {
         Unresolved::Broken => (format!("middleware {} could not be made", quoted(name)), "see the finding about it"),
         Unresolved::TooMany => (format!("middleware {} is one too many", quoted(name)), "use fewer middlewares"),
         Unresolved::Circular => (format!("middleware {} leads to itself", quoted(name)), "take it out of the chain"),
+        Unresolved::TooDeep => (
+            format!("chains below middleware {} stand more than {NAMES_DEEP_MAX} deep in each other", quoted(name)),
+            "name what stands deepest in an outer chain, or in the router itself",
+        ),
         Unresolved::SecondLogIn => {
             (format!("middleware {} asks a second log-in service", quoted(name)), "use one `forwardAuth` in a router")
         }
@@ -128,6 +132,10 @@ pub(super) fn service_unresolved(name: &str, why: Unresolved) -> Finding {
         ),
         Unresolved::Broken => (format!("service {} could not be made", quoted(name)), "see the finding about it"),
         Unresolved::TooMany => (format!("service {} is one too many", quoted(name)), "use fewer services"),
+        Unresolved::TooDeep => (
+            format!("service {} stands more than {NAMES_DEEP_MAX} deep below others", quoted(name)),
+            "name it in an outer service, or in the router itself",
+        ),
         Unresolved::Circular | Unresolved::SecondLogIn | Unresolved::PagesMissing => {
             (format!("service {} leads to itself", quoted(name)), "take it out of the chain")
         }

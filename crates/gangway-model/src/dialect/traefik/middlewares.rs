@@ -15,7 +15,7 @@ use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
 use self::plugins::Plugin;
 pub(super) use self::reading::Features;
 use self::reading::Reading;
-use super::findings::{Problems, VOCABULARY, name_taken};
+use super::findings::{Problems, VOCABULARY, about_unread, name_taken};
 use super::names::Provider;
 use super::services::is_on;
 use super::tree::{Node, Options, Unread};
@@ -210,9 +210,13 @@ fn made<'s>(
     let idle = reading.without_effect;
     // Of `headers` this option protects, and so may one that was meant to be it.
     let may_be = |unread: &Unread<'_, '_>| matches!(unread, Unread::Unknown(_, Some(headers::ALLOWED_HOSTS)));
-    let protects = of_kind.child(headers::ALLOWED_HOSTS).is_some() || options.unread().iter().any(may_be);
+    let unread = options.unread();
+    let protects = of_kind.child(headers::ALLOWED_HOSTS).is_some() || unread.iter().any(may_be);
     let without = if protects { Without::Closed } else { without };
-    problems.unknown(&options, &quoted(of_kind.name));
+    for unread in &unread {
+        let (mark, finding) = about_unread(unread, &quoted(of_kind.name));
+        problems.add(mark, finding);
+    }
     let is_broken = !problems.is_empty();
     problems.report(source, || lost(node.name, without), found);
     report_idle(node.name, idle, source, found);

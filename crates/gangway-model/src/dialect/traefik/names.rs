@@ -21,7 +21,7 @@ impl Provider {
 
     /// The whole name of what is declared here under this name.
     pub(super) fn declared(self, name: &str) -> Box<str> {
-        format!("{name}{}", self.suffix()).into()
+        [name, self.suffix()].concat().into()
     }
 
     /// The whole name that a name stands for here.

@@ -19,7 +19,7 @@ use super::values;
 use crate::host::HostPattern;
 use crate::internal_service::InternalService;
 use crate::label::{Mark, Source, whole};
-use crate::listener::Transport;
+use crate::listener::{ListenerName, Transport};
 use crate::matcher::Matcher;
 use crate::route::{ListenerOptions, Middleware, TlsMode};
 use crate::router::{Router, RouterTls};
@@ -43,13 +43,14 @@ pub(super) struct Reading<'a, 's> {
     pub strays: &'a [&'a Node<'s>],
 }
 
-/// The routes of one router: one for all entry points that say the same to it.
+/// Adds the routes of one router: one for all entry points that say the same to it.
 pub(super) fn read<'s>(
     name: &str,
     node: Option<&Node<'s>>,
     reading: &Reading<'_, 's>,
+    routes: &mut Vec<RouteSpec<'s>>,
     found: &mut Vec<Diagnostic>,
-) -> Vec<RouteSpec<'s>> {
+) {
     let empty = Node::default();
     let node = node.unwrap_or(&empty);
     let (options, mut problems, source) = (node.options(), Problems::default(), reading.source);
@@ -61,7 +62,7 @@ pub(super) fn read<'s>(
         Err(why) => {
             let finding = whole(codes::TRAEFIK_DEFAULT_RULE, why, "", "give the router a `rule`");
             found.push(source.about_key(node.first, finding, lost()));
-            return Vec::new();
+            return;
         }
     };
     let text = &*text;
@@ -76,7 +77,7 @@ pub(super) fn read<'s>(
             None => source.about(finding, effect),
         });
     }
-    let Some(matcher) = matcher else { return Vec::new() };
+    let Some(matcher) = matcher else { return };
 
     let mut of_entry_points = Problems::default();
     let served = entry_points::of_router(options.list_node("entrypoints"), reading.traefik, &mut of_entry_points);
@@ -111,7 +112,11 @@ pub(super) fn read<'s>(
 
     let together = entry_points::together(&served, tls.is_some());
     let is_split = together.len() > 1;
-    let spec = |(at, (entry_point, served)): (usize, (crate::listener::ListenerName, Served<'s>))| {
+    // Most routers are one route, to which all is given without a copy.
+    let alike = std::iter::repeat_n((matcher, middlewares, upstream, service, service_name), together.len());
+    let spec = |(at, ((entry_point, served), alike)): (usize, ((ListenerName, Served<'s>), _))| {
+        let (matcher, middlewares, upstream, service, service_name): (Matcher, Vec<Part<'s, Middleware>>, _, _, _) =
+            alike;
         let own_name = if is_split && at > 0 { format!("{entry_point}-{name}") } else { name.to_owned() };
         let is_tls = served.scope.transport == Transport::Tls;
         let tls_options = of_tls.options.as_deref().or(served.tls.and_then(|tls| tls.options.as_deref()));
@@ -127,8 +132,8 @@ pub(super) fn read<'s>(
             rule: text.into(),
             priority,
             entry_points: served.scope.names.clone().unwrap_or_default(),
-            service: service.clone(),
-            service_name: service_name.clone(),
+            service,
+            service_name,
             middlewares: of_entry_point_names.chain(middlewares.iter().filter_map(reference_name)).collect(),
             tls: is_tls.then(|| RouterTls {
                 options: tls_options.map(Into::into),
@@ -137,7 +142,7 @@ pub(super) fn read<'s>(
         };
         RouteSpec {
             name: reading.provider.declared(&own_name),
-            matcher: matcher.clone(),
+            matcher,
             claim,
             priority,
             priority_mark: None,
@@ -151,8 +156,8 @@ pub(super) fn read<'s>(
                 cert_names: if is_tls { cert_names.into() } else { Box::default() },
                 cert_issuer: of_tls.resolver.clone().or_else(|| resolver_of(reading, served.tls)).filter(|_| is_tls),
             },
-            middlewares: forwarded_server(reading).chain(of_entry_point).chain(middlewares.iter().cloned()).collect(),
-            upstream: upstream.clone(),
+            middlewares: forwarded_server(reading).chain(of_entry_point).chain(middlewares).collect(),
+            upstream,
             auth_service: None,
             auth_endpoints: Vec::new(),
             page_services: Vec::new(),
@@ -165,7 +170,7 @@ pub(super) fn read<'s>(
             is_common: true,
         }
     };
-    together.into_iter().enumerate().map(spec).collect()
+    routes.extend(together.into_iter().zip(alike).enumerate().map(spec));
 }
 
 /// Tells applications the machine, as Traefik does. A middleware of the user may say something else.

@@ -20,6 +20,12 @@ const PREFIX: &str = "traefik.";
 /// Deeper keys are cut: nothing is so deep.
 const DEPTH_MAX: usize = 16;
 
+/// So many children are looked through one by one.
+const FEW: usize = 8;
+
+/// Most objects are asked for no more options.
+const ASKED_USUALLY: usize = 8;
+
 /// One key, or the beginning of several.
 #[derive(Debug, Default)]
 pub(super) struct Node<'s> {
@@ -36,7 +42,7 @@ pub(super) struct Node<'s> {
 ///
 /// Most nodes have one child or two, of which a list takes much less than a tree.
 #[derive(Debug, Default)]
-pub(super) struct Children<'s>(Vec<(Cow<'s, str>, Box<Node<'s>>)>);
+pub(super) struct Children<'s>(Vec<(Cow<'s, str>, Node<'s>)>);
 
 /// The options of one object. Remembers which were asked for, so that the others can be named.
 pub(super) struct Options<'n, 's> {
@@ -45,14 +51,16 @@ pub(super) struct Options<'n, 's> {
 }
 
 /// What an option is asked for as.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+///
+/// The greater takes all that the smaller takes.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Form {
-    /// Options of its own, or whatever there is.
-    Any,
     /// One value.
     Text,
     /// Values, in one text or one by one.
     List,
+    /// Options of its own, or whatever there is.
+    Any,
 }
 
 /// What is said below an object and not read.
@@ -138,7 +146,7 @@ impl<'s> Node<'s> {
 
     /// Its options.
     pub(super) fn options(&self) -> Options<'_, 's> {
-        Options { node: self, asked: RefCell::default() }
+        Options { node: self, asked: RefCell::new(Vec::with_capacity(ASKED_USUALLY)) }
     }
 
     /// Its position, if it is an item of a list.
@@ -150,15 +158,20 @@ impl<'s> Node<'s> {
 impl<'s> Children<'s> {
     /// The one of this name, which is in lower case.
     pub(super) fn get(&self, name: &str) -> Option<&Node<'s>> {
-        self.position(name).ok().map(|at| &*self.0[at].1)
+        // Of few, the lengths of their names tell most apart.
+        let at = match self.0.len() {
+            ..=FEW => self.0.iter().position(|(known, _)| **known == *name),
+            _ => self.position(name).ok(),
+        };
+        at.map(|at| &self.0[at].1)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Node<'s>)> {
-        self.0.iter().map(|(name, node)| (&**name, &**node))
+        self.0.iter().map(|(name, node)| (&**name, node))
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Node<'s>> {
-        self.0.iter().map(|(_, node)| &**node)
+        self.0.iter().map(|(_, node)| node)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -171,16 +184,25 @@ impl<'s> Children<'s> {
 
     /// The one of this name in any case. A new one has it as it is written, and `first`.
     fn entry(&mut self, name: &'s str, first: Mark<'s>) -> &mut Node<'s> {
+        // Labels come in their order, so it is mostly the last one, or behind it.
+        if let Some((_, last)) = self.0.last()
+            && last.name == name
+        {
+            let at = self.0.len() - 1;
+            return &mut self.0[at].1;
+        }
         let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
         let lower = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
-        // Labels come in their order, so it is mostly the last one, or behind it.
         let position = match self.0.last().map(|(last, _)| last.cmp(&lower)) {
             None | Some(Ordering::Less) => Err(self.0.len()),
             Some(Ordering::Equal) => Ok(self.0.len() - 1),
             Some(Ordering::Greater) => self.position(&lower),
         };
         let at = position.unwrap_or_else(|at| {
-            self.0.insert(at, (lower, Box::new(Node { name, first, ..Node::default() })));
+            if self.0.is_empty() {
+                self.0.reserve_exact(1);
+            }
+            self.0.insert(at, (lower, Node { name, first, ..Node::default() }));
             at
         });
         &mut self.0[at].1
@@ -224,15 +246,15 @@ impl<'n, 's> Options<'n, 's> {
         let is_usual = |text: &str| text.is_empty() || values::boolean(text).is_ok();
         let value = self.node.mark.filter(|mark| !is_usual(mark.value.trim())).map(Unread::Value);
         let of_child = |(name, node): (&str, &'n Node<'s>)| {
-            let forms: Vec<Form> = asked.iter().filter(|(known, _)| *known == name).map(|(_, form)| *form).collect();
-            if forms.is_empty() {
-                let near = nearest(name, asked.iter().map(|(known, _)| *known));
-                return Some(Unread::Unknown(node, near));
-            }
-            if forms.contains(&Form::Any) {
-                return None;
-            }
-            let is_list = forms.contains(&Form::List);
+            let is_list = match asked.iter().filter(|(known, _)| *known == name).map(|(_, form)| *form).max() {
+                None => {
+                    let near = nearest(name, asked.iter().map(|(known, _)| *known));
+                    return Some(Unread::Unknown(node, near));
+                }
+                Some(Form::Any) => return None,
+                Some(Form::List) => true,
+                Some(Form::Text) => false,
+            };
             // Of a text and entries one by one, only the text is read.
             let has_text = node.mark.is_some_and(|mark| !mark.value.trim().is_empty());
             let fits = |item: &Node<'_>| is_list && !has_text && item.position().is_some() && item.children.is_empty();

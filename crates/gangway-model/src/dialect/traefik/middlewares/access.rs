@@ -208,7 +208,7 @@ pub(super) fn allow_list<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_
         return Vec::new();
     }
     let allow = Some(ClientList::of(entries));
-    vec![Middleware::AddressFilter(AddressFilter { allow, by, refusal, ..AddressFilter::default() })]
+    vec![Middleware::AddressFilter(Arc::new(AddressFilter { allow, by, refusal, ..AddressFilter::default() }))]
 }
 
 /// `ipStrategy`: which of the addresses on the way counts. Without it the one of the connection does.

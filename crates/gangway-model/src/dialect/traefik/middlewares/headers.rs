@@ -99,7 +99,10 @@ fn cors<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Option<
         "accesscontrolmaxage",
         "addvaryheader",
     ];
-    let is_there = NAMES.iter().filter(|name| options.get(name).is_some()).count() > 0;
+    // All are asked for: each is known, whichever is there.
+    if NAMES.iter().filter(|name| options.get(name).is_some()).count() == 0 {
+        return None;
+    }
     let origins: Vec<Box<str>> = texts(options, NAMES[3]).into_iter().map(Into::into).collect();
     let mut origin_patterns = Vec::new();
     for (mark, pattern) in options.list(NAMES[4]) {
@@ -122,7 +125,7 @@ fn cors<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Option<
         let mark = options.get(NAMES[3]).map_or(options.node.first, |node| node.first);
         reading.without_effect.push((mark, without_effect(what, "name the origins that may")));
     }
-    (is_there && cors != Cors::default()).then_some(cors)
+    (cors != Cors::default()).then_some(cors)
 }
 
 /// The entries of a list that are not empty.

@@ -1,5 +1,7 @@
 //! Plug-ins, by what they are known to do.
 
+use std::sync::Arc;
+
 use gangway_diagnostic::{Finding, codes, quoted};
 
 use super::super::tree::{Node, Options};
@@ -132,5 +134,5 @@ fn geoblock<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec
     let lan = lets_in_lan.then_some(ClientEntry::Address(AddressEntry::Lan));
     let allow = (!allowed.is_empty()).then(|| ClientList::of(allowed.into_iter().map(ClientEntry::Country).chain(lan)));
     let deny = ClientList::of(blocked.into_iter().map(ClientEntry::Country));
-    vec![Middleware::AddressFilter(AddressFilter { allow, deny, ..AddressFilter::default() })]
+    vec![Middleware::AddressFilter(Arc::new(AddressFilter { allow, deny, ..AddressFilter::default() }))]
 }
