@@ -546,13 +546,13 @@ async fn page<D: Downstream>(
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::atomic::AtomicBool;
 
     use tokio::io::duplex;
     use tokio::sync::watch;
 
     use super::*;
     use crate::downstream::http1::session::Http1Session;
+    use crate::downstream::listener_profile::Leaving;
     use crate::lifecycle::Lifecycle;
     use crate::limits::Limits;
     use crate::log::access_log::AccessLog;
@@ -575,7 +575,8 @@ mod tests {
         let (_client, io) = duplex(64);
         let (_phase, phases) = watch::channel(Lifecycle::Serving);
         let memory = worker.shared.overload.memory.clone();
-        let mut session = Http1Session::new(io, &Limits::default(), memory, Arc::new(AtomicBool::new(false)), phases);
+        let leaving = Leaving::new(Arc::default(), Arc::clone(&connection.listener));
+        let mut session = Http1Session::new(io, &Limits::default(), memory, leaving, phases);
         let mut exchange = Exchange { head: RequestHead::of_test("GET", "/cut", &[]), ..Exchange::default() };
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let recorded = Recorded::begin(&worker, &connection, &mut exchange, &mut session);
