@@ -26,19 +26,19 @@ enum ClientIdentity<'r> {
 
 impl<'r> LimitedClient<'r> {
     /// The client of a request. Where the request does not have what the key asks for, the address counts. `address` is the
-    /// one that the key asks for, or the client's.
+    /// one that the key asks for, or the client's. `host` is looked for where the key asks for it.
     pub(super) fn of(
         route: &'r str,
         key: &'r ClientKey,
         address: Option<IpAddr>,
-        (host, fields): (&'r str, &'r Fields),
+        (host, fields): (impl FnOnce() -> &'r str, &'r Fields),
         user: Option<&'r str>,
     ) -> Self {
         let by_address =
             address.map_or(ClientIdentity::Unknown, |address| ClientIdentity::Address(AddressKey::of(address)));
         let identity = match key {
             ClientKey::Address | ClientKey::AddressBy(_) => by_address,
-            ClientKey::Host => ClientIdentity::Host(host),
+            ClientKey::Host => ClientIdentity::Host(host()),
             ClientKey::Header(name) => {
                 let mut values = fields.all_named(name.as_str().as_bytes());
                 // Several values would be several clients.
@@ -72,7 +72,7 @@ mod tests {
         let (a, b) = (fields(&[("X-Key", "a")]), fields(&[("x-key", "b")]));
         let (none, two) = (fields(&[]), fields(&[("X-Key", "a"), ("X-Key", "b")]));
         let client =
-            |key, address, fields, user| LimitedClient::of("route", key, Some(address), ("a.test", fields), user);
+            |key, address, fields, user| LimitedClient::of("route", key, Some(address), (|| "a.test", fields), user);
         assert_ne!(client(&ClientKey::Address, one, &a, None), client(&ClientKey::Address, other, &a, None));
         assert_eq!(client(&by_header, one, &a, None), client(&by_header, other, &a, None));
         assert_ne!(client(&by_header, one, &a, None), client(&by_header, one, &b, None));
@@ -82,10 +82,10 @@ mod tests {
         assert_ne!(client(&ClientKey::User, one, &a, Some("ann")), client(&ClientKey::User, one, &a, Some("bob")));
         assert_ne!(
             client(&ClientKey::Address, one, &a, None),
-            LimitedClient::of("other", &ClientKey::Address, Some(one), ("a.test", &a), None)
+            LimitedClient::of("other", &ClientKey::Address, Some(one), (|| "a.test", &a), None)
         );
         let by_choice = ClientKey::AddressBy(gangway_model::AddressChoice::of_connection());
-        let told = |key, address, host| LimitedClient::of("route", key, address, (host, &a), None);
+        let told = |key, address, host: &'static str| LimitedClient::of("route", key, address, (|| host, &a), None);
         assert_eq!(told(&by_choice, None, "a"), told(&by_choice, None, "b"), "nobody knows them apart");
         assert_ne!(told(&by_choice, None, "a"), told(&by_choice, Some(one), "a"));
         assert_eq!(told(&ClientKey::Host, Some(one), "a"), told(&ClientKey::Host, Some(other), "a"));

@@ -222,7 +222,7 @@ impl AtGate<'_> {
             }
             ClientKey::Address | ClientKey::Header(_) | ClientKey::User | ClientKey::Host => Some(self.client()),
         };
-        LimitedClient::of(route, key, address, (admission.host(head), &head.fields), user)
+        LimitedClient::of(route, key, address, (|| admission.host(head), &head.fields), user)
     }
 }
 
