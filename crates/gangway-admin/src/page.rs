@@ -28,6 +28,7 @@ pub(crate) use self::about::AboutFacts;
 pub(crate) use self::certificates::CertificatesFacts;
 pub(crate) use self::containers::ContainersFacts;
 pub(crate) use self::explain::{ExplainFacts, ExplainForm};
+pub(crate) use self::frame::Updates;
 use self::frame::View;
 pub(crate) use self::log::LogFacts;
 pub(crate) use self::overview::OverviewFacts;
@@ -88,7 +89,7 @@ pub(crate) enum Facts<'f> {
 }
 
 /// The answer with a view, or with the part of it that the query asks for.
-pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery) -> Response<String> {
+pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery, updates: Updates) -> Response<String> {
     let (view, status) = match facts {
         Facts::Overview(facts) => (overview::view(facts, query), StatusCode::OK),
         Facts::Site(facts) => (site::view(facts), StatusCode::OK),
@@ -99,13 +100,13 @@ pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery) -> Response<String> {
         Facts::About(facts) => (about::view(facts), StatusCode::OK),
         Facts::Missing(error) => (frame::missing(error), StatusCode::NOT_FOUND),
     };
-    html(status, respond(&view, query))
+    html(status, respond(&view, query, updates))
 }
 
-fn respond(view: &View, query: &PageQuery) -> Markup {
+fn respond(view: &View, query: &PageQuery, updates: Updates) -> Markup {
     match &query.fragment {
         Some(name) => view.fragment(name),
-        None => view.whole(),
+        None => view.whole(updates),
     }
 }
 

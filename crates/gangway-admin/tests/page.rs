@@ -7,16 +7,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gangway_admin::{
-    Admin, AdminSettings, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, Sources, api,
+    Admin, AdminSettings, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, Sources,
+    TraefikAnswers, TraefikPages, api,
 };
 use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span};
 use gangway_model::{
     Attachment, ClientPlace, Compiled, Container, ContainerState, CountryCode, EndpointKey, Expose, ExposedPort,
-    Geography, Health, Judgement, ListenerProtocol, Located, Reputation, Settings, Snapshot, compile,
+    Geography, Health, InternalService, Judgement, ListenerProtocol, Located, Reputation, Settings, Snapshot, compile,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
 use gangway_tls::{CertificateResolver, Origin, Store, UnixTime};
+use http::Method;
 use prometheus::Registry;
 
 const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
@@ -185,6 +187,7 @@ struct Running {
     address: SocketAddr,
     fake: Arc<Fake>,
     tables: Publisher<Compiled>,
+    behind_a_route: TraefikAnswers,
     _store: Publisher<Store>,
 }
 
@@ -203,10 +206,11 @@ async fn start() -> Running {
         events: EventSink::default(),
     };
     let settings = AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), passed: None, names: Vec::new() };
+    let behind_a_route = TraefikAnswers::new(sources.clone(), TraefikPages::default());
     let admin = Admin::bind(settings, sources).await.unwrap();
     let address = admin.address();
     tokio::spawn(async move { admin.serve().await });
-    Running { address, fake, tables, _store: store_tx }
+    Running { address, fake, tables, behind_a_route, _store: store_tx }
 }
 
 fn container(name: &str, labels: &[(&str, &str)]) -> Container {
@@ -573,6 +577,30 @@ async fn no_view_shows_a_secret() {
     }
     let about = running.html("/about").await;
     assert!(about.contains("home.test") && about.contains("tcp://***@engine:2375"), "{about}");
+}
+
+#[tokio::test]
+async fn behind_a_route_stands_the_page_alone() {
+    let mut running = start().await;
+    running.household();
+    let ask = |method: &Method, target: &str| running.behind_a_route.answer(InternalService::Page, method, target);
+    for view in VIEWS {
+        let answer = ask(&Method::GET, view);
+        assert_eq!(answer.status(), 200, "{view}");
+        assert!(!answer.body().contains(&running.address.to_string()), "{view} tells where the admin listener is");
+        assert_eq!(ask(&Method::POST, view).status(), 405, "{view}");
+        assert!(!answer.body().contains("data-events"), "{view} asks for a stream, which nothing answers there");
+        assert!(
+            running.html(view).await.contains("data-events=\"api/v1/events"),
+            "{view} is live on the admin listener"
+        );
+        for asset in references(answer.body()).into_iter().filter(|one| one.starts_with("assets/")) {
+            assert_eq!(ask(&Method::GET, &format!("/{asset}")).status(), 200, "{asset}");
+        }
+    }
+    for path in ["/api/v1/status", "/metrics", "/healthz", "/api/v1/events", "/x"] {
+        assert_eq!(ask(&Method::GET, path).status(), 404, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 pub enum InternalService {
     /// The read-only API in Traefik's shapes.
     Api,
-    /// The page that shows what is served.
+    /// The page in the place of Traefik's dashboard.
     Dashboard,
     /// Whether the process takes requests.
     Ping,
@@ -15,6 +15,8 @@ pub enum InternalService {
     Prometheus,
     /// 418, whatever is asked.
     Noop,
+    /// The page that shows what is served and what is wrong. Only a route of the config file may lead to it.
+    Page,
 }
 
 /// What stands behind the names of internal things.
@@ -22,7 +24,7 @@ const PROVIDER: &str = "@internal";
 
 impl InternalService {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Api, Self::Dashboard, Self::Ping, Self::Prometheus, Self::Noop];
+    pub const ALL: [Self; 6] = [Self::Api, Self::Dashboard, Self::Ping, Self::Prometheus, Self::Noop, Self::Page];
 
     /// The service of a whole name, such as `api@internal`.
     pub fn of_name(name: &str) -> Option<Self> {
@@ -42,6 +44,7 @@ impl InternalService {
             Self::Ping => "ping",
             Self::Prometheus => "prometheus",
             Self::Noop => "noop",
+            Self::Page => "page",
         }
     }
 }

@@ -177,6 +177,16 @@ pub(crate) static DOMAIN: Flag = Flag {
     ..PLAIN
 };
 
+pub(crate) static PAGE: Flag = Flag {
+    name: "page",
+    value: "HOST",
+    help: "a host under which the page is served to clients of routes",
+    more: "The route is called `page`. `--default-use` and the table `[routes.page]` of the config file give it keys as other \
+           routes; without one that says who may come in, only the local network does. See the guide \
+           [the page](../guides/the-page.md).",
+    ..PLAIN
+};
+
 pub(crate) static EXPOSE: Flag = Flag {
     name: "expose",
     value: "labelled|all",
@@ -413,6 +423,7 @@ pub(crate) static FLAGS: &[&Flag] = &[
     &DATA,
     &CONFIG,
     &DOMAIN,
+    &PAGE,
     &EXPOSE,
     &NETWORK,
     &DEFAULT_USE,

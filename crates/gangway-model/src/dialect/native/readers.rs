@@ -18,6 +18,7 @@ use super::schema::KeyId;
 use super::values::{each, is_file_name};
 use crate::content_coding::ContentCoding;
 use crate::host::{HostPattern, Hostname};
+use crate::internal_service::InternalService;
 use crate::path::PathPattern;
 use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMode, TlsVersion};
 use crate::rule;
@@ -177,6 +178,12 @@ fn network<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, _found: &mut Vec
 }
 
 fn upstream<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    // The only service that is answered behind a route of the file; the others are Traefik's.
+    fields.internal =
+        InternalService::of_name(label.value().trim()).filter(|service| *service == InternalService::Page);
+    if fields.internal.is_some() {
+        return;
+    }
     let entries = value::list(label.value());
     fields.urls = each(label, fields, found, "upstreams", entries, |text, findings| {
         upstream_url::parse(text).map_err(|finding| findings.push(finding)).ok()

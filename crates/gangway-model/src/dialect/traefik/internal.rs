@@ -32,7 +32,8 @@ pub(super) fn service(name: &str, internal: &InternalPages) -> Result<InternalSe
         return Err(missing("remove the router; nothing can be changed over HTTP here".to_owned()));
     }
     let Some(service) = InternalService::of_name(name) else {
-        let known = InternalService::ALL.map(|service| service.to_string());
+        let known = InternalService::ALL.into_iter().filter(|service| *service != InternalService::Page);
+        let known: Vec<String> = known.map(|service| service.to_string()).collect();
         let near = nearest(name, known.iter().map(|known| &**known));
         return Err(missing(match near {
             Some(near) => format!("did you mean {}?", quoted(near)),
@@ -41,6 +42,10 @@ pub(super) fn service(name: &str, internal: &InternalPages) -> Result<InternalSe
     };
     let asked_by = match service {
         InternalService::Noop => None,
+        // Otherwise a container could open the page to everybody, under a host of its own.
+        InternalService::Page => {
+            return Err(missing("only the flag `--page` or a route of Gangway's config file leads to it".to_owned()));
+        }
         InternalService::Api => internal.api.is_none().then_some("api"),
         InternalService::Dashboard => internal.api.as_ref().is_none_or(|api| !api.has_dashboard).then_some("api"),
         InternalService::Ping => internal.ping.is_none().then_some("ping"),

@@ -133,7 +133,8 @@ pub(crate) const KEYS: &[Key] = &[
         default: "–",
         example: "http://192.0.2.9:5006",
         doc: "Where requests go, for what is not a container: `http://`, `https://` or `h2c://`, a host and a port. \
-              Only in `[routes.<name>]` tables of the configuration file.",
+              Only in `[routes.<name>]` tables of the configuration file. `page@internal` is Gangway's own \
+              [page](../guides/the-page.md); without a key that says who may come in, only the local network sees it.",
         status: KeyStatus::InForce(KeyId::Upstream),
         place: Placement::InTheFile,
         without: "requests are not sent there",
