@@ -120,7 +120,7 @@ impl Answers {
                 Ok(explained) => json(&explained),
                 Err(error) => failure(StatusCode::BAD_REQUEST, &error.error, &error.help),
             },
-            _ => failure(StatusCode::NOT_FOUND, "there is nothing at this path", "`/` lists what there is"),
+            _ => missing("there is nothing at this path", "`/` lists what there is"),
         }
     }
 
@@ -374,6 +374,11 @@ pub(crate) fn refused() -> Response<String> {
     let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "nothing can be changed here", "ask by GET");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
+}
+
+/// The answer where there is nothing.
+pub(crate) fn missing(error: &str, help: &str) -> Response<String> {
+    failure(StatusCode::NOT_FOUND, error, help)
 }
 
 fn failure(status: StatusCode, error: &str, help: &str) -> Response<String> {

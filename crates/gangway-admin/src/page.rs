@@ -19,6 +19,7 @@ mod overview;
 mod parts;
 mod query;
 mod site;
+mod start;
 
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_FRAME_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
@@ -34,6 +35,7 @@ pub(crate) use self::log::LogFacts;
 pub(crate) use self::overview::OverviewFacts;
 pub(crate) use self::query::{PageQuery, explain_query, route};
 pub(crate) use self::site::SiteFacts;
+pub(crate) use self::start::StartFacts;
 use crate::api::ErrorResponse;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -84,6 +86,8 @@ pub(crate) enum Facts<'f> {
     Containers(ContainersFacts<'f>),
     Log(LogFacts<'f>),
     About(AboutFacts<'f>),
+    /// For people who look for an application: the list of views is for those who look after them.
+    Start(StartFacts<'f>),
     /// There is no such thing.
     Missing(&'f ErrorResponse),
 }
@@ -98,15 +102,17 @@ pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery, updates: Updates) -> 
         Facts::Containers(facts) => (containers::view(facts, query), StatusCode::OK),
         Facts::Log(facts) => (log::view(facts, query), StatusCode::OK),
         Facts::About(facts) => (about::view(facts), StatusCode::OK),
+        Facts::Start(facts) => (start::view(facts, query), StatusCode::OK),
         Facts::Missing(error) => (frame::missing(error), StatusCode::NOT_FOUND),
     };
-    html(status, respond(&view, query, updates))
+    let has_views = !matches!(facts, Facts::Start(_));
+    html(status, respond(&view, query, updates, has_views))
 }
 
-fn respond(view: &View, query: &PageQuery, updates: Updates) -> Markup {
+fn respond(view: &View, query: &PageQuery, updates: Updates, has_views: bool) -> Markup {
     match &query.fragment {
         Some(name) => view.fragment(name),
-        None => view.whole(updates),
+        None => view.whole(updates, has_views),
     }
 }
 

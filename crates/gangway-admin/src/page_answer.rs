@@ -7,11 +7,11 @@ use gangway_publish::Published;
 use http::{Method, Response};
 
 use crate::allowed_hosts::AllowedHosts;
-use crate::answer::{Answers, Sources, containers, refused};
+use crate::answer::{Answers, Sources, containers, missing, refused};
 use crate::api;
 use crate::page::{
     self, AboutFacts, CertificatesFacts, ContainersFacts, ExplainFacts, ExplainForm, Facts, LogFacts, OverviewFacts,
-    Page, PageQuery, SiteFacts, Updates, explain_query,
+    Page, PageQuery, SiteFacts, StartFacts, Updates, explain_query,
 };
 use crate::views;
 
@@ -43,6 +43,20 @@ impl Answers {
                 page::answer(&Facts::Missing(&missing), &PageQuery::default(), self.updates)
             }),
         }
+    }
+
+    /// The answer of the start page where there is nothing else.
+    pub(crate) fn start_page_alone(&self, method: &Method, path: &str, query: &str) -> Response<String> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return refused();
+        }
+        if path != "/" {
+            return page::asset(path).unwrap_or_else(|| missing("there is nothing at this path", "ask for `/`"));
+        }
+        let compiled = self.sources.compiled.load_full();
+        let (status, routes) = (self.status(&compiled), self.routes(&compiled).routes);
+        let facts = Facts::Start(StartFacts { status: &status, routes: &routes });
+        page::answer(&facts, &PageQuery::parse(query), self.updates)
     }
 
     /// The answer with a view of the page.

@@ -72,6 +72,7 @@ impl TraefikAnswers {
     pub fn answer(&self, service: InternalService, method: &Method, target: &str) -> Response<String> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match service {
+            InternalService::StartPage => self.answers.start_page_alone(method, path, query),
             InternalService::Page => self.answers.page_alone(method, path, query),
             InternalService::Noop => bare(StatusCode::IM_A_TEAPOT, ""),
             InternalService::Ping => self.ping(),

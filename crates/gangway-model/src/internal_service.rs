@@ -17,6 +17,8 @@ pub enum InternalService {
     Noop,
     /// The page that shows what is served and what is wrong. Only a route of the config file may lead to it.
     Page,
+    /// The page on which people of the house find applications. Only a route of the config file may lead to it.
+    StartPage,
 }
 
 /// What stands behind the names of internal things.
@@ -24,7 +26,16 @@ const PROVIDER: &str = "@internal";
 
 impl InternalService {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Api, Self::Dashboard, Self::Ping, Self::Prometheus, Self::Noop, Self::Page];
+    pub const ALL: [Self; 7] =
+        [Self::Api, Self::Dashboard, Self::Ping, Self::Prometheus, Self::Noop, Self::Page, Self::StartPage];
+
+    /// Whether it is a page of Gangway that only the operator may lead to, by a flag or a route of the config file.
+    pub fn is_own_page(self) -> bool {
+        match self {
+            Self::Page | Self::StartPage => true,
+            Self::Api | Self::Dashboard | Self::Ping | Self::Prometheus | Self::Noop => false,
+        }
+    }
 
     /// The service of a whole name, such as `api@internal`.
     pub fn of_name(name: &str) -> Option<Self> {
@@ -45,6 +56,7 @@ impl InternalService {
             Self::Prometheus => "prometheus",
             Self::Noop => "noop",
             Self::Page => "page",
+            Self::StartPage => "start-page",
         }
     }
 }

@@ -103,3 +103,30 @@ async fn names_in_domains_of_others_and_settings_that_contradict_do_not_open_it(
     let (code, _, log) = ended(gangway().args(serve).arg("--config").arg(&config));
     assert!(code != 0 && log.contains("G902") && log.contains("routes.page.host"), "{code}: {log}");
 }
+
+#[tokio::test]
+async fn the_start_page_stands_beside_it_under_the_same_rules() {
+    const START: &str = "start.home.test";
+    let nas =
+        "[routes.nas]\nhost = \"nas.home.test\"\nupstream = \"http://127.0.0.1:9\"\npage.name = \"<b>Store</b>\"\n";
+    let file = |more: &str| format!("page = \"{HOST}\"\nstart-page = \"{START}\"\n{nas}{more}");
+    let instance = behind_proxy(Options::config(&file(""))).await;
+    let ask = async |client: &str, path: &str| {
+        let mut connection = Client::tls_unverified(instance.https).unwrap().connect(START).await.unwrap();
+        connection.ask("GET", path, &[("x-forwarded-for", client)], "").await.unwrap()
+    };
+    let page = ask(NEIGHBOUR, "/").await.text();
+    assert!(page.contains("&lt;b&gt;Store&lt;/b&gt;") && page.contains("https://nas.home.test"), "{page}");
+    assert!(!page.contains(HOST) && !page.contains("data-events") && !page.contains("127.0.0.1"), "{page}");
+    for (client, path, status) in
+        [(STRANGER, "/", 403), (NEIGHBOUR, "/log", 404), (NEIGHBOUR, "/about", 404), (NEIGHBOUR, "/api/v1/routes", 404)]
+    {
+        assert_eq!(ask(client, path).await.status, status, "{client} {path}");
+    }
+    // What opens one of them does not open the other.
+    instance.put_config(&file("[routes.start-page]\nallow = \"198.51.100.0/24\"\n"));
+    eventually("a friend sees the start page", STUCK, async || (ask(FRIEND, "/").await.status == 200).then_some(()))
+        .await;
+    assert_eq!(ask(NEIGHBOUR, "/").await.status, 403);
+    assert_eq!(statuses(&instance).await, [200, 403, 403]);
+}

@@ -96,7 +96,7 @@ impl View {
         html! { @for part in self.parts.iter().chain(&self.aside).filter(is_named) { (part.markup()) } }
     }
 
-    pub(super) fn whole(&self, updates: Updates) -> Markup {
+    pub(super) fn whole(&self, updates: Updates, has_views: bool) -> Markup {
         let events = match updates {
             Updates::Events => Some(&self.events),
             Updates::Asked => None,
@@ -118,10 +118,12 @@ impl View {
                     a.skip href="#main" { "Skip to the content" }
                     header.bar {
                         a.brand href="./" { img src=(assets::path("svg")) alt="" width="22" height="22"; "Gangway" }
-                        nav aria-label="Views" {
-                            @for (path, name) in VIEWS {
-                                @let href = if path.is_empty() { "./" } else { path };
-                                a href=(href) aria-current=[(path == self.path).then_some("page")] { (name) }
+                        @if has_views {
+                            nav aria-label="Views" {
+                                @for (path, name) in VIEWS {
+                                    @let href = if path.is_empty() { "./" } else { path };
+                                    a href=(href) aria-current=[(path == self.path).then_some("page")] { (name) }
+                                }
                             }
                         }
                         span #live role="status" {}

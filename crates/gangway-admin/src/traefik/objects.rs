@@ -40,7 +40,7 @@ impl Objects {
                 InternalService::Prometheus => internal.prometheus.is_some(),
                 InternalService::Noop => true,
                 // It is none of Traefik's.
-                InternalService::Page => false,
+                InternalService::Page | InternalService::StartPage => false,
             };
             if is_there {
                 let used_by = used_by(&name);

@@ -187,6 +187,16 @@ pub(crate) static PAGE: Flag = Flag {
     ..PLAIN
 };
 
+pub(crate) static START_PAGE: Flag = Flag {
+    name: "start-page",
+    value: "HOST",
+    help: "a host under which people of the house find all sites",
+    more: "The labels `gangway.page.*` say what stands there, and the route is called `start-page`. What holds for `--page` holds \
+           for it: `[routes.start-page]` gives it keys, and without one that says who may come in, only the local network sees \
+           it. See the guide [the start page](../guides/start-page.md).",
+    ..PLAIN
+};
+
 pub(crate) static EXPOSE: Flag = Flag {
     name: "expose",
     value: "labelled|all",
@@ -424,6 +434,7 @@ pub(crate) static FLAGS: &[&Flag] = &[
     &CONFIG,
     &DOMAIN,
     &PAGE,
+    &START_PAGE,
     &EXPOSE,
     &NETWORK,
     &DEFAULT_USE,

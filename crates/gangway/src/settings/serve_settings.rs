@@ -25,7 +25,7 @@ use super::schema::{
     ACCESS_LOG, ACCESS_LOG_FORMAT, ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, ADMIN,
     CROWDSEC_APPSEC_URL, CROWDSEC_KEY_FILE, CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DEFAULT_USE, DOCKER, DOMAIN,
     EXPOSE, Flag, GEOIP, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, PAGE,
-    PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
+    PUBLIC_HTTPS_PORT, SELECT, START_PAGE, TAKE_OVER, TRUSTED_PROXIES,
 };
 use super::surroundings::Surroundings;
 use super::value::{Layer, SettingOrigin, SettingValue, items};
@@ -157,7 +157,8 @@ impl ServeSettings {
 }
 
 /// The flags that give pages of Gangway itself a host.
-static OWN_PAGES: [(&Flag, InternalService); 1] = [(&PAGE, InternalService::Page)];
+static OWN_PAGES: [(&Flag, InternalService); 2] =
+    [(&PAGE, InternalService::Page), (&START_PAGE, InternalService::StartPage)];
 
 /// A page of Gangway itself on a route of its own. A table of the route's name in the config file gives it further keys.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -137,6 +137,7 @@ impl<'a> ReadRoute<'a> {
             origins: draft.origins.into(),
             words: &VOCABULARY,
             router: None,
+            tile: std::mem::take(&mut fields.tile),
             is_common: false,
         })
     }

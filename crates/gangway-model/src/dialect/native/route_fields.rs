@@ -23,6 +23,7 @@ use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion
 use crate::rule::Expression;
 use crate::settings::Settings;
 use crate::spec::{Access, AuthServiceSpec, PageServiceSpec, UrlTarget};
+use crate::tile::Tile;
 use crate::value;
 use gangway_diagnostic::Finding;
 use gangway_diagnostic::{Diagnostic, Severity};
@@ -95,6 +96,8 @@ pub(crate) struct RouteFields<'a> {
     pub weight: Option<u16>,
     pub group: Option<Box<str>>,
     pub share: Box<[Box<str>]>,
+    /// `page.*`.
+    pub tile: Tile,
 }
 
 /// What fields belong to, for people.
