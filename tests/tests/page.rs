@@ -123,6 +123,25 @@ fn a_person_reads_states_filters_and_follows_an_explanation() {
 }
 
 #[test]
+fn the_page_stands_on_a_route_of_its_own_without_the_api() {
+    run(async {
+        let host = "page.home.test";
+        let password = "[routes.page]\nauth.basic = \"@nobody\"\n";
+        let open = Options::docker("none").flag("--page", host).start().await;
+        let shut = Options::docker("none").flag("--page", host).config(password).start().await;
+        open.served(host, "/").await;
+        assert_eq!(open.secure().get(host, "/api/v1/status").await.unwrap().status, 404);
+        let refused = shut.secure().get(host, "/").await.unwrap();
+        assert!(matches!(refused.status.as_u16(), 401 | 503), "{refused:?}");
+        let browser = WebDriver::start("home.test").await;
+        browser.open(&format!("https://{host}:{}/", open.https.port())).await;
+        browser.sees("Overview").await;
+        browser.sees(host).await;
+        assert_eq!(browser.console().await, Vec::<String>::new());
+    });
+}
+
+#[test]
 fn a_container_is_on_the_page_as_soon_as_it_starts() {
     run(async {
         let docker = Docker::shared();

@@ -18,7 +18,7 @@ use crate::explain::{ExplainContext, explain};
 use crate::explain_query::ExplainQuery;
 use crate::instance::{Instance, InstancePhase};
 use crate::metrics::{self, MetricsInput};
-use crate::page::{self, Page};
+use crate::page::{self, Page, Updates};
 use crate::response::response;
 use crate::views;
 
@@ -49,6 +49,8 @@ pub(crate) struct Answers {
     pub(crate) allowed_hosts: AllowedHosts,
     /// The address of the listener, as the API shows it.
     pub(crate) address: String,
+    /// How the views that are open learn what has changed.
+    pub(crate) updates: Updates,
 }
 
 /// The path at which events are listened to.
@@ -118,7 +120,7 @@ impl Answers {
                 Ok(explained) => json(&explained),
                 Err(error) => failure(StatusCode::BAD_REQUEST, &error.error, &error.help),
             },
-            _ => failure(StatusCode::NOT_FOUND, "there is nothing at this path", "`/` lists what there is"),
+            _ => missing("there is nothing at this path", "`/` lists what there is"),
         }
     }
 
@@ -142,9 +144,7 @@ impl Answers {
             ));
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "nothing can be changed here", "ask by GET");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Some(response);
+            return Some(refused());
         }
         None
     }
@@ -367,6 +367,18 @@ fn json(value: &impl Serialize) -> Response<String> {
             response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the answer could not be written\n".to_owned())
         }
     }
+}
+
+/// The answer to a method by which something could be changed.
+pub(crate) fn refused() -> Response<String> {
+    let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "nothing can be changed here", "ask by GET");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+/// The answer where there is nothing.
+pub(crate) fn missing(error: &str, help: &str) -> Response<String> {
+    failure(StatusCode::NOT_FOUND, error, help)
 }
 
 fn failure(status: StatusCode, error: &str, help: &str) -> Response<String> {

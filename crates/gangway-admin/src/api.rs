@@ -196,6 +196,8 @@ pub struct RouteView {
     pub state: String,
     /// A protecting label could not be applied, so the route answers no request.
     pub closed: bool,
+    /// How it appears on the start page.
+    pub tile: TileView,
     /// The middlewares in order, as text.
     pub middlewares: Vec<String>,
     /// The shared definitions that it takes keys from.
@@ -208,6 +210,24 @@ pub struct RouteView {
     pub timeouts: TimeoutsView,
     /// The endpoints that requests are sent to.
     pub endpoints: Vec<EndpointView>,
+}
+
+/// How a route appears on the start page. What nobody said is absent.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct TileView {
+    /// What it is called there.
+    pub name: Option<String>,
+    /// An emoji, or a few letters.
+    pub icon: Option<String>,
+    /// The heading under which it stands.
+    pub group: Option<String>,
+    /// A few words about it.
+    pub description: Option<String>,
+    /// The smallest stands first.
+    pub order: i64,
+    /// Whether it is left out: by a label, or as it is a page of Gangway itself.
+    pub hidden: bool,
 }
 
 /// The values of `timeout.*`, in seconds.

@@ -19,6 +19,7 @@ mod overview;
 mod parts;
 mod query;
 mod site;
+mod start;
 
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_FRAME_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
@@ -28,11 +29,13 @@ pub(crate) use self::about::AboutFacts;
 pub(crate) use self::certificates::CertificatesFacts;
 pub(crate) use self::containers::ContainersFacts;
 pub(crate) use self::explain::{ExplainFacts, ExplainForm};
+pub(crate) use self::frame::Updates;
 use self::frame::View;
 pub(crate) use self::log::LogFacts;
 pub(crate) use self::overview::OverviewFacts;
 pub(crate) use self::query::{PageQuery, explain_query, route};
 pub(crate) use self::site::SiteFacts;
+pub(crate) use self::start::StartFacts;
 use crate::api::ErrorResponse;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -83,12 +86,14 @@ pub(crate) enum Facts<'f> {
     Containers(ContainersFacts<'f>),
     Log(LogFacts<'f>),
     About(AboutFacts<'f>),
+    /// For people who look for an application: the list of views is for those who look after them.
+    Start(StartFacts<'f>),
     /// There is no such thing.
     Missing(&'f ErrorResponse),
 }
 
 /// The answer with a view, or with the part of it that the query asks for.
-pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery) -> Response<String> {
+pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery, updates: Updates) -> Response<String> {
     let (view, status) = match facts {
         Facts::Overview(facts) => (overview::view(facts, query), StatusCode::OK),
         Facts::Site(facts) => (site::view(facts), StatusCode::OK),
@@ -97,15 +102,17 @@ pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery) -> Response<String> {
         Facts::Containers(facts) => (containers::view(facts, query), StatusCode::OK),
         Facts::Log(facts) => (log::view(facts, query), StatusCode::OK),
         Facts::About(facts) => (about::view(facts), StatusCode::OK),
+        Facts::Start(facts) => (start::view(facts, query), StatusCode::OK),
         Facts::Missing(error) => (frame::missing(error), StatusCode::NOT_FOUND),
     };
-    html(status, respond(&view, query))
+    let has_views = !matches!(facts, Facts::Start(_));
+    html(status, respond(&view, query, updates, has_views))
 }
 
-fn respond(view: &View, query: &PageQuery) -> Markup {
+fn respond(view: &View, query: &PageQuery, updates: Updates, has_views: bool) -> Markup {
     match &query.fragment {
         Some(name) => view.fragment(name),
-        None => view.whole(),
+        None => view.whole(updates, has_views),
     }
 }
 

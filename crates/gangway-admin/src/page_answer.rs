@@ -1,21 +1,68 @@
 //! Reads what the views of the page show, at the moment of asking.
 
+use std::net::SocketAddr;
+
 use gangway_model::Compiled;
 use gangway_publish::Published;
-use http::Response;
+use http::{Method, Response};
 
-use crate::answer::{Answers, containers};
+use crate::allowed_hosts::AllowedHosts;
+use crate::answer::{Answers, Sources, containers, missing, refused};
 use crate::api;
 use crate::page::{
     self, AboutFacts, CertificatesFacts, ContainersFacts, ExplainFacts, ExplainForm, Facts, LogFacts, OverviewFacts,
-    Page, PageQuery, SiteFacts, explain_query,
+    Page, PageQuery, SiteFacts, StartFacts, Updates, explain_query,
 };
 use crate::views;
 
 impl Answers {
+    /// Answers for the page behind a route, which has checked the host. The address of the admin listener is nobody's
+    /// business there.
+    pub(crate) fn behind_a_route(sources: Sources) -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            sources,
+            allowed_hosts: AllowedHosts::new(nowhere, Vec::new()),
+            address: String::new(),
+            updates: Updates::Asked,
+        }
+    }
+
+    /// The answer of the page where there is nothing else, such as the API.
+    pub(crate) fn page_alone(&self, method: &Method, path: &str, query: &str) -> Response<String> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return refused();
+        }
+        match Page::at(path) {
+            Some(page) => self.page(page, &self.sources.compiled.load_full(), query),
+            None => page::asset(path).unwrap_or_else(|| {
+                let missing = api::ErrorResponse {
+                    error: "there is nothing at this path".to_owned(),
+                    help: "the overview leads to all views".to_owned(),
+                };
+                page::answer(&Facts::Missing(&missing), &PageQuery::default(), self.updates)
+            }),
+        }
+    }
+
+    /// The answer of the start page where there is nothing else.
+    pub(crate) fn start_page_alone(&self, method: &Method, path: &str, query: &str) -> Response<String> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return refused();
+        }
+        if path != "/" {
+            return page::asset(path).unwrap_or_else(|| missing("there is nothing at this path", "ask for `/`"));
+        }
+        let compiled = self.sources.compiled.load_full();
+        let (status, routes) = (self.status(&compiled), self.routes(&compiled).routes);
+        let facts = Facts::Start(StartFacts { status: &status, routes: &routes });
+        page::answer(&facts, &PageQuery::parse(query), self.updates)
+    }
+
     /// The answer with a view of the page.
     pub(crate) fn page(&self, page: Page, compiled: &Published<Compiled>, query: &str) -> Response<String> {
         let asked = PageQuery::parse(query);
+        let show = |facts: &Facts<'_>| page::answer(facts, &asked, self.updates);
         let instance = &self.sources.instance;
         let now = instance.now();
         let status = || self.status(compiled);
@@ -33,7 +80,7 @@ impl Answers {
                     changes: &changes,
                     now,
                 };
-                page::answer(&Facts::Overview(facts), &asked)
+                show(&Facts::Overview(facts))
             }
             Page::Site => {
                 let routes = routes();
@@ -42,7 +89,7 @@ impl Answers {
                         error: "there is no such route".to_owned(),
                         help: "it may have gone; the overview lists those in force".to_owned(),
                     };
-                    return page::answer(&Facts::Missing(&missing), &asked);
+                    return show(&Facts::Missing(&missing));
                 };
                 let figures = instance.figures().routes;
                 let facts = SiteFacts {
@@ -55,30 +102,30 @@ impl Answers {
                     requests: &instance.requests(&route.id).requests,
                     now,
                 };
-                page::answer(&Facts::Site(facts), &asked)
+                show(&Facts::Site(facts))
             }
             Page::Explain => {
                 let form = ExplainForm::parse(query);
                 let answer = explain_query(query).map(|query| self.explained(compiled, &query));
                 let listeners = instance.listening();
                 let facts = ExplainFacts { form: &form, listeners: &listeners, answer: answer.as_ref() };
-                page::answer(&Facts::Explain(facts), &asked)
+                show(&Facts::Explain(facts))
             }
             Page::Certificates => {
                 let certificates = &self.certificates().certificates;
-                page::answer(&Facts::Certificates(CertificatesFacts { certificates, now }), &asked)
+                show(&Facts::Certificates(CertificatesFacts { certificates, now }))
             }
             Page::Containers => {
                 let (containers, routes) = (&containers(compiled).containers, &routes());
-                page::answer(&Facts::Containers(ContainersFacts { containers, routes }), &asked)
+                show(&Facts::Containers(ContainersFacts { containers, routes }))
             }
-            Page::Log => page::answer(&Facts::Log(LogFacts { lines: &instance.log().lines, now }), &asked),
+            Page::Log => show(&Facts::Log(LogFacts { lines: &instance.log().lines, now })),
             Page::About => {
                 let settings: Vec<_> = instance.settings().into_iter().map(views::setting).collect();
                 let internal_root = self.certificates().internal_root;
                 let facts =
                     AboutFacts { status: &status(), settings: &settings, internal_root: internal_root.as_deref(), now };
-                page::answer(&Facts::About(facts), &asked)
+                show(&Facts::About(facts))
             }
         }
     }

@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::allowed_hosts::AllowedHosts;
 use crate::answer::{Answers, EVENTS_PATH, Sources, no_events};
+use crate::page::Updates;
 use crate::stream::{EventBody, Progress};
 
 /// The number of connections at once. A browser, a scraper and a health check use three.
@@ -94,7 +95,8 @@ impl Admin {
         let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let allowed_hosts = AllowedHosts::new(address, names);
-        let answers = Arc::new(Answers { sources, allowed_hosts, address: address.to_string() });
+        let (updates, shown) = (Updates::Events, address.to_string());
+        let answers = Arc::new(Answers { sources, allowed_hosts, address: shown, updates });
         let [places, streams] = [CONNECTIONS_MAX, STREAMS_MAX].map(|count| Arc::new(Semaphore::new(count)));
         Ok(Self { listener, address, answers, places, streams })
     }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use self::listing::{Listing, Page};
 use self::objects::Objects;
-use crate::answer::{PROMETHEUS, Sources, metrics_text};
+use crate::answer::{Answers, PROMETHEUS, Sources, metrics_text};
 use crate::instance::InstancePhase;
 
 /// What the static configuration says about the pages.
@@ -53,7 +53,7 @@ pub struct EntryPointView {
 
 /// Answers requests to the services of Gangway itself.
 pub struct TraefikAnswers {
-    sources: Sources,
+    answers: Answers,
     pages: TraefikPages,
 }
 
@@ -65,13 +65,15 @@ const JSON_UTF_8: HeaderValue = HeaderValue::from_static("application/json; char
 impl TraefikAnswers {
     /// Answers from these sources.
     pub fn new(sources: Sources, pages: TraefikPages) -> Self {
-        Self { sources, pages }
+        Self { answers: Answers::behind_a_route(sources), pages }
     }
 
     /// The whole answer to a request for a service, by the path and query that an application would get.
     pub fn answer(&self, service: InternalService, method: &Method, target: &str) -> Response<String> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match service {
+            InternalService::StartPage => self.answers.start_page_alone(method, path, query),
+            InternalService::Page => self.answers.page_alone(method, path, query),
             InternalService::Noop => bare(StatusCode::IM_A_TEAPOT, ""),
             InternalService::Ping => self.ping(),
             InternalService::Api | InternalService::Dashboard | InternalService::Prometheus
@@ -82,14 +84,14 @@ impl TraefikAnswers {
                 refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
                 refused
             }
-            InternalService::Prometheus => response(StatusCode::OK, PROMETHEUS, metrics_text(&self.sources)),
+            InternalService::Prometheus => response(StatusCode::OK, PROMETHEUS, metrics_text(&self.answers.sources)),
             InternalService::Dashboard => self.page(),
             InternalService::Api => self.api(path, query),
         }
     }
 
     fn ping(&self) -> Response<String> {
-        match (self.sources.instance.phase(), self.pages.terminating_status) {
+        match (self.answers.sources.instance.phase(), self.pages.terminating_status) {
             (InstancePhase::Stopping, status) => {
                 let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
                 bare(status, status.canonical_reason().unwrap_or("stopping"))
@@ -99,8 +101,8 @@ impl TraefikAnswers {
     }
 
     fn page(&self) -> Response<String> {
-        let compiled = self.sources.compiled.load_full();
-        page::response(&self.objects(&compiled), self.sources.version)
+        let compiled = self.answers.sources.compiled.load_full();
+        page::response(&self.objects(&compiled), self.answers.sources.version)
     }
 
     fn api(&self, path: &str, query: &str) -> Response<String> {
@@ -119,7 +121,7 @@ impl TraefikAnswers {
             }
         }
         let Some(path) = path.strip_prefix("/api/") else { return not_found() };
-        let compiled = self.sources.compiled.load_full();
+        let compiled = self.answers.sources.compiled.load_full();
         let objects = || self.objects(&compiled);
         let (kind, name) = match path.splitn(3, '/').collect::<Vec<_>>()[..] {
             ["version"] => return json_utf_8(&self.version()),
@@ -152,17 +154,17 @@ impl TraefikAnswers {
     }
 
     fn objects(&self, compiled: &Published<Compiled>) -> Objects {
-        Objects::new(compiled, &self.sources.instance.endpoints(), &self.pages.internal)
+        Objects::new(compiled, &self.answers.sources.instance.endpoints(), &self.pages.internal)
     }
 
     fn version(&self) -> Value {
-        let started = crate::views::rfc3339(self.sources.started);
-        json!({"Version": self.sources.version, "Codename": "Gangway", "startDate": started})
+        let started = crate::views::rfc3339(self.answers.sources.started);
+        json!({"Version": self.answers.sources.version, "Codename": "Gangway", "startDate": started})
     }
 
     fn overview(&self, objects: &Objects) -> Value {
         let none = json!({"total": 0, "warnings": 0, "errors": 0});
-        let certificates = self.sources.instance.certificates().list;
+        let certificates = self.answers.sources.instance.certificates().list;
         let in_trouble = certificates.iter().filter(|one| one.trouble.is_some()).count();
         json!({
             "http": {

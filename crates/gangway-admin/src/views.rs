@@ -8,7 +8,8 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::secret::{MASK, is_secret_name, masked_target, without_password};
 use gangway_model::{
     Address, AddressFilter, AddressSource, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey,
-    ForwardAuth, Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Timeouts, TlsMode,
+    ForwardAuth, Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Tile, Timeouts,
+    TlsMode,
 };
 use gangway_tls::{Origin, UnixTime};
 use http::HeaderValue;
@@ -48,12 +49,26 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
         listeners: route.listener.scope.names.iter().flatten().map(ToString::to_string).collect(),
         state: route_state(route, endpoints).to_owned(),
         closed: route.closed,
+        tile: tile(route),
         middlewares: route.middlewares.iter().map(middleware).collect(),
         definitions: definitions(&route.origins),
         host_header: host_header(&route.host_header),
         upgrades: route.upgrades.iter().map(ToString::to_string).collect(),
         timeouts: timeouts(&route.timeouts),
         endpoints: route.upstream.endpoints.iter().map(|one| endpoint(one, endpoints.get(&one.key))).collect(),
+    }
+}
+
+fn tile(route: &Route) -> api::TileView {
+    let Tile { name, icon, group, description, order, hidden } = &route.tile;
+    let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+    api::TileView {
+        name: text(name),
+        icon: text(icon),
+        group: text(group),
+        description: text(description),
+        order: order.unwrap_or_default(),
+        hidden: *hidden || route.upstream.internal.is_some(),
     }
 }
 

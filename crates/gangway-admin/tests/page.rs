@@ -7,16 +7,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gangway_admin::{
-    Admin, AdminSettings, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, Sources, api,
+    Admin, AdminSettings, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, Sources,
+    TraefikAnswers, TraefikPages, api,
 };
 use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span};
 use gangway_model::{
     Attachment, ClientPlace, Compiled, Container, ContainerState, CountryCode, EndpointKey, Expose, ExposedPort,
-    Geography, Health, Judgement, ListenerProtocol, Located, Reputation, Settings, Snapshot, compile,
+    Geography, Health, InternalService, Judgement, ListenerProtocol, Located, Reputation, Settings, Snapshot, compile,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
 use gangway_tls::{CertificateResolver, Origin, Store, UnixTime};
+use http::Method;
 use prometheus::Registry;
 
 const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
@@ -185,6 +187,7 @@ struct Running {
     address: SocketAddr,
     fake: Arc<Fake>,
     tables: Publisher<Compiled>,
+    behind_a_route: TraefikAnswers,
     _store: Publisher<Store>,
 }
 
@@ -203,10 +206,11 @@ async fn start() -> Running {
         events: EventSink::default(),
     };
     let settings = AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), passed: None, names: Vec::new() };
+    let behind_a_route = TraefikAnswers::new(sources.clone(), TraefikPages::default());
     let admin = Admin::bind(settings, sources).await.unwrap();
     let address = admin.address();
     tokio::spawn(async move { admin.serve().await });
-    Running { address, fake, tables, _store: store_tx }
+    Running { address, fake, tables, behind_a_route, _store: store_tx }
 }
 
 fn container(name: &str, labels: &[(&str, &str)]) -> Container {
@@ -573,6 +577,134 @@ async fn no_view_shows_a_secret() {
     }
     let about = running.html("/about").await;
     assert!(about.contains("home.test") && about.contains("tcp://***@engine:2375"), "{about}");
+}
+
+#[tokio::test]
+async fn behind_a_route_stands_the_page_alone() {
+    let mut running = start().await;
+    running.household();
+    let ask = |method: &Method, target: &str| running.behind_a_route.answer(InternalService::Page, method, target);
+    for view in VIEWS {
+        let answer = ask(&Method::GET, view);
+        assert_eq!(answer.status(), 200, "{view}");
+        assert!(!answer.body().contains(&running.address.to_string()), "{view} tells where the admin listener is");
+        assert_eq!(ask(&Method::POST, view).status(), 405, "{view}");
+        assert!(!answer.body().contains("data-events"), "{view} asks for a stream, which nothing answers there");
+        assert!(
+            running.html(view).await.contains("data-events=\"api/v1/events"),
+            "{view} is live on the admin listener"
+        );
+        for asset in references(answer.body()).into_iter().filter(|one| one.starts_with("assets/")) {
+            assert_eq!(ask(&Method::GET, &format!("/{asset}")).status(), 200, "{asset}");
+        }
+    }
+    for path in ["/api/v1/status", "/metrics", "/healthz", "/api/v1/events", "/x"] {
+        assert_eq!(ask(&Method::GET, path).status(), 404, "{path}");
+    }
+}
+
+/// The start page, asked for through its route.
+fn start_page(running: &Running, target: &str) -> String {
+    let answer = running.behind_a_route.answer(InternalService::StartPage, &Method::GET, target);
+    assert_eq!(answer.status(), 200, "{target}");
+    answer.into_body()
+}
+
+#[tokio::test]
+async fn the_start_page_shows_what_labels_say_of_each_site_and_tells_nothing_else() {
+    let mut running = start().await;
+    let of_homepage = [
+        ("gangway.host", "photos.home.test"),
+        ("homepage.name", "Family photos"),
+        ("homepage.group", "Media"),
+        ("homepage.icon", "https://icons.example/immich.png"),
+        ("homepage.href", "https://elsewhere.example"),
+    ];
+    let of_ours = [
+        ("gangway.rule", "Host(`media.home.test`) && PathPrefix(`/films`)"),
+        ("gangway.page.name", "Films"),
+        ("gangway.page.group", "Media"),
+        ("gangway.page.icon", "🎬"),
+        ("gangway.page.description", "What we have seen"),
+        ("gangway.page.order", "-1"),
+        ("homepage.name", "not this"),
+    ];
+    running.publish(vec![
+        container("photos", &of_homepage),
+        container("films", &of_ours),
+        container("home-assistant", &[("gangway.host", "ha.home.test")]),
+        container("secret", &[("gangway.host", "secret.home.test"), ("gangway.page.hide", "true")]),
+        container("any", &[("gangway.host", "any.*")]),
+        container("vault", &[("gangway.host", "vault.home.test"), ("gangway.allow", "nonsense")]),
+        container("backup", &[]),
+    ]);
+    let page = start_page(&running, "/");
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no `{text}` in {page}"));
+    assert!(at("Media") < at("Films") && at("Films") < at("Family photos"), "`page.order` goes before names");
+    assert!(at("Family photos") < at("Others") && at("Others") < at("home-assistant"), "groups come first");
+    for told in [
+        "https://media.home.test:8443/films",
+        "https://photos.home.test:8443/",
+        "🎬",
+        "What we have seen",
+        "FP",
+        "HA",
+        "closed",
+    ] {
+        at(told);
+    }
+    for untold in ["not this", "secret", "any.", "backup", "elsewhere", "icons.example", "Certificates", "172.20.0.3"] {
+        assert!(!page.contains(untold), "`{untold}` is in {page}");
+    }
+    let films = start_page(&running, "/?fragment=tiles&q=seen");
+    assert!(films.contains("Films") && !films.contains("photos") && !films.contains("<html"), "{films}");
+    let ask = |method: &Method, path: &str| running.behind_a_route.answer(InternalService::StartPage, method, path);
+    assert_eq!(ask(&Method::POST, "/").status(), 405);
+    for path in ["/log", "/containers", "/site?route=films/films", "/about", "/api/v1/routes"] {
+        assert_eq!(ask(&Method::GET, path).status(), 404, "{path}");
+    }
+    for asset in references(&page).into_iter().filter(|one| one.starts_with("assets/")) {
+        assert_eq!(ask(&Method::GET, &format!("/{asset}")).status(), 200, "{asset}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_labels_are_text_on_the_start_page_and_nothing_is_fetched_from_elsewhere() {
+    let mut running = start().await;
+    let script = "<script>alert(1)</script>";
+    let image = "\"><img src=https://evil.example/x onerror=alert(1)>";
+    let long = "x".repeat(4000);
+    let mut containers = Vec::new();
+    for (at, text) in [script, image, &long, "שלום \u{202e}gnp.exe"].into_iter().enumerate() {
+        let host = format!("h{at}.test");
+        for (begin, prefix) in [("gangway.page", "own"), ("homepage", "other")] {
+            let host = format!("{prefix}-{host}");
+            let keys = ["name", "group", "description", "icon"].map(|key| format!("{begin}.{key}"));
+            let mut labels: Vec<(&str, &str)> = keys.iter().map(|key| (&**key, text)).collect();
+            labels.push(("gangway.host", &host));
+            containers.push(container(&format!("{prefix}-{at}"), &labels));
+        }
+    }
+    containers.extend((0..500).map(|at| {
+        let host = format!("n{at}.test");
+        container(&format!("n{at}"), &[("gangway.host", &*host), ("gangway.page.name", &*long)])
+    }));
+    running.publish(containers);
+    let answer = running.behind_a_route.answer(InternalService::StartPage, &Method::GET, "/");
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("img-src 'self' data:;"), "{policy}");
+    let page = answer.into_body();
+    assert!(page.contains("own-h0.test") && page.contains("other-h3.test"), "{page}");
+    assert!(!page.contains("<script>") && !page.contains("<img src=https") && !page.contains("onerror=alert(1)>"));
+    assert!(!page.contains('\u{202e}') && !page.contains(&"x".repeat(200)));
+    assert!(page.len() < 300_000, "{} bytes", page.len());
+    let outside = |one: &&String| !one.starts_with("assets/") && !one.starts_with("https://") && !one.starts_with('?');
+    let references = references(&page);
+    let strange: Vec<_> = references.iter().filter(outside).filter(|one| !["./", "#main"].contains(&&***one)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    for src in page.split("src=\"").skip(1) {
+        assert!(src.starts_with("assets/"), "a browser fetches {}", &src[..40.min(src.len())]);
+    }
 }
 
 #[tokio::test]

@@ -295,6 +295,7 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         closed: spec.closed,
         origins: spec.origins,
         router: spec.router,
+        tile: spec.tile,
     };
     (Entry { matcher: spec.matcher, scope, priority: spec.priority, age, id, payload: Arc::new(route) }, origin)
 }

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 pub enum InternalService {
     /// The read-only API in Traefik's shapes.
     Api,
-    /// The page that shows what is served.
+    /// The page in the place of Traefik's dashboard.
     Dashboard,
     /// Whether the process takes requests.
     Ping,
@@ -15,6 +15,10 @@ pub enum InternalService {
     Prometheus,
     /// 418, whatever is asked.
     Noop,
+    /// The page that shows what is served and what is wrong. Only a route of the config file may lead to it.
+    Page,
+    /// The page on which people of the house find applications. Only a route of the config file may lead to it.
+    StartPage,
 }
 
 /// What stands behind the names of internal things.
@@ -22,7 +26,16 @@ const PROVIDER: &str = "@internal";
 
 impl InternalService {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Api, Self::Dashboard, Self::Ping, Self::Prometheus, Self::Noop];
+    pub const ALL: [Self; 7] =
+        [Self::Api, Self::Dashboard, Self::Ping, Self::Prometheus, Self::Noop, Self::Page, Self::StartPage];
+
+    /// Whether it is a page of Gangway that only the operator may lead to, by a flag or a route of the config file.
+    pub fn is_own_page(self) -> bool {
+        match self {
+            Self::Page | Self::StartPage => true,
+            Self::Api | Self::Dashboard | Self::Ping | Self::Prometheus | Self::Noop => false,
+        }
+    }
 
     /// The service of a whole name, such as `api@internal`.
     pub fn of_name(name: &str) -> Option<Self> {
@@ -42,6 +55,8 @@ impl InternalService {
             Self::Ping => "ping",
             Self::Prometheus => "prometheus",
             Self::Noop => "noop",
+            Self::Page => "page",
+            Self::StartPage => "start-page",
         }
     }
 }

@@ -55,6 +55,7 @@ mod snapshot;
 mod spec;
 mod table;
 pub mod target_change;
+mod tile;
 mod transport_settings;
 mod upgrade_protocol;
 mod upstream_url;
@@ -119,6 +120,7 @@ pub use snapshot::{
     OwnPlace, Snapshot,
 };
 pub use table::{Entry, Handshake, Handshakes, HostRank, Match, Precedence, Reserved, RoutingTable, Tie, ties};
+pub use tile::Tile;
 pub use transport_settings::{ClientCertificate, PemSource, TransportSettings};
 pub use upgrade_protocol::UpgradeFate;
 pub use url_redirect::{RequestedUrl, UrlChange, UrlRedirect};

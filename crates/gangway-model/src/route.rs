@@ -24,6 +24,7 @@ use crate::replacement::Replacement;
 use crate::reputation::OnDoubt;
 use crate::request_limit::{ConcurrencyLimit, RateLimit};
 use crate::router::Router;
+use crate::tile::Tile;
 use crate::transport_settings::TransportSettings;
 use crate::url_redirect::UrlRedirect;
 use http::{HeaderName, HeaderValue};
@@ -68,6 +69,8 @@ pub struct Route {
     pub origins: Box<[KeyOrigin]>,
     /// The router that it was made of, if Traefik's labels or files declare it; for people.
     pub router: Option<Arc<Router>>,
+    /// How it appears on the start page: nothing that serves asks for it.
+    pub tile: Tile,
 }
 
 /// The shared definition that a key of a route comes from.

@@ -16,6 +16,7 @@ use crate::label::Mark;
 use crate::matcher::Matcher;
 use crate::route::{Address, Endpoint, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
 use crate::router::Router;
+use crate::tile::Tile;
 use crate::transport_settings::TransportSettings;
 use crate::vocabulary::Vocabulary;
 use gangway_diagnostic::Finding;
@@ -135,6 +136,8 @@ pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Pa
     pub words: &'static Vocabulary,
     /// The router that it is made of, by the names in it; none in other dialects.
     pub router: Option<Arc<Router>>,
+    /// How it appears on the start page.
+    pub tile: Tile,
     /// Whether the route is known by its name alone: all containers that declare it in the same way are replicas, and
     /// projects mean nothing.
     pub is_common: bool,
@@ -343,6 +346,7 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
             origins,
             words,
             router,
+            tile,
             is_common,
             ..
         } = self;
@@ -367,6 +371,7 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
             origins,
             words,
             router,
+            tile,
             is_common,
         };
         (route, chain, old)
@@ -504,6 +509,7 @@ impl<'s> RouteSpec<'s> {
             origins: self.origins.clone(),
             words: self.words,
             router: self.router.clone(),
+            tile: self.tile.clone(),
             is_common: self.is_common,
         }
     }

@@ -302,6 +302,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         closed: false,
         origins: Box::default(),
         router: None,
+        tile: gangway_model::Tile::default(),
     });
     let matcher = Matcher::from_lists(hosts, Vec::new(), &mut Vec::new()).expect("few hosts");
     Entry { matcher, scope: ListenerScope::default(), priority: 0, age: 0, id: id.into(), payload }

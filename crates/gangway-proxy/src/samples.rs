@@ -121,6 +121,7 @@ pub(crate) fn route(
         closed: false,
         origins: Box::default(),
         router: None,
+        tile: gangway_model::Tile::default(),
     };
     (matcher, route)
 }

@@ -38,7 +38,9 @@ fn program(facts: &AboutFacts<'_>) -> Markup {
             (fact("version", &html! { "Gangway " (status.version) }))
             (fact("phase", &state(&status.phase)))
             (fact("running since", &html! { (ago(&status.started, facts.now)) " " small { (status.started) } }))
-            (fact("admin listener", &html! { code { (status.listening.admin) } }))
+            @if !status.listening.admin.is_empty() {
+                (fact("admin listener", &html! { code { (status.listening.admin) } }))
+            }
             @for listener in &status.listening.listeners {
                 (fact(&listener.name, &html! {
                     @for address in &listener.addresses { code { (address) } " " }

@@ -33,6 +33,15 @@ impl Follows {
     }
 }
 
+/// How a view that is open learns what has changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Updates {
+    /// By events, as they happen.
+    Events,
+    /// It asks now and then: a stream through a route would be a request that never ends, and nothing answers one.
+    Asked,
+}
+
 /// A part of a view.
 pub(super) struct Part {
     /// The name in `?fragment=`, and the id of the element.
@@ -87,11 +96,15 @@ impl View {
         html! { @for part in self.parts.iter().chain(&self.aside).filter(is_named) { (part.markup()) } }
     }
 
-    pub(super) fn whole(&self) -> Markup {
+    pub(super) fn whole(&self, updates: Updates, has_views: bool) -> Markup {
+        let events = match updates {
+            Updates::Events => Some(&self.events),
+            Updates::Asked => None,
+        };
         let title = shown(&self.title);
         html! {
             (DOCTYPE)
-            html lang="en" data-events=(self.events) {
+            html lang="en" data-events=[events] {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
@@ -105,10 +118,12 @@ impl View {
                     a.skip href="#main" { "Skip to the content" }
                     header.bar {
                         a.brand href="./" { img src=(assets::path("svg")) alt="" width="22" height="22"; "Gangway" }
-                        nav aria-label="Views" {
-                            @for (path, name) in VIEWS {
-                                @let href = if path.is_empty() { "./" } else { path };
-                                a href=(href) aria-current=[(path == self.path).then_some("page")] { (name) }
+                        @if has_views {
+                            nav aria-label="Views" {
+                                @for (path, name) in VIEWS {
+                                    @let href = if path.is_empty() { "./" } else { path };
+                                    a href=(href) aria-current=[(path == self.path).then_some("page")] { (name) }
+                                }
                             }
                         }
                         span #live role="status" {}

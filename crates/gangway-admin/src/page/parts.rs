@@ -139,9 +139,11 @@ pub(super) fn filter(part: &str, query: &PageQuery, hint: &str, states: &[&str])
         form.filter role="search" method="get" data-filter=(part) {
             input type="search" name="q" value=(query.text) placeholder=(hint) aria-label=(hint) autocomplete="off"
                 spellcheck="false" maxlength="200";
-            select name="state" aria-label="State" {
-                option value="" { "all" }
-                @for one in states { option value=(one) selected[*one == query.state] { (one) } }
+            @if !states.is_empty() {
+                select name="state" aria-label="State" {
+                    option value="" { "all" }
+                    @for one in states { option value=(one) selected[*one == query.state] { (one) } }
+                }
             }
             button { "Filter" }
         }

@@ -39,6 +39,8 @@ impl Objects {
                 InternalService::Ping => internal.ping.is_some(),
                 InternalService::Prometheus => internal.prometheus.is_some(),
                 InternalService::Noop => true,
+                // It is none of Traefik's.
+                InternalService::Page | InternalService::StartPage => false,
             };
             if is_there {
                 let used_by = used_by(&name);

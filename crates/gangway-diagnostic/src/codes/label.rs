@@ -162,6 +162,9 @@ codes! {
     OIDC_ENTRY = 65, Error, "not a user, a group or an audience",
         "`auth.users` and `auth.groups` have names as the provider says them, and `auth.bearer` has an audience. None is longer \
          than 255 bytes or has control characters.";
+    PAGE_ICON = 66, Error, "not an icon",
+        "`page.icon` is an emoji or up to three letters. Names of icons and URLs are not taken: the browser of who looks at the \
+         start page would fetch them from somebody else.";
     COUNTRY = 70, Error, "not a country",
         "A country is written by the two letters of ISO 3166-1, such as `country:DE`. A code that no country has would match \
          nobody.";

@@ -111,6 +111,10 @@ codes! {
         "The AppSec component of CrowdSec cannot be reached, is silent, refuses the key, or answers what makes no sense. Routes \
          with `appsec` answer 503, and those with `appsec` `open` let requests in that nobody has looked at.";
 
+    OWN_PAGE_HOST = 260, Error, "page of Gangway under hosts of others",
+        "A route whose `upstream` is a page of Gangway takes requests for other hosts than those written in full. A web page \
+         could point a name of its own here and read in a browser of yours what is meant for you, so the route is closed.";
+
     LISTENER_UNKNOWN = 270, Error, "listener that is not there",
         "`listen` names a listener that neither a flag nor the configuration file opens. The others that it names serve the route. \
          Where it names no other, nobody can tell which listeners the route was to be kept from, so it is closed on all of them.";

@@ -102,6 +102,7 @@ pub(super) fn of_container<'s>(
     }
     let mut candidates = Vec::with_capacity(routes.len());
     for mut route in routes {
+        route.tile.or_of_homepage(&container.labels);
         let mut of_services = Vec::new();
         auth_services::put(services, &mut route, source, &mut of_services);
         page_services::put(services, &mut route, source, &mut of_services);

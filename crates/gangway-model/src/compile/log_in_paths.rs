@@ -13,6 +13,7 @@ use crate::path::PathPattern;
 use crate::request_limit::ClientKey;
 use crate::route::{HostHeader, Middleware, Policy, Route, Timeouts, Upstream};
 use crate::table::Entry;
+use crate::tile::Tile;
 
 /// The entries for these paths. Where a host has them twice, the more senior route's counts; a route that a label makes
 /// for such a path goes before. No route that asks the service goes before: it would ask about the page to log in at.
@@ -122,5 +123,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         closed: of.closed,
         origins: of.origins.clone(),
         router: of.router.clone(),
+        // Nobody looks for it.
+        tile: Tile { hidden: true, ..Tile::default() },
     }
 }

@@ -14,6 +14,7 @@ use crate::spec::{
     Access, Declarations, Declared, Delivery, Destination, MiddlewareSpec, Named, NamedSteps, Part, Reference,
     RouteSpec, TargetPlace, TargetSpec, Unresolved, UpstreamSpec, UrlTarget, WeightedUpstream, Without,
 };
+use crate::tile::Tile;
 use crate::vocabulary::Vocabulary;
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::codes;
@@ -74,6 +75,7 @@ fn route<'s>(name: &str, mark: Mark<'s>) -> RouteSpec<'s> {
         origins: Box::default(),
         words: &VOCABULARY,
         router: None,
+        tile: Tile::default(),
         is_common: false,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gangway_diagnostic::printable;
 use gangway_model::{
     AddressChoice, AddressSource, Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness,
-    Route, RoutingTable, Scheme, Timeouts, TlsMode, TlsVersion, Transport, TransportSettings,
+    Route, RoutingTable, Scheme, Tile, Timeouts, TlsMode, TlsVersion, Transport, TransportSettings,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -72,6 +72,14 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
     f.push('\n');
     for KeyOrigin { key, definition, is_default } in &route.origins {
         writeln!(f, "  {key} by {definition}{}", if *is_default { ", by default" } else { "" })?;
+    }
+    if route.tile != Tile::default() {
+        let Tile { name, icon, group, description, order, hidden } = &route.tile;
+        let of_text = |text: &Option<Box<str>>| text.as_deref().map_or_else(|| "–".to_owned(), printable);
+        let [name, icon, group, description] = [name, icon, group, description].map(of_text);
+        let order = order.map_or_else(|| "–".to_owned(), |order| order.to_string());
+        let hidden = if *hidden { ", hidden" } else { "" };
+        writeln!(f, "  tile {name} / icon {icon} / group {group} / order {order} / {description}{hidden}")?;
     }
     for middleware in &route.middlewares {
         writeln!(f, "  {}", middleware_text(middleware))?;

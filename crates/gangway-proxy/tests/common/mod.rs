@@ -311,6 +311,7 @@ impl RouteToServe {
             closed: false,
             origins: Box::default(),
             router: None,
+            tile: gangway_model::Tile::default(),
         };
         (self.change)(&mut route);
         let scope = route.listener.scope.clone();

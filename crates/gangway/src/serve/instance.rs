@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gangway_admin::api::{
     CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, LatencyView, ListenerView,
-    LogResponse, PointView, QuantilesView, RequestView, RequestsResponse,
+    LogResponse, PointView, QuantilesView, RequestView, RequestsResponse, SettingView,
 };
 use gangway_admin::{CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
@@ -61,6 +61,7 @@ pub(super) struct Parts {
     pub(super) crowdsec: Reader<Status>,
     pub(super) crowdsec_findings: Reader<Vec<Diagnostic>>,
     pub(super) config_file: Option<PathBuf>,
+    pub(super) settings: Vec<SettingView>,
     pub(super) data: PathBuf,
     pub(super) plain_refused: bool,
     pub(super) restarts: IntCounterVec,
@@ -96,6 +97,7 @@ pub(super) struct Running {
     crowdsec: Reader<Status>,
     crowdsec_findings: Reader<Vec<Diagnostic>>,
     config_file: Option<PathBuf>,
+    settings: Vec<SettingView>,
     data: PathBuf,
     plain_refused: bool,
     restarts: IntCounterVec,
@@ -132,6 +134,7 @@ impl Running {
             crowdsec: parts.crowdsec,
             crowdsec_findings: parts.crowdsec_findings,
             config_file: parts.config_file,
+            settings: parts.settings,
             data: parts.data,
             plain_refused: parts.plain_refused,
             restarts: parts.restarts,
@@ -248,6 +251,10 @@ impl Instance for Running {
     fn config(&self) -> Option<ConfigFileView> {
         let file = self.config_file.as_ref()?.display().to_string();
         Some(ConfigFileView { file, in_force: self.judged.load().in_force })
+    }
+
+    fn settings(&self) -> Vec<SettingView> {
+        self.settings.clone()
     }
 
     fn certificates(&self) -> CertificatesState {

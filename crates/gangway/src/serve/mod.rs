@@ -28,6 +28,7 @@ mod route_log;
 mod route_ports;
 mod serve_error;
 mod settings_log;
+mod settings_view;
 mod shutdown;
 mod signals;
 mod socket_activation;
@@ -65,6 +66,7 @@ use self::own_pages::OwnPages;
 use self::route_figures::RouteFigures;
 use self::route_ports::RoutePorts;
 use self::serve_error::ServeError;
+use self::settings_view::settings_view;
 use self::signals::{Signal, Signals};
 use self::start_settings::StartSettings;
 use self::supervisor::Supervisor;
@@ -330,6 +332,7 @@ async fn bind(
         crowdsec: channels.crowdsec.reader(),
         crowdsec_findings: channels.crowdsec_findings.reader(),
         config_file: start.raw.config_file.clone(),
+        settings: settings_view(&start.raw),
         data: settings.data.clone(),
         plain_refused: settings.plain_http == PlainHttp::Refused,
         restarts: supervisor.restarts(),

@@ -26,7 +26,7 @@ pub(crate) use self::log_options::{LogFormat, LogLevel};
 pub(crate) use self::oidc_table::{OidcTable, Outside, read_file};
 pub(crate) use self::parse::acme::{pem_file, secret};
 pub(crate) use self::raw::{NOT_STARTED, ProcessLayer, RawSettings};
-pub(crate) use self::serve_settings::{ServeSettings, Times, undefined_defaults};
+pub(crate) use self::serve_settings::{OwnPage, ServeSettings, Times, undefined_defaults};
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::user_table::UserTable;
 pub(crate) use self::value::{Layer, SettingMessage, SettingOrigin, SettingValue};

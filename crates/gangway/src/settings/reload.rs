@@ -105,7 +105,8 @@ pub(crate) async fn follow(config: ConfigReload, look: Arc<Notify>, outputs: Con
         let is_emptied = matches!(&content, FileContent::Text(text) if text.trim().is_empty());
         let has_tables = {
             let current = current.load();
-            !current.file_routes.is_empty()
+            // That of `--page` is in no file.
+            current.file_routes.iter().any(|route| matches!(route.place, Place::ConfigFile { .. }))
                 || !current.middlewares.is_empty()
                 || !current_users.load().is_empty()
                 || !current_oidc.load().is_empty()

@@ -177,6 +177,26 @@ pub(crate) static DOMAIN: Flag = Flag {
     ..PLAIN
 };
 
+pub(crate) static PAGE: Flag = Flag {
+    name: "page",
+    value: "HOST",
+    help: "a host under which the page is served to clients of routes",
+    more: "The route is called `page`. `--default-use` and the table `[routes.page]` of the config file give it keys as other \
+           routes; without one that says who may come in, only the local network does. See the guide \
+           [the page](../guides/the-page.md).",
+    ..PLAIN
+};
+
+pub(crate) static START_PAGE: Flag = Flag {
+    name: "start-page",
+    value: "HOST",
+    help: "a host under which people of the house find all sites",
+    more: "The labels `gangway.page.*` say what stands there, and the route is called `start-page`. What holds for `--page` holds \
+           for it: `[routes.start-page]` gives it keys, and without one that says who may come in, only the local network sees \
+           it. See the guide [the start page](../guides/start-page.md).",
+    ..PLAIN
+};
+
 pub(crate) static EXPOSE: Flag = Flag {
     name: "expose",
     value: "labelled|all",
@@ -413,6 +433,8 @@ pub(crate) static FLAGS: &[&Flag] = &[
     &DATA,
     &CONFIG,
     &DOMAIN,
+    &PAGE,
+    &START_PAGE,
     &EXPOSE,
     &NETWORK,
     &DEFAULT_USE,

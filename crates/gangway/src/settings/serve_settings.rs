@@ -9,7 +9,10 @@ use std::time::Duration;
 use gangway_acme::{AcmeSettings, AdoptedAccount, ChallengeKind};
 use gangway_certs::{AdoptedCertificate, PlainHttp};
 use gangway_crowdsec::{AppsecSettings, LapiSettings};
-use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, KnownListener, MiddlewareTable, OwnListeners, Selector};
+use gangway_diagnostic::Place;
+use gangway_model::{
+    Expose, FileRoute, InternalService, KEEP_HOSTS_DEFAULT, KnownListener, MiddlewareTable, OwnListeners, Selector,
+};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, ListenerSettings, TrustedProxies};
 use gangway_watcher::{DockerEnvironment, Engine};
 
@@ -21,8 +24,8 @@ use super::raw::RawSettings;
 use super::schema::{
     ACCESS_LOG, ACCESS_LOG_FORMAT, ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, ADMIN,
     CROWDSEC_APPSEC_URL, CROWDSEC_KEY_FILE, CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DEFAULT_USE, DOCKER, DOMAIN,
-    EXPOSE, Flag, GEOIP, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND,
-    PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER, TRUSTED_PROXIES,
+    EXPOSE, Flag, GEOIP, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, PAGE,
+    PUBLIC_HTTPS_PORT, SELECT, START_PAGE, TAKE_OVER, TRUSTED_PROXIES,
 };
 use super::surroundings::Surroundings;
 use super::value::{Layer, SettingOrigin, SettingValue, items};
@@ -42,6 +45,8 @@ pub(crate) struct ServeSettings {
     /// The engines to follow; none means file routes only.
     pub(crate) docker: Vec<Engine>,
     pub(crate) data: PathBuf,
+    /// The pages of Gangway itself that have a host.
+    pub(crate) own_pages: Vec<OwnPage>,
     pub(crate) domain: Box<str>,
     pub(crate) expose: Expose,
     pub(crate) network: Option<Box<str>>,
@@ -119,6 +124,7 @@ impl ServeSettings {
         middlewares: Vec<MiddlewareTable>,
     ) -> gangway_model::Settings {
         let (domain, network) = (self.domain.clone(), self.network.clone());
+        let file_routes = self.own_pages.iter().fold(file_routes, OwnPage::added_to);
         gangway_model::Settings {
             domain,
             expose: self.expose,
@@ -150,6 +156,54 @@ impl ServeSettings {
     }
 }
 
+/// The flags that give pages of Gangway itself a host.
+static OWN_PAGES: [(&Flag, InternalService); 2] =
+    [(&PAGE, InternalService::Page), (&START_PAGE, InternalService::StartPage)];
+
+/// A page of Gangway itself on a route of its own. A table of the route's name in the config file gives it further keys.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct OwnPage {
+    /// The name of the route, which is that of the flag.
+    name: &'static str,
+    service: InternalService,
+    host: Box<str>,
+    /// The place where the host was written.
+    place: Place,
+}
+
+impl OwnPage {
+    /// The pages to which settings give a host that can be read.
+    pub(crate) fn all(layer: &Layer) -> Vec<Self> {
+        let page = |(flag, service): &(&'static Flag, InternalService)| {
+            let value = layer.get(flag).last()?;
+            let host = network::host(value.text.trim()).ok()?;
+            Some(Self { name: flag.name, service: *service, host, place: value.place(flag) })
+        };
+        OWN_PAGES.iter().filter_map(page).collect()
+    }
+
+    /// The key of a table of this route by which the table says itself where requests come from or go to.
+    fn said_by(&self, table: &FileRoute) -> Option<&'static str> {
+        let has = |key: &&str| table.keys.iter().any(|(known, ..)| known.eq_ignore_ascii_case(key));
+        ["host", "rule", "upstream", "redirect"].into_iter().find(|key| *table.name == *self.name && has(key))
+    }
+
+    /// The routes with that of the page, in place of what another place had set for it. It is left out where a table of
+    /// its name is of something else, which has been reported.
+    pub(crate) fn added_to(mut routes: Vec<FileRoute>, page: &Self) -> Vec<FileRoute> {
+        let at = routes.iter().position(|route| *route.name == *page.name).unwrap_or_else(|| {
+            routes.push(FileRoute { name: page.name.into(), keys: Vec::new(), place: page.place.clone() });
+            routes.len() - 1
+        });
+        routes[at].keys.retain(|(_, _, place)| place.subject() != Some(page.name));
+        if page.said_by(&routes[at]).is_none() {
+            let said = [("host", page.host.clone()), ("upstream", page.service.to_string().into())];
+            routes[at].keys.extend(said.map(|(key, value)| (key.into(), value, page.place.clone())));
+        }
+        routes
+    }
+}
+
 /// Reads one setting after the other and collects the errors.
 struct SettingsReader<'a> {
     raw: &'a RawSettings,
@@ -169,6 +223,7 @@ impl SettingsReader<'_> {
             docker: self.engines(docker),
             data: self.one(&DATA, words::path).unwrap_or_default(),
             domain: self.one(&DOMAIN, network::host).unwrap_or_default(),
+            own_pages: OWN_PAGES.iter().filter_map(|(flag, service)| self.own_page(flag, *service)).collect(),
             expose: self.one(&EXPOSE, words::expose).unwrap_or_default(),
             network: self.one(&NETWORK, words::text),
             default_use: self.many(&DEFAULT_USE, |name| Ok(name.into())),
@@ -198,6 +253,18 @@ impl SettingsReader<'_> {
                 LogFormat::Json => AccessLogFormat::Json,
             }),
         }
+    }
+
+    /// The page of a flag. A table of its route may not say what the flag says.
+    fn own_page(&mut self, flag: &'static Flag, service: InternalService) -> Option<OwnPage> {
+        let host = self.one(flag, network::host)?;
+        let value = self.raw.values(flag).pop()?;
+        let page = OwnPage { name: flag.name, service, host, place: value.place(flag) };
+        let Some(key) = self.raw.routes.iter().find_map(|table| page.said_by(table)) else { return Some(page) };
+        let note = format!("`routes.{}.{key}` says it as well", flag.name);
+        let help = format!("remove one of them, or give the table another name than `{}`", flag.name);
+        self.unusable(flag, &value, ValueError::new(note, help));
+        None
     }
 
     fn listeners(&mut self) -> Vec<ListenerSettings> {
@@ -442,6 +509,37 @@ mod tests {
             (&LOG_LEVEL, "warning"),
         ]);
         assert!(found.len() >= 8, "{found:?}");
+    }
+
+    #[test]
+    fn the_page_has_a_route_to_which_a_table_of_its_name_adds() {
+        let with_tables = |tables: &[(&str, &[&str])]| {
+            let mut raw = RawSettings::default();
+            raw.layer.push(&PAGE, SettingValue::flag("Page.Example.org"));
+            let key = |key: &&str| ((*key).into(), "x".into(), Place::Configuration);
+            raw.routes.extend(tables.iter().map(|(name, keys)| FileRoute {
+                name: (*name).into(),
+                keys: keys.iter().map(key).collect(),
+                place: Place::Configuration,
+            }));
+            let (settings, errors) = ServeSettings::parse(&raw, &DockerEnvironment::default());
+            let notes: Vec<String> = errors.iter().map(|error| error.diagnostic("nothing").note).collect();
+            let routes = settings.map(|settings| settings.for_model(raw.routes, Vec::new()).file_routes);
+            let said = |route: FileRoute| {
+                let keys = route.keys.iter().map(|(key, value, _)| format!("{key}={value}")).collect::<Vec<_>>();
+                format!("{}: {}", route.name, keys.join(", "))
+            };
+            (routes.into_iter().flatten().map(said).collect::<Vec<_>>(), notes)
+        };
+        let own = "host=page.example.org, upstream=page@internal";
+        assert_eq!(with_tables(&[]), (vec![format!("page: {own}")], vec![]));
+        let both = vec!["nas: host=x".to_owned(), format!("page: use=x, {own}")];
+        assert_eq!(with_tables(&[("nas", &["host"]), ("page", &["use"])]), (both, vec![]));
+        for key in ["host", "rule", "upstream", "redirect", "Upstream"] {
+            let (_, notes) = with_tables(&[("page", &["use", key])]);
+            let said = key.to_lowercase();
+            assert_eq!(notes, [format!("`routes.page.{said}` says it as well")], "{key}");
+        }
     }
 
     #[test]

@@ -63,20 +63,24 @@ impl SettingValue {
         severity: Severity,
         message: SettingMessage,
     ) -> Diagnostic {
-        let name = self.name_of(flag).into();
-        let whole = || (self.text.clone(), Span::of(&self.text));
-        let (place, (text, span)) = match &self.origin {
-            SettingOrigin::File(spot) => {
-                let place = Place::ConfigFile { key: Some(name), at: spot.position.clone() };
-                (place, (spot.line.clone(), spot.span))
-            }
-            SettingOrigin::Key(place) => (place.clone(), whole()),
-            SettingOrigin::Traefik(option) => (Place::Name((*option).into()), whole()),
-            SettingOrigin::Flag | SettingOrigin::Default => (Place::Flag(name), whole()),
-            SettingOrigin::Variable | SettingOrigin::ForeignVariable(_) => (Place::Variable(name), whole()),
+        let (text, span) = match &self.origin {
+            SettingOrigin::File(spot) => (spot.line.clone(), spot.span),
+            _ => (self.text.clone(), Span::of(&self.text)),
         };
         let SettingMessage { message, note, help, effect } = message;
-        Diagnostic { code, severity, message, place, text, span, note, help, effect }
+        Diagnostic { code, severity, message, place: self.place(flag), text, span, note, help, effect }
+    }
+
+    /// The place where this value of `flag` was written.
+    pub(crate) fn place(&self, flag: &Flag) -> Place {
+        let name = self.name_of(flag).into();
+        match &self.origin {
+            SettingOrigin::File(spot) => Place::ConfigFile { key: Some(name), at: spot.position.clone() },
+            SettingOrigin::Key(place) => place.clone(),
+            SettingOrigin::Traefik(option) => Place::Name((*option).into()),
+            SettingOrigin::Flag | SettingOrigin::Default => Place::Flag(name),
+            SettingOrigin::Variable | SettingOrigin::ForeignVariable(_) => Place::Variable(name),
+        }
     }
 
     /// The name under which the user gave this value of `flag`: a flag, a variable or a key.

@@ -15,11 +15,12 @@ use super::redirect::leads_to_itself;
 use super::route_fields::{FieldsOwner, HealthFields, RouteFields, closed, users_closed};
 use super::schema::{KeyId, KeyStatus};
 use super::vocabulary::VOCABULARY;
+use crate::address_filter::{AddressEntry, ClientEntry, ClientList};
 use crate::compression::Compression;
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::label::{Source, whole};
-use crate::matcher::Matcher;
+use crate::matcher::{HostCondition, Matcher};
 use crate::route::{HealthCheck, Hsts, KeyOrigin, ListenerOptions, Middleware, TlsMode};
 use crate::settings::Settings;
 use crate::spec::{Delivery, Destination, Part, RouteSpec, TargetPlace, TargetSpec, UpstreamSpec, UrlTarget};
@@ -94,6 +95,9 @@ impl<'a> ReadRoute<'a> {
         let (matcher, claim) = draft.matcher(&mut fields, settings, found)?;
         let listener = listener(&mut fields, &draft, settings, found);
         let destination = draft.destination(&mut fields, found)?;
+        if matches!(destination, Destination::Internal(_)) {
+            draft.guard_own_page(&mut fields, (&matcher, claim), &listener, found);
+        }
         fields.policy.health = health(&mut fields, &draft, found);
         // Last but for `closed`, which it may set.
         let middlewares = middlewares(&mut fields, &matcher, &draft, found);
@@ -133,6 +137,7 @@ impl<'a> ReadRoute<'a> {
             origins: draft.origins.into(),
             words: &VOCABULARY,
             router: None,
+            tile: std::mem::take(&mut fields.tile),
             is_common: false,
         })
     }
@@ -273,6 +278,33 @@ impl<'a> RouteDraft<'a> {
         host
     }
 
+    /// Lets in the local network alone where nothing that is in force says who may come in, and closes the route where a
+    /// web page could read ours by pointing a name of its own here: a page tells what stands in labels.
+    fn guard_own_page(
+        &self,
+        fields: &mut RouteFields<'a>,
+        (matcher, claim): (&Matcher, Mark<'a>),
+        listener: &ListenerOptions,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let is_somebody_named = !fields.allow.is_empty() || fields.auth.has_login() || listener.client_ca.is_some();
+        if !is_somebody_named {
+            fields.allow.push(ClientList::of([ClientEntry::Address(AddressEntry::Lan)]));
+        }
+        let is_named = |host: &HostCondition| matches!(host, HostCondition::Pattern(HostPattern::Exact(_)));
+        if !matcher.alternatives().iter().all(|alternative| is_named(alternative.host())) {
+            let finding = Finding::error(
+                codes::OWN_PAGE_HOST,
+                0..claim.value.trim().len(),
+                "a page of Gangway under hosts of others",
+                "others may have names of this kind",
+                "write whole names such as `page.example.org`",
+            );
+            fields.closed = true;
+            found.push(self.source.about_value(claim, finding, closed(&self.name)));
+        }
+    }
+
     /// Where requests go.
     fn destination(&self, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Option<Destination<'a>> {
         if fields.redirect.is_some() {
@@ -283,6 +315,9 @@ impl<'a> RouteDraft<'a> {
         if matches!(self.source, Source::Container(_)) {
             let access = std::mem::take(&mut fields.access);
             return Some(Destination::Targets(vec![target(TargetPlace::Declaring(access))]));
+        }
+        if let Some(service) = fields.internal {
+            return Some(Destination::Internal(service));
         }
         let transport = fields.access.transport();
         let urls = std::mem::take(&mut fields.urls);

@@ -130,7 +130,13 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::Errors
             | KeyId::Cache
             | KeyId::Use
-            | KeyId::OptOut,
+            | KeyId::OptOut
+            | KeyId::PageName
+            | KeyId::PageIcon
+            | KeyId::PageGroup
+            | KeyId::PageDescription
+            | KeyId::PageOrder
+            | KeyId::PageHide,
         )
         | None => 0,
     }

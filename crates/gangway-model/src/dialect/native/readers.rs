@@ -18,9 +18,11 @@ use super::schema::KeyId;
 use super::values::{each, is_file_name};
 use crate::content_coding::ContentCoding;
 use crate::host::{HostPattern, Hostname};
+use crate::internal_service::InternalService;
 use crate::path::PathPattern;
 use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMode, TlsVersion};
 use crate::rule;
+use crate::tile::is_icon;
 use crate::upgrade_protocol::{self, WEBSOCKET};
 use crate::upstream_url;
 use crate::value;
@@ -115,6 +117,14 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::AuthDomains => oidc_auth::auth_domains(label, fields, found),
         KeyId::AuthBearer => oidc_auth::auth_bearer(label, fields, found),
         KeyId::Compress => compress(label, fields, found),
+        KeyId::PageName => fields.tile.name = Some(label.value().into()),
+        KeyId::PageIcon => page_icon(label, fields, found),
+        KeyId::PageGroup => fields.tile.group = Some(label.value().into()),
+        KeyId::PageDescription => fields.tile.description = Some(label.value().into()),
+        KeyId::PageOrder => fields.tile.order = fields.accept(label, value::integer(label.value()), found),
+        KeyId::PageHide => {
+            fields.tile.hidden = fields.accept(label, value::boolean(label.value()), found).unwrap_or(false);
+        }
         // These were obeyed when definitions were put among the labels.
         KeyId::Use | KeyId::OptOut => {}
     }
@@ -177,6 +187,11 @@ fn network<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, _found: &mut Vec
 }
 
 fn upstream<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    // The services that are answered behind a route of the file; the others are Traefik's.
+    fields.internal = InternalService::of_name(label.value().trim()).filter(|service| service.is_own_page());
+    if fields.internal.is_some() {
+        return;
+    }
     let entries = value::list(label.value());
     fields.urls = each(label, fields, found, "upstreams", entries, |text, findings| {
         upstream_url::parse(text).map_err(|finding| findings.push(finding)).ok()
@@ -471,6 +486,15 @@ fn health_status<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mu
 fn group<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let group = name(label.value(), "a name of a group");
     fields.group = fields.accept(label, group, found).map(|group| group.to_ascii_lowercase().into());
+}
+
+fn page_icon<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let text = label.value();
+    let icon = is_icon(text).then(|| text.into()).ok_or_else(|| {
+        let help = "write an emoji such as `📷`, or up to three letters; a browser fetches no icon from elsewhere";
+        value::wrong(codes::PAGE_ICON, text, "is not an icon", "neither an emoji nor a few letters", help)
+    });
+    fields.tile.icon = fields.accept(label, icon, found);
 }
 
 fn share<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {

@@ -13,6 +13,7 @@ use crate::content_coding::ContentCoding;
 use crate::error_pages::ErrorPages;
 use crate::forward_auth::IdentityField;
 use crate::host::HostPattern;
+use crate::internal_service::InternalService;
 use crate::label::Mark;
 use crate::oidc_auth::BearerAudience;
 use crate::path::PathPattern;
@@ -22,6 +23,7 @@ use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion
 use crate::rule::Expression;
 use crate::settings::Settings;
 use crate::spec::{Access, AuthServiceSpec, PageServiceSpec, UrlTarget};
+use crate::tile::Tile;
 use crate::value;
 use gangway_diagnostic::Finding;
 use gangway_diagnostic::{Diagnostic, Severity};
@@ -50,6 +52,8 @@ pub(crate) struct RouteFields<'a> {
     pub priority_mark: Option<Mark<'a>>,
     pub access: Access<'a>,
     pub urls: Vec<UrlTarget>,
+    /// The service of ours that `upstream` names in place of URLs.
+    pub internal: Option<InternalService>,
     pub tls: TlsMode,
     pub https_redirect: Option<(bool, Label<'a>)>,
     pub listen: Option<Label<'a>>,
@@ -92,6 +96,8 @@ pub(crate) struct RouteFields<'a> {
     pub weight: Option<u16>,
     pub group: Option<Box<str>>,
     pub share: Box<[Box<str>]>,
+    /// `page.*`.
+    pub tile: Tile,
 }
 
 /// What fields belong to, for people.
@@ -144,6 +150,14 @@ pub(crate) struct ForwardFields<'a> {
     /// As written.
     pub service: &'a str,
     pub place: AuthServiceSpec<'a>,
+}
+
+impl AuthFields<'_> {
+    /// Whether clients have to log in, in a way that could be read.
+    pub(crate) fn has_login(&self) -> bool {
+        let has_users = !self.users.is_empty() || !self.lists.is_empty();
+        has_users || self.forward.is_some() || self.oidc.is_some()
+    }
 }
 
 impl<'a> RouteFields<'a> {

@@ -13,6 +13,7 @@ use crate::matcher::Matcher;
 use crate::route::{ListenerOptions, Middleware, TlsMode};
 use crate::settings::{EntryPoint, EntryPointRedirection, EntryPointTls, TraefikSettings};
 use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
+use crate::tile::Tile;
 use crate::url_redirect::{UrlChange, UrlRedirect};
 
 /// The entry points of a router that say the same to it.
@@ -86,6 +87,7 @@ pub(super) fn redirection<'s>(entry_point: &'s EntryPoint) -> Option<RouteSpec<'
         origins: Box::default(),
         words: &VOCABULARY,
         router: None,
+        tile: Tile::default(),
         is_common: true,
     })
 }

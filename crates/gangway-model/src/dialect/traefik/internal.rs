@@ -17,6 +17,7 @@ use crate::route::{ListenerOptions, Middleware, TlsMode};
 use crate::router::Router;
 use crate::settings::{InternalPages, TraefikSettings};
 use crate::spec::{Delivery, Destination, Part, RouteSpec, UpstreamSpec};
+use crate::tile::Tile;
 use crate::url_redirect::{UrlChange, UrlRedirect};
 
 /// Traefik's service by which its configuration is changed.
@@ -32,7 +33,8 @@ pub(super) fn service(name: &str, internal: &InternalPages) -> Result<InternalSe
         return Err(missing("remove the router; nothing can be changed over HTTP here".to_owned()));
     }
     let Some(service) = InternalService::of_name(name) else {
-        let known = InternalService::ALL.map(|service| service.to_string());
+        let known = InternalService::ALL.into_iter().filter(|service| !service.is_own_page());
+        let known: Vec<String> = known.map(|service| service.to_string()).collect();
         let near = nearest(name, known.iter().map(|known| &**known));
         return Err(missing(match near {
             Some(near) => format!("did you mean {}?", quoted(near)),
@@ -41,6 +43,10 @@ pub(super) fn service(name: &str, internal: &InternalPages) -> Result<InternalSe
     };
     let asked_by = match service {
         InternalService::Noop => None,
+        // Otherwise a container could open the page to everybody, under a host of its own.
+        InternalService::Page | InternalService::StartPage => {
+            return Err(missing("only a flag of Gangway or a route of its config file leads to it".to_owned()));
+        }
         InternalService::Api => internal.api.is_none().then_some("api"),
         InternalService::Dashboard => internal.api.as_ref().is_none_or(|api| !api.has_dashboard).then_some("api"),
         InternalService::Ping => internal.ping.is_none().then_some("ping"),
@@ -139,6 +145,7 @@ fn router<'s>(
         origins: Box::default(),
         words: &VOCABULARY,
         router: Some(Arc::new(router)),
+        tile: Tile::default(),
         is_common: true,
     })
 }

@@ -25,6 +25,7 @@ use crate::route::{ListenerOptions, Middleware, TlsMode};
 use crate::router::{Router, RouterTls};
 use crate::settings::{EntryPointTls, TraefikSettings};
 use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
+use crate::tile::Tile;
 
 /// The largest priority that a router may have.
 const PRIORITY_MAX: i64 = i64::MAX - 1000;
@@ -167,6 +168,7 @@ pub(super) fn read<'s>(
             origins: Box::default(),
             words: &VOCABULARY,
             router: Some(Arc::new(router)),
+            tile: Tile::default(),
             is_common: true,
         }
     };

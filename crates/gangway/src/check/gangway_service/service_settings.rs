@@ -14,7 +14,7 @@ use crate::cli::Cli;
 use crate::settings::schema::{
     CONFIG, CROWDSEC_APPSEC_URL, CROWDSEC_URL, Count, DEFAULT_USE, DOMAIN, EXPOSE, Flag, GEOIP, LISTEN, NETWORK, flag,
 };
-use crate::settings::{Layer, ListenItem, NOT_STARTED, RawSettings, SettingValue, read_environment};
+use crate::settings::{Layer, ListenItem, NOT_STARTED, OwnPage, RawSettings, SettingValue, read_environment};
 
 /// The settings that a service gives Gangway.
 pub(crate) struct ServiceSettings {
@@ -69,6 +69,7 @@ impl ServiceSettings {
             let known = items.map(|ListenItem { name, protocol, .. }| KnownListener { name, protocol });
             settings.listeners.extend(known);
         }
+        settings.file_routes = OwnPage::all(&self.raw.layer).iter().fold(settings.file_routes, OwnPage::added_to);
         if self.raw.layer.contains(&GEOIP) {
             settings.has_geoip = true;
         }

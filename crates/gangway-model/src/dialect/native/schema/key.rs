@@ -99,6 +99,12 @@ pub(crate) enum KeyId {
     Compress,
     Use,
     OptOut,
+    PageName,
+    PageIcon,
+    PageGroup,
+    PageDescription,
+    PageOrder,
+    PageHide,
 }
 
 /// The form of a value: what may stand in it, and what the reference says about it.
@@ -217,6 +223,12 @@ impl KeyId {
             | Self::Share
             | Self::CertExport
             | Self::Listen
+            | Self::PageName
+            | Self::PageIcon
+            | Self::PageGroup
+            | Self::PageDescription
+            | Self::PageOrder
+            | Self::PageHide
             | Self::Use => Sharing::OfOneRoute,
             Self::OptOut => Sharing::OfDefinition,
             Self::RequestHeader

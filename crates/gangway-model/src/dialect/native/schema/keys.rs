@@ -133,7 +133,9 @@ pub(crate) const KEYS: &[Key] = &[
         default: "–",
         example: "http://192.0.2.9:5006",
         doc: "Where requests go, for what is not a container: `http://`, `https://` or `h2c://`, a host and a port. \
-              Only in `[routes.<name>]` tables of the configuration file.",
+              Only in `[routes.<name>]` tables of the configuration file. `page@internal` is Gangway's own \
+              [page](../guides/the-page.md), and `start-page@internal` its [start page](../guides/start-page.md); without a key \
+              that says who may come in, only the local network sees them.",
         status: KeyStatus::InForce(KeyId::Upstream),
         place: Placement::InTheFile,
         without: "requests are not sent there",
@@ -712,6 +714,66 @@ pub(crate) const KEYS: &[Key] = &[
               its paths; what this route serves itself stays its own.",
         status: KeyStatus::InForce(KeyId::Share),
         without: "nobody else may serve a path of these hosts",
+        ..SHAPES
+    },
+    Key {
+        name: "page.name",
+        value: Form::Line("text"),
+        default: "`homepage.name`, else the route's name",
+        example: "Photos",
+        doc: "What the [start page](../guides/start-page.md) calls the route.",
+        status: KeyStatus::InForce(KeyId::PageName),
+        without: "the start page calls it by the route's name",
+        ..SHAPES
+    },
+    Key {
+        name: "page.icon",
+        value: Form::Line("an emoji, or up to three letters"),
+        default: "`homepage.icon` if it is an emoji, else initials",
+        example: "📷",
+        doc: "What stands before the name on the start page. Nothing is fetched for it.",
+        status: KeyStatus::InForce(KeyId::PageIcon),
+        without: "initials of the name stand there",
+        ..SHAPES
+    },
+    Key {
+        name: "page.group",
+        value: Form::Line("text"),
+        default: "`homepage.group`",
+        example: "Media",
+        doc: "The heading under which the route stands on the start page. Those without one come last.",
+        status: KeyStatus::InForce(KeyId::PageGroup),
+        without: "it stands in no group",
+        ..SHAPES
+    },
+    Key {
+        name: "page.description",
+        value: Form::Line("text"),
+        default: "`homepage.description`",
+        example: "Photos of the family",
+        doc: "A few words below the name on the start page.",
+        status: KeyStatus::InForce(KeyId::PageDescription),
+        without: "no words stand below the name",
+        ..SHAPES
+    },
+    Key {
+        name: "page.order",
+        value: Form::Integer,
+        default: "`homepage.weight`, else 0",
+        example: "10",
+        doc: "The place of the route in its group on the start page: the smallest number comes first, then names in order.",
+        status: KeyStatus::InForce(KeyId::PageOrder),
+        without: "its place is that of 0",
+        ..SHAPES
+    },
+    Key {
+        name: "page.hide",
+        value: Form::Boolean,
+        default: "`false`",
+        example: "true",
+        doc: "Leaves the route out of the start page. It keeps nobody out of the route.",
+        status: KeyStatus::InForce(KeyId::PageHide),
+        without: "it is on the start page",
         ..SHAPES
     },
     Key {

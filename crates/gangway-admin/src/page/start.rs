@@ -1,0 +1,135 @@
+//! The start page: what there is, for people who look for an application. It tells nothing else.
+
+use maud::{Markup, html};
+
+use super::frame::{EVENTS, Follows, Part, View};
+use super::overview::url;
+use super::parts::{self, Paged, shown, state};
+use super::query::PageQuery;
+use crate::api::{RouteView, StatusResponse};
+
+/// What the start page shows.
+pub(crate) struct StartFacts<'f> {
+    pub(crate) status: &'f StatusResponse,
+    pub(crate) routes: &'f [RouteView],
+}
+
+/// A route with the place to which its tile leads.
+struct Tile<'f> {
+    route: &'f RouteView,
+    name: &'f str,
+    group: Option<&'f str>,
+    url: String,
+}
+
+pub(super) fn view(facts: &StartFacts<'_>, query: &PageQuery) -> View {
+    View {
+        title: "Start".to_owned(),
+        path: "",
+        events: EVENTS.to_owned(),
+        beside: html! {},
+        parts: vec![
+            // Outside of what is fetched again: somebody may be writing into it.
+            Part::new("filter", Follows::Nothing, parts::filter("tiles", query, "Filter applications", &[])),
+            Part::new("tiles", Follows::Table, tiles(facts, query)),
+        ],
+        aside: Vec::new(),
+    }
+}
+
+fn tiles(facts: &StartFacts<'_>, query: &PageQuery) -> Markup {
+    let mut tiles: Vec<Tile<'_>> = facts.routes.iter().filter_map(|route| tile(route, facts.status)).collect();
+    tiles.retain(|tile| query.takes([tile.name, &tile.url].into_iter().chain(tile.route.tile.description.as_deref())));
+    // Those without a group come last.
+    tiles.sort_by_key(|tile| {
+        (tile.group.is_none(), tile.group, tile.route.tile.order, tile.name.to_lowercase(), tile.route.id.as_str())
+    });
+    let paged = Paged::of(&tiles, query);
+    html! {
+        @if tiles.is_empty() { p.empty { "There is nothing to show." } }
+        @for group in paged.rows.chunk_by(|one, next| one.group == next.group) {
+            @if let Some(name) = group[0].group {
+                h2 { (shown(name)) }
+            } @else if group.len() < tiles.len() {
+                h2 { "Others" }
+            }
+            ul.tiles { @for tile in group { (tile.markup()) } }
+        }
+        (paged.links(query))
+    }
+}
+
+/// None where a browser would not find the route, or where it is left out.
+fn tile<'f>(route: &'f RouteView, status: &StatusResponse) -> Option<Tile<'f>> {
+    let mut url = url(route, status).filter(|_| !route.tile.hidden)?;
+    if let Some(path) = path(&route.rule) {
+        url.push_str(path);
+    }
+    let name = route.tile.name.as_deref().unwrap_or(&route.name);
+    Some(Tile { route, name, group: route.tile.group.as_deref(), url })
+}
+
+/// The path below which a route with one host and one prefix is, without its first slash. Any other rule leads to the root
+/// of its host.
+fn path(rule: &str) -> Option<&str> {
+    let (_, rest) = rule.split_once("`) && PathPrefix(`/")?;
+    let path = rest.strip_suffix("`)")?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~');
+    path.bytes().all(is_plain).then_some(path)
+}
+
+impl Tile<'_> {
+    fn markup(&self) -> Markup {
+        let route = self.route;
+        html! {
+            li {
+                a href=(self.url) rel="noreferrer" {
+                    span.icon aria-hidden="true" {
+                        @match &route.tile.icon {
+                            Some(icon) => (shown(icon)),
+                            None => (shown(&initials(self.name))),
+                        }
+                    }
+                    span {
+                        b { (shown(self.name)) }
+                        @if let Some(description) = &route.tile.description { small { (shown(description)) } }
+                    }
+                    @if route.state != "up" { (state(&route.state)) }
+                }
+            }
+        }
+    }
+}
+
+/// The first characters of the first two words.
+fn initials(name: &str) -> String {
+    let words = name.split(|char: char| !char.is_alphanumeric()).filter_map(|word| word.chars().next());
+    words.take(2).flat_map(char::to_uppercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initials_are_of_two_words() {
+        for (name, expected) in
+            [("photos", "P"), ("home-assistant", "HA"), ("My own cloud", "MO"), ("写真", "写"), ("", "")]
+        {
+            assert_eq!(initials(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tile_leads_to_the_one_prefix_of_a_route() {
+        assert_eq!(path("Host(`a.test`) && PathPrefix(`/films`)"), Some("films"));
+        for rule in [
+            "Host(`a.test`)",
+            "Host(`a.test`) && (PathPrefix(`/a`) || PathPrefix(`/b`))",
+            "Host(`a.test`) && PathPrefix(`/a`) && Method(`GET`)",
+            "Host(`a.test`) && PathPrefix(`/\"><b>`)",
+        ] {
+            assert_eq!(path(rule), None, "{rule}");
+        }
+    }
+}
