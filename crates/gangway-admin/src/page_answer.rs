@@ -16,8 +16,7 @@ use crate::page::{
 use crate::views;
 
 impl Answers {
-    /// Answers for the page behind a route, which has checked the host. The address of the admin listener is nobody's
-    /// business there.
+    /// Answers for the page behind a route, which has checked the host.
     pub(crate) fn behind_a_route(sources: Sources) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {

@@ -14,7 +14,7 @@ pub fn redacted(diagnostic: &Diagnostic) -> Diagnostic {
     if is_key || !is_secret_name(name) && !is_secret_key(name) {
         let (text, span) = masked_urls(&diagnostic.text, diagnostic.span.start..diagnostic.span.end);
         (masked.text, masked.span) = (text, Span { start: span.start, end: span.end });
-        for words in [&mut masked.message, &mut masked.note, &mut masked.help] {
+        for words in [&mut masked.message, &mut masked.note, &mut masked.help, &mut masked.effect] {
             *words = masked_urls(words, 0..0).0;
         }
         return masked;
@@ -23,7 +23,7 @@ pub fn redacted(diagnostic: &Diagnostic) -> Diagnostic {
         masked.text = MASK.to_owned();
         masked.span = Span { start: 0, end: MASK.len() };
     }
-    for words in [&mut masked.message, &mut masked.note, &mut masked.help] {
+    for words in [&mut masked.message, &mut masked.note, &mut masked.help, &mut masked.effect] {
         *words = without_pieces_of(words, &diagnostic.text, label);
     }
     masked
@@ -78,6 +78,13 @@ mod tests {
     fn a_line_of_the_config_file_is_redacted_by_the_key_it_names() {
         let shown = redacted(&finding("", "\"auth.basic\" = \"bob:hunter2", "`gangway.toml` is not TOML")).to_string();
         assert!(!shown.contains("hunter2") && shown.contains("gangway.toml"), "{shown}");
+    }
+
+    #[test]
+    fn what_stays_in_force_meanwhile_is_redacted_too() {
+        let effect = "until then `acme-ca` stays `https://u:hunter2@ca.test/dir?apikey=sekret1`";
+        let shown = redacted(&Diagnostic { effect: effect.into(), ..finding("acme-ca", "", "it changed") }).to_string();
+        assert!(!shown.contains("hunter2") && !shown.contains("sekret1") && shown.contains("ca.test"), "{shown}");
     }
 
     #[test]

@@ -161,11 +161,11 @@ pub fn start(
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::unbounded_channel()).unzip();
     // No other copy may remain: it would go on listening after the data plane has ended.
     let passed = std::mem::take(&mut settings.passed);
-    let context = (settings.trusted_proxies.clone(), Arc::clone(&metrics), tables.clone());
+    let (phase, phases) = watch::channel(Lifecycle::Opening);
+    let context = (settings.trusted_proxies.clone(), Arc::clone(&metrics), tables.clone(), phases.clone());
     let (listeners, listening) = ListenerManager::start(senders, &settings.listeners, &passed, context)?;
     drop(passed);
     let access_log = access_log(&settings, &metrics)?;
-    let (phase, phases) = watch::channel(Lifecycle::Opening);
     let (goaway, going) = watch::channel(false);
     let (acceptors, taking, connections) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
     let (arrivals, handshake_time) = (Arc::new(Arrivals::new()), settings.limits.handshake_time);

@@ -34,9 +34,7 @@ pub enum StartError {
         address: SocketAddr,
     },
     /// A listener of this process is at an address that includes the one to open, or is included by it.
-    #[error(
-        "listen on {address}: this Gangway listens on {ours}, and the system keeps the two apart only from the start"
-    )]
+    #[error("listen on {address}: another listener of this Gangway has {ours}")]
     Overlap {
         /// The address that was to be opened.
         address: SocketAddr,

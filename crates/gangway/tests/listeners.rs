@@ -199,6 +199,17 @@ async fn a_listener_that_cannot_be_opened_stays_as_it_was_until_it_can() {
     assert_eq!(status_of(&Client::plain(taken), "a.test").await, 200);
     is_closed(edge).await;
 
+    // A listener that stays keeps its address from another that was to have it, whatever their names are.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = other.local_addr().unwrap().to_string();
+    for name in ["above", "zone"] {
+        instance.put_config(&(listener("edge", &elsewhere, "") + &listener(name, &taken.to_string(), "") + &inside));
+        instance.diagnosed(&["G908", "G908"]).await;
+        assert_eq!(status_of(&Client::plain(taken), "a.test").await, 200, "{name}");
+        let (_, said, _) = instance.ask(["status"]);
+        assert!(said.contains("not open (plain)"), "{said}");
+    }
+
     // An address within one that is open: the system cannot tell the two apart.
     let port = taken.port();
     instance.put_config(&(listener("edge", &format!("0.0.0.0:{port}"), "") + &inside));
@@ -209,6 +220,32 @@ async fn a_listener_that_cannot_be_opened_stays_as_it_was_until_it_can() {
     instance.put_config(&(listener("edge", "nowhere", "") + &inside));
     instance.diagnosed(&["G902", "G908"]).await;
     assert_eq!(status_of(&Client::plain(taken), "a.test").await, 200);
+}
+
+#[tokio::test]
+async fn an_instance_that_has_handed_over_opens_nothing() {
+    let (app, _) = app::spawn(App::new("app")).await.unwrap();
+    let mut instance = Options::config(&route("a", app, "")).start().await;
+    let mut successor = running::gangway();
+    successor.args(["serve", "--take-over", "--docker", "none", "--admin", "127.0.0.1:0"]);
+    successor.args(["--http", &instance.http.to_string(), "--https", &instance.https.to_string()]);
+    successor.arg("--config").arg(instance.config_file()).arg("--data").arg(instance.folder.path().join("data"));
+    let mut successor = successor.stderr(std::process::Stdio::null()).spawn().unwrap();
+    instance.logged("handed over");
+    // Both read the file, and only the successor may have the address: here nobody would accept.
+    for turn in 0..8 {
+        let edge = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        instance.put_config(&(route("a", app, "") + &listener(&format!("edge-{turn}"), &edge.to_string(), "")));
+        eventually("the successor serves there", STUCK, async || {
+            let answer = Client::plain(edge).get("a.test", "/echo").await.ok()?;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
+    successor.kill().unwrap();
+    successor.wait().unwrap();
+    // It serves again, and follows what the file says by now.
+    opened(&instance, "edge-7").await;
 }
 
 #[tokio::test]

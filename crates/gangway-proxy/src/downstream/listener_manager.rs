@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::downstream::deferred_accept;
 use crate::downstream::listener::{Listener, OpenSockets, check_asked, open_address};
 use crate::downstream::listener_profile::ListenerProfile;
+use crate::lifecycle::{Lifecycle, Phases};
 use crate::listen_addresses::{BoundListener, ListenAddresses, ListenerSettings};
 use crate::metrics::Metrics;
 use crate::serving_table::ActiveTable;
@@ -52,6 +53,7 @@ struct ManagerState {
     trusted: TrustedProxies,
     metrics: Arc<Metrics>,
     tables: Reader<ActiveTable>,
+    phases: Phases,
     open: Vec<OpenAddress>,
     listening: Publisher<ListenAddresses>,
     sockets: watch::Sender<Vec<Arc<TcpListener>>>,
@@ -59,6 +61,13 @@ struct ManagerState {
     next_table: Option<Reader<ActiveTable>>,
     /// Whether the data plane accepts no more connections.
     is_closed: bool,
+}
+
+/// What is to become of a listener: the places of its addresses that are open, and those that were opened for it.
+struct Plan<'l> {
+    listener: &'l ListenerSettings,
+    there: Vec<usize>,
+    opened: Result<Vec<(SocketAddr, OpenSockets)>, StartError>,
 }
 
 /// An address at which is listened.
@@ -84,7 +93,7 @@ impl ListenerManager {
         workers: Vec<ListenerSender>,
         wanted: &[ListenerSettings],
         passed: &[PassedSocket],
-        (trusted, metrics, tables): (TrustedProxies, Arc<Metrics>, Reader<ActiveTable>),
+        (trusted, metrics, tables, phases): (TrustedProxies, Arc<Metrics>, Reader<ActiveTable>, Phases),
     ) -> Result<(Self, Reader<ListenAddresses>), StartError> {
         let (listening, addresses) = channel(ListenAddresses::default());
         let (sockets, _) = watch::channel(Vec::new());
@@ -93,6 +102,7 @@ impl ListenerManager {
             trusted,
             metrics,
             tables,
+            phases,
             open: Vec::new(),
             listening,
             sockets,
@@ -124,31 +134,36 @@ impl ListenerManager {
     /// Opens listeners that are new, and changes how connections to those that stay are served from now on. Connections to a
     /// new address wait in the system's queue until [`Self::settle`].
     ///
-    /// A listener that cannot be opened stays as it was, and the others are not concerned.
-    pub fn open(&self, wanted: &[ListenerSettings]) -> Vec<ListenerFailure> {
+    /// A listener that cannot be opened stays as it was, and the others are not concerned, whatever their order. None, and
+    /// without effect, while a successor may have the sockets: it follows the same settings, and has the addresses alone.
+    pub fn open(&self, wanted: &[ListenerSettings]) -> Option<Vec<ListenerFailure>> {
         let mut state = self.0.lock();
-        if state.is_closed {
-            return Vec::new();
+        if state.is_closed || *state.phases.borrow() > Lifecycle::Serving {
+            return None;
         }
         let state = &mut *state;
+        let mut plans: Vec<Plan<'_>> = wanted.iter().map(|listener| state.plan(listener)).collect();
+        // A listener that stays as it was keeps its addresses from those that were to have them.
+        while let Some((at, cause)) =
+            plans.iter().enumerate().find_map(|(at, plan)| Some((at, state.kept(plan, &plans)?)))
+        {
+            plans[at].opened = Err(cause);
+        }
         state.next_table = Some(state.tables.clone());
         state.open.iter_mut().for_each(|open| open.is_wanted = false);
         let mut failures = Vec::new();
         let mut bound = Vec::with_capacity(wanted.len());
-        for listener in wanted {
-            let (there, missing) = state.find(listener);
-            let opened = state.open_new(&missing, &[]);
+        for Plan { listener, there, opened } in plans {
             match opened.and_then(|opened| state.settle_listener(listener, &there, opened)) {
                 Ok(listener) => bound.push(listener),
                 Err(cause) => {
-                    failures.push(ListenerFailure { name: listener.name.clone(), cause: state.explained(cause) });
-                    there.iter().for_each(|at| state.open[*at].is_wanted = false);
+                    failures.push(ListenerFailure { name: listener.name.clone(), cause });
                     bound.push(state.keep_as_it_was(listener));
                 }
             }
         }
         state.publish(bound);
-        failures
+        Some(failures)
     }
 
     /// Accepts connections at new addresses, as soon as a table has come that may know their listener, and closes those that
@@ -190,24 +205,32 @@ impl ListenerManager {
 }
 
 impl ManagerState {
-    /// Of the addresses of a listener, the places of those that are open, and those that are not. An address that another
-    /// listener had goes on with this one.
-    fn find(&mut self, listener: &ListenerSettings) -> (Vec<usize>, Vec<SocketAddr>) {
+    /// What becomes of a listener. An address that another listener has goes on with this one.
+    fn plan<'l>(&self, listener: &'l ListenerSettings) -> Plan<'l> {
         let (mut there, mut missing) = (Vec::new(), Vec::new());
         for &address in &listener.addresses {
-            let found = self.open.iter().position(|open| {
-                let is_same = address.port() != 0 || open.profile.reader().load().name == listener.name;
-                open.asked == address && is_same && !open.is_wanted
+            let found = self.open.iter().enumerate().position(|(at, open)| {
+                // Port 0 is another one each time.
+                let is_same = address.port() != 0 || open.is_of(listener);
+                open.asked == address && is_same && !there.contains(&at)
             });
             match found {
-                Some(at) => {
-                    self.open[at].is_wanted = true;
-                    there.push(at);
-                }
+                Some(at) => there.push(at),
                 None => missing.push(address),
             }
         }
-        (there, missing)
+        let opened = self.open_new(&missing, &[]).map_err(|cause| self.explained(cause));
+        Plan { listener, there, opened }
+    }
+
+    /// Why a plan cannot be, where it takes the address of a listener that stays as it was.
+    fn kept(&self, plan: &Plan<'_>, all: &[Plan<'_>]) -> Option<StartError> {
+        plan.opened.as_ref().ok()?;
+        let stays = |open: &&OpenAddress| {
+            all.iter().any(|other| other.opened.is_err() && open.is_of(other.listener)) && !open.is_of(plan.listener)
+        };
+        let kept = plan.there.iter().map(|at| &self.open[*at]).find(stays)?;
+        Some(StartError::Overlap { address: kept.asked, ours: kept.asked })
     }
 
     fn open_new(
@@ -247,6 +270,7 @@ impl ManagerState {
         }
         let changed: Vec<_> = there.iter().map(|at| (*at, profile())).collect();
         for (at, profile) in changed {
+            self.open[at].is_wanted = true;
             self.open[at].serve_by(profile);
         }
         let addresses = |open: &OpenAddress| open.addresses.clone();
@@ -319,6 +343,10 @@ impl OpenAddress {
             waiting: sockets.into_iter().map(listener).collect(),
             is_wanted: true,
         })
+    }
+
+    fn is_of(&self, listener: &ListenerSettings) -> bool {
+        self.profile.reader().load().name == listener.name
     }
 
     /// Has connections served by other settings from now on. Those that are there are ended with their next response, so

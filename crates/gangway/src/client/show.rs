@@ -144,7 +144,8 @@ pub(super) fn status(status: &api::StatusResponse, diagnostics: &api::Diagnostic
             "http" | "https" => String::new(),
             _ => format!(" ({})", listener.protocol.word()),
         };
-        line(&listener.name, format!("{}{by_name}", listener.addresses.join(", ")));
+        let at = if listener.addresses.is_empty() { "not open".to_owned() } else { listener.addresses.join(", ") };
+        line(&listener.name, format!("{at}{by_name}"));
     }
     line("admin", listening.admin.clone());
     for engine in &status.engines {

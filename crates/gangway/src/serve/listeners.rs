@@ -39,10 +39,12 @@ pub(super) async fn follow(
         let failures = manager.open(&asked.listeners);
         let now = listening.load_full();
         tell_difference(&before, &now);
-        let findings: Vec<Diagnostic> =
-            failures.iter().filter_map(|failure| diagnostic(failure, &asked, &now)).collect();
-        if log.tell(&findings) {
-            outputs.findings.publish(findings);
+        if let Some(failures) = &failures {
+            let findings = failures.iter().filter_map(|failure| diagnostic(failure, &asked, &now));
+            let findings: Vec<Diagnostic> = findings.collect();
+            if log.tell(&findings) {
+                outputs.findings.publish(findings);
+            }
         }
         // A table knows a listener before its first connection is accepted.
         let with_listeners = knowing(Settings::clone(&settings.load()), &now);
@@ -50,10 +52,11 @@ pub(super) async fn follow(
             outputs.settings.publish(with_listeners);
         }
         manager.settle().await;
+        let is_done = failures.is_some_and(|failures| failures.is_empty());
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return std::future::pending().await },
             changed = settings.changed() => if changed.is_err() { return std::future::pending().await },
-            () = sleep(TRY_AGAIN), if !failures.is_empty() => {}
+            () = sleep(TRY_AGAIN), if !is_done => {}
         }
     }
 }
@@ -89,7 +92,10 @@ fn diagnostic(failure: &ListenerFailure, asked: &WantedListeners, now: &ListenAd
         open => format!("`{name}` stays as it was, at {}", log::list(open)),
     };
     let help = match &failure.cause {
-        StartError::Overlap { .. } => "restart Gangway when it suits you, or take another port",
+        StartError::Overlap { .. } => {
+            "take another port, or free the address where that listener is to go; where one of the two addresses includes the \
+             other, restart Gangway when it suits you"
+        }
         _ => "free the address, or write another one; it is tried again every two seconds",
     };
     let message = SettingMessage {

@@ -45,7 +45,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gangway_acme::storage::FolderStorage;
-use gangway_admin::{Admin, EventSink, Sources, TraefikAnswers};
+use gangway_admin::{Admin, EventSink, Sources, TraefikAnswers, redacted};
 use gangway_certs::PlainHttp;
 use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::{HTTP, HTTPS, OwnListeners};
@@ -88,7 +88,7 @@ pub(crate) fn run(flags: Layer, place: Option<InTraefiksPlace>) -> ExitCode {
     let start = match StartSettings::read(flags, place) {
         Ok(start) => start,
         Err(diagnostics) => {
-            diagnostics.iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}\n")));
+            diagnostics.iter().for_each(|diagnostic| print_error(format_args!("{}\n", redacted(diagnostic))));
             return ExitStatus::Usage.into();
         }
     };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, FilePosition, Place, Severity, Span, codes};
+use gangway_model::secret::{is_secret_key, is_secret_name};
 use gangway_publish::Publisher;
 use gangway_watcher::DockerEnvironment;
 use tokio::sync::Notify;
@@ -243,6 +244,10 @@ impl ConfigReload {
                 help: "restart Gangway when it suits you".into(),
                 effect: match before.as_slice() {
                     [] => format!("until then `{}` stays as if it were not given", flag.name),
+                    // What was given before stands nowhere else in the finding, so nobody could tell that it is secret.
+                    _ if is_secret_key(flag.name) || is_secret_name(flag.name) => {
+                        format!("until then `{}` stays as it was", flag.name)
+                    }
                     before => format!("until then `{}` stays `{}`", flag.name, before.join(", ")),
                 },
             };

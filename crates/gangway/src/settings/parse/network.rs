@@ -8,8 +8,9 @@ use crate::settings::error::ValueError;
 
 /// An address to listen on. `:8080` and `8080` mean every address.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, ValueError> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        // An IPv4 address in the form of IPv6 is the same address to the system.
+        return Ok(SocketAddr::new(address.ip().to_canonical(), address.port()));
     }
     let port = text.strip_prefix(':').unwrap_or(text);
     if let Ok(port) = port.parse() {
