@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, FilePosition, Place, Severity, Span, codes};
-use gangway_model::secret::{is_secret_key, is_secret_name};
+use gangway_model::secret::{is_secret_key, is_secret_name, masked_target, without_password};
 use gangway_publish::Publisher;
 use gangway_watcher::DockerEnvironment;
 use tokio::sync::Notify;
@@ -248,7 +248,11 @@ impl ConfigReload {
                     _ if is_secret_key(flag.name) || is_secret_name(flag.name) => {
                         format!("until then `{}` stays as it was", flag.name)
                     }
-                    before => format!("until then `{}` stays `{}`", flag.name, before.join(", ")),
+                    before => {
+                        let shown = |value: &String| masked_target(&without_password(value)).into_owned();
+                        let before: Vec<String> = before.iter().map(shown).collect();
+                        format!("until then `{}` stays `{}`", flag.name, before.join(", "))
+                    }
                 },
             };
             found.push(match raw.layer.get(flag).first() {
@@ -442,6 +446,16 @@ mod tests {
         running.put("\n");
         assert_eq!(running.judged().await[0].0, 903);
         assert_eq!(names(&running), ["home", "work"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stays_meanwhile_is_told_without_its_secrets() {
+        let mut running = started("acme-ca = \"https://u:hunter2@ca.test/dir?apikey=sekret1\"\n", Layer::default());
+        assert_eq!(running.judged().await, []);
+        running.put("# none\n");
+        assert_eq!(running.judged().await, [(906, "acme-ca".into())]);
+        let effect = running.status.load().diagnostics[0].effect.clone();
+        assert!(effect.contains("ca.test") && !effect.contains("hunter2") && !effect.contains("sekret1"), "{effect}");
     }
 
     #[tokio::test(start_paused = true)]

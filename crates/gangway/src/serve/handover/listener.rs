@@ -65,10 +65,8 @@ pub(crate) struct Successor {
 impl HandoverListener {
     /// For successors that would listen where these sockets do. It opens with the first wait for a successor.
     pub(crate) fn new(mut sockets: SocketsAtHand, secret: HandoverSecret) -> Self {
-        // Those that are there already are seen by the first wait.
-        sockets.listening.mark_changed();
         Self {
-            listeners: BTreeMap::new(),
+            listeners: sockets.addresses().into_iter().map(|address| (address, None)).collect(),
             sockets,
             secret: Arc::new(secret),
             strangers: JoinSet::new(),
@@ -101,7 +99,7 @@ impl HandoverListener {
                     Err(_) => {}
                 },
                 () = sleep(OPEN_PAUSE), if !is_open => {}
-                Ok(()) = self.sockets.listening.changed() => self.sockets.listening.mark_changed(),
+                Ok(()) = self.sockets.listening.changed() => self.follow_sockets(),
             }
         }
     }
@@ -119,13 +117,15 @@ impl HandoverListener {
         self.another = CancellationToken::new();
     }
 
+    /// Has a name for each address as they are now. Those of addresses that stay remain.
+    fn follow_sockets(&mut self) {
+        let mut before = std::mem::take(&mut self.listeners);
+        let addresses = self.sockets.addresses().into_iter();
+        self.listeners = addresses.map(|address| (address, before.remove(&address).flatten())).collect();
+    }
+
     /// Opens what is not open yet, and returns whether every address is.
     fn open(&mut self) -> bool {
-        if self.sockets.listening.has_changed().is_ok_and(|has_changed| has_changed) {
-            let mut before = std::mem::take(&mut self.listeners);
-            let addresses = self.sockets.addresses().into_iter();
-            self.listeners = addresses.map(|address| (address, before.remove(&address).flatten())).collect();
-        }
         for (address, listener) in &mut self.listeners {
             if listener.is_some() {
                 continue;
