@@ -1,8 +1,10 @@
 //! The product under test: the release binary, started as its users start it.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gangway_testkit::client::{Answer, Client};
@@ -336,9 +338,21 @@ pub fn replace_file(path: &Path, text: &str) {
     std::fs::rename(&beside, path).expect("a temporary folder can be written");
 }
 
-/// Loopback addresses without a listener.
+/// Loopback addresses without a listener, that were given to nobody before: who got one may not listen yet.
 pub fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    // All are held at once. Otherwise the system could hand out the same one twice.
-    let held = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free"));
-    held.map(|listener| listener.local_addr().expect("a bound listener has an address"))
+    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+    // No holder of the lock leaves the set in a bad state.
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Those that were refused are held as well. Otherwise the system could hand out the same ones again.
+    let mut held = Vec::new();
+    [(); N].map(|()| {
+        loop {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+            let address = listener.local_addr().expect("a bound listener has an address");
+            held.push(listener);
+            if given.insert(address) {
+                return address;
+            }
+        }
+    })
 }
