@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use gangway_diagnostic::Diagnostic;
-use gangway_model::secret::{MASK, is_secret_name, masked_target, without_password};
+use gangway_model::secret::{MASK, is_secret_name, masked_target, masked_value, without_password};
 use gangway_model::{
     Address, AddressFilter, AddressSource, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey,
     ForwardAuth, Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Tile, Timeouts,
@@ -32,8 +32,7 @@ pub(crate) fn engine(engine: api::EngineView) -> api::EngineView {
 /// The view of a setting with what may be a secret redacted.
 pub(crate) fn setting(setting: api::SettingView) -> api::SettingView {
     let is_secret = is_secret_name(&setting.name);
-    let redact =
-        |value: String| if is_secret { MASK.to_owned() } else { masked_target(&without_password(&value)).into() };
+    let redact = |value: String| if is_secret { MASK.to_owned() } else { masked_value(&value) };
     api::SettingView { values: setting.values.into_iter().map(redact).collect(), ..setting }
 }
 

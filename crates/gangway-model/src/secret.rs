@@ -41,6 +41,11 @@ pub fn without_password(url: &str) -> String {
     }
 }
 
+/// A value of a setting, which may be a URL with a password or with secret parameters.
+pub fn masked_value(value: &str) -> String {
+    masked_target(&without_password(value)).into_owned()
+}
+
 /// Masks the values of parameters. `query` begins with its question mark. Some applications separate parameters with
 /// semicolons, and fragments of log-ins look like queries.
 fn masked_query(query: &str) -> Cow<'_, str> {

@@ -60,7 +60,6 @@ pub struct DataPlane {
     arrivals: Arc<Arrivals>,
     handshake_time: Duration,
     listeners: ListenerManager,
-    listening: Reader<ListenAddresses>,
     tables: Reader<ActiveTable>,
     access_log: AccessLog,
     gateway_seen: Arc<OnceLock<IpAddr>>,
@@ -163,7 +162,7 @@ pub fn start(
     let passed = std::mem::take(&mut settings.passed);
     let (phase, phases) = watch::channel(Lifecycle::Opening);
     let context = (settings.trusted_proxies.clone(), Arc::clone(&metrics), tables.clone(), phases.clone());
-    let (listeners, listening) = ListenerManager::start(senders, &settings.listeners, &passed, context)?;
+    let listeners = ListenerManager::start(senders, &settings.listeners, &passed, context)?;
     drop(passed);
     let access_log = access_log(&settings, &metrics)?;
     let (goaway, going) = watch::channel(false);
@@ -200,7 +199,7 @@ pub fn start(
         page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
         metrics,
         access_log: access_log.clone(),
-        listening: listening.clone(),
+        listening: listeners.listening(),
         shutting_down: Arc::new(AtomicBool::new(false)),
         waiters: Arc::default(),
         whereabouts,
@@ -232,7 +231,6 @@ pub fn start(
         arrivals,
         handshake_time,
         listeners,
-        listening,
         tables,
         access_log,
         gateway_seen,
@@ -263,14 +261,14 @@ fn spawn_workers(
 
 impl fmt::Debug for DataPlane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DataPlane").field("listening", &self.listening.load_full()).finish_non_exhaustive()
+        f.debug_struct("DataPlane").field("listening", &self.listening()).finish_non_exhaustive()
     }
 }
 
 impl DataPlane {
     /// The addresses that are listened on now. Ports that the system chose are filled in.
     pub fn listening(&self) -> Arc<Published<ListenAddresses>> {
-        self.listening.load_full()
+        self.listeners.listening().load_full()
     }
 
     /// Opens and closes listeners while requests go on.

@@ -33,7 +33,7 @@ pub enum StartError {
         /// The address to listen on.
         address: SocketAddr,
     },
-    /// A listener of this process is at an address that includes the one to open, or is included by it.
+    /// A listener of this process has the address, or one that includes it or is included by it.
     #[error("listen on {address}: another listener of this Gangway has {ours}")]
     Overlap {
         /// The address that was to be opened.

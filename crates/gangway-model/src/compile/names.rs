@@ -107,18 +107,14 @@ impl<'s> SharedNames<'s> {
         endpoints: Vec<Endpoint>,
         unreachable: Option<Box<str>>,
     ) {
-        let Named { name, mark, object: UpstreamSpec { destination, delivery }, taken, is_common, .. } = named;
-        let (weighted, resolved) = (destination.weighted(), OnceCell::new());
-        let object = DeclaredUpstream { delivery, endpoints, unreachable, weighted, resolved };
-        declarations_of(&mut self.upstreams, self.containers, container, name).push(Declaration {
-            container,
-            is_common,
-            owner,
-            presence,
-            mark,
-            taken,
-            object,
-        });
+        let declared = |UpstreamSpec { destination, delivery }| DeclaredUpstream {
+            delivery,
+            endpoints,
+            unreachable,
+            weighted: destination.weighted(),
+            resolved: OnceCell::new(),
+        };
+        declare(&mut self.upstreams, self.containers, (container, owner, presence), named, declared);
     }
 
     pub(super) fn add_middleware(
@@ -128,16 +124,7 @@ impl<'s> SharedNames<'s> {
         presence: DeclaredBy,
         named: Named<'s, MiddlewareSpec>,
     ) {
-        let Named { name, mark, object, taken, is_common, .. } = named;
-        declarations_of(&mut self.middlewares, self.containers, container, name).push(Declaration {
-            container,
-            is_common,
-            owner,
-            presence,
-            mark,
-            taken,
-            object,
-        });
+        declare(&mut self.middlewares, self.containers, (container, owner, presence), named, |object| object);
     }
 
     /// Decides what each name stands for. Call it when everything was added.
@@ -196,19 +183,23 @@ impl<'s> SharedNames<'s> {
     }
 }
 
-/// What is declared under a name. There is place for one: nearly every name is declared once, and declarations are large.
-fn declarations_of<'n, 's, T>(
-    names: &'n mut DeclarationsByName<'s, T>,
+/// Adds what stands under a name. There is place for one: nearly every name is declared once, and declarations are large.
+fn declare<'s, O, T>(
+    names: &mut DeclarationsByName<'s, T>,
     containers: usize,
-    container: Option<&'s Container>,
-    name: Box<str>,
-) -> &'n mut Vec<Declaration<'s, T>> {
+    (container, owner, presence): (Option<&'s Container>, Owner<'s>, DeclaredBy),
+    named: Named<'s, O>,
+    declared: impl FnOnce(O) -> T,
+) {
+    let Named { name, mark, object, taken, is_common, .. } = named;
+    let object = declared(object);
     // Most containers declare something where one does, and a map that grows looks at all its names again.
     let expected = if container.is_some() { containers } else { 0 };
     let of_engine = names
         .entry(container.map(|container| &container.engine))
         .or_insert_with(|| HashMap::with_capacity_and_hasher(expected, RandomState::default()));
-    of_engine.entry(name).or_insert_with(|| Vec::with_capacity(1))
+    let of_name = of_engine.entry(name).or_insert_with(|| Vec::with_capacity(1));
+    of_name.push(Declaration { container, is_common, owner, presence, mark, taken, object });
 }
 
 /// What is declared, by name; what several engines declare under one, in the order of these.

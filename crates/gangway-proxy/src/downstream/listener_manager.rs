@@ -94,8 +94,8 @@ impl ListenerManager {
         wanted: &[ListenerSettings],
         passed: &[PassedSocket],
         (trusted, metrics, tables, phases): (TrustedProxies, Arc<Metrics>, Reader<ActiveTable>, Phases),
-    ) -> Result<(Self, Reader<ListenAddresses>), StartError> {
-        let (listening, addresses) = channel(ListenAddresses::default());
+    ) -> Result<Self, StartError> {
+        let (listening, _) = channel(ListenAddresses::default());
         let (sockets, _) = watch::channel(Vec::new());
         let mut state = ManagerState {
             workers,
@@ -118,7 +118,7 @@ impl ListenerManager {
         check_asked(passed, &asked)?;
         state.publish(bound);
         state.give_to_workers();
-        Ok((Self(Arc::new(Mutex::new(state))), addresses))
+        Ok(Self(Arc::new(Mutex::new(state))))
     }
 
     /// Where is listened now.

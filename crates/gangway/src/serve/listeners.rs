@@ -96,7 +96,12 @@ fn diagnostic(failure: &ListenerFailure, asked: &WantedListeners, now: &ListenAd
             "take another port, or free the address where that listener is to go; where one of the two addresses includes the \
              other, restart Gangway when it suits you"
         }
-        _ => "free the address, or write another one; it is tried again every two seconds",
+        StartError::Bind { .. }
+        | StartError::Unasked { .. }
+        | StartError::WiderThanAsked { .. }
+        | StartError::Sockets(_)
+        | StartError::AccessLog { .. }
+        | StartError::Thread(_) => "free the address, or write another one; it is tried again every two seconds",
     };
     let message = SettingMessage {
         message: format!("listener `{name}` cannot be opened"),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, FilePosition, Place, Severity, Span, codes};
-use gangway_model::secret::{is_secret_key, is_secret_name, masked_target, without_password};
+use gangway_model::secret::{is_secret_key, is_secret_name, masked_value};
 use gangway_publish::Publisher;
 use gangway_watcher::DockerEnvironment;
 use tokio::sync::Notify;
@@ -249,8 +249,7 @@ impl ConfigReload {
                         format!("until then `{}` stays as it was", flag.name)
                     }
                     before => {
-                        let shown = |value: &String| masked_target(&without_password(value)).into_owned();
-                        let before: Vec<String> = before.iter().map(shown).collect();
+                        let before: Vec<String> = before.iter().map(|value| masked_value(value)).collect();
                         format!("until then `{}` stays `{}`", flag.name, before.join(", "))
                     }
                 },
