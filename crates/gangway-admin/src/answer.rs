@@ -18,7 +18,7 @@ use crate::explain::{ExplainContext, explain};
 use crate::explain_query::ExplainQuery;
 use crate::instance::{Instance, InstancePhase};
 use crate::metrics::{self, MetricsInput};
-use crate::page::{self, Page, Updates};
+use crate::page::{self, Extent, Page, Updates};
 use crate::response::response;
 use crate::views;
 
@@ -93,7 +93,7 @@ impl Answers {
         let compiled = self.sources.compiled.load_full();
         let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         if let Some(page) = Page::at(path).filter(|page| *page != Page::Overview || wants_html(request)) {
-            return self.page(page, &compiled, query);
+            return self.page(page, &compiled, query, Extent::All);
         }
         if let Some(asset) = page::asset(path) {
             return asset;

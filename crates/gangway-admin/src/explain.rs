@@ -67,9 +67,13 @@ impl<'a> ExplainContext<'a> {
         }
     }
 
-    /// The ports for the URL that a request in clear is redirected to.
-    fn redirect_ports(&self, route: &Route, query: &ExplainQuery) -> PublicPorts {
-        self.ports_at(https_listener(self.listeners, &route.listener.scope, query.listener()))
+    /// The outcome of a request in clear that is redirected to https.
+    fn redirected_to_https(&self, route: &Route, query: &ExplainQuery) -> String {
+        let listener = https_listener(self.listeners, &route.listener.scope, query.listener());
+        let location = self.ports_at(listener).https_url(&format!("{}{}", query.host, query.target));
+        let closed = listener.filter(|one| one.addresses.is_empty());
+        let closed = closed.map_or_else(String::new, |one| format!(", but listener `{}` is not open", one.name));
+        format!("308: redirected to {location}{closed}")
     }
 
     fn client_of(&self, query: &ExplainQuery) -> KnownClient<'a> {
@@ -235,8 +239,7 @@ fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &Ex
     }
     // While there is only a placeholder, a redirect to https would show browsers a warning instead of the app.
     if route.listener.https_redirect && !query.secure && !context.certificates.is_placeheld(&query.host) {
-        let location = context.redirect_ports(route, query).https_url(&format!("{}{}", query.host, query.target));
-        return format!("308: redirected to {location}");
+        return context.redirected_to_https(route, query);
     }
     let client = context.client_of(query);
     if let Some(answer) = answer_by_middleware(route, query, &client, prefix) {

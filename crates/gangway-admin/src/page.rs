@@ -30,7 +30,6 @@ pub(crate) use self::certificates::CertificatesFacts;
 pub(crate) use self::containers::ContainersFacts;
 pub(crate) use self::explain::{ExplainFacts, ExplainForm};
 pub(crate) use self::frame::Updates;
-use self::frame::View;
 pub(crate) use self::log::LogFacts;
 pub(crate) use self::overview::OverviewFacts;
 pub(crate) use self::query::{PageQuery, explain_query, route};
@@ -77,6 +76,40 @@ impl Page {
     }
 }
 
+/// What is told where a page stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Extent {
+    /// Everything, for those who run the instance.
+    All,
+    /// The sites, as Traefik's dashboard tells them to whom a router leads there. No request of anybody, nothing of
+    /// containers that are not served, no log and no settings.
+    Sites,
+    /// Names and states, for those who use the sites. There is one view, and no way to the others.
+    Household,
+}
+
+impl Extent {
+    /// Whether the view is there.
+    pub(crate) fn has(self, page: Page) -> bool {
+        match self {
+            Self::All => true,
+            Self::Sites => match page {
+                Page::Overview | Page::Site | Page::Certificates => true,
+                Page::Explain | Page::Containers | Page::Log | Page::About => false,
+            },
+            Self::Household => false,
+        }
+    }
+
+    /// Whether requests are told one by one.
+    pub(crate) fn has_requests(self) -> bool {
+        match self {
+            Self::All => true,
+            Self::Sites | Self::Household => false,
+        }
+    }
+}
+
 /// What a view shows.
 pub(crate) enum Facts<'f> {
     Overview(OverviewFacts<'f>),
@@ -93,10 +126,10 @@ pub(crate) enum Facts<'f> {
 }
 
 /// The answer with a view, or with the part of it that the query asks for.
-pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery, updates: Updates) -> Response<String> {
+pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery, updates: Updates, extent: Extent) -> Response<String> {
     let (view, status) = match facts {
-        Facts::Overview(facts) => (overview::view(facts, query), StatusCode::OK),
-        Facts::Site(facts) => (site::view(facts), StatusCode::OK),
+        Facts::Overview(facts) => (overview::view(facts, query, extent), StatusCode::OK),
+        Facts::Site(facts) => (site::view(facts, extent), StatusCode::OK),
         Facts::Explain(facts) => (explain::view(facts), StatusCode::OK),
         Facts::Certificates(facts) => (certificates::view(facts, query), StatusCode::OK),
         Facts::Containers(facts) => (containers::view(facts, query), StatusCode::OK),
@@ -105,15 +138,11 @@ pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery, updates: Updates) -> 
         Facts::Start(facts) => (start::view(facts, query), StatusCode::OK),
         Facts::Missing(error) => (frame::missing(error), StatusCode::NOT_FOUND),
     };
-    let has_views = !matches!(facts, Facts::Start(_));
-    html(status, respond(&view, query, updates, has_views))
-}
-
-fn respond(view: &View, query: &PageQuery, updates: Updates, has_views: bool) -> Markup {
-    match &query.fragment {
+    let body = match &query.fragment {
         Some(name) => view.fragment(name),
-        None => view.whole(updates, has_views),
-    }
+        None => view.whole(updates, extent),
+    };
+    html(status, body)
 }
 
 fn html(status: StatusCode, body: Markup) -> Response<String> {

@@ -10,8 +10,8 @@ use crate::allowed_hosts::AllowedHosts;
 use crate::answer::{Answers, Sources, containers, missing, refused};
 use crate::api;
 use crate::page::{
-    self, AboutFacts, CertificatesFacts, ContainersFacts, ExplainFacts, ExplainForm, Facts, LogFacts, OverviewFacts,
-    Page, PageQuery, SiteFacts, StartFacts, Updates, explain_query,
+    self, AboutFacts, CertificatesFacts, ContainersFacts, ExplainFacts, ExplainForm, Extent, Facts, LogFacts,
+    OverviewFacts, Page, PageQuery, SiteFacts, StartFacts, Updates, explain_query,
 };
 use crate::views;
 
@@ -28,18 +28,18 @@ impl Answers {
     }
 
     /// The answer of the page where there is nothing else, such as the API.
-    pub(crate) fn page_alone(&self, method: &Method, path: &str, query: &str) -> Response<String> {
+    pub(crate) fn page_alone(&self, method: &Method, path: &str, query: &str, extent: Extent) -> Response<String> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return refused();
         }
-        match Page::at(path) {
-            Some(page) => self.page(page, &self.sources.compiled.load_full(), query),
+        match Page::at(path).filter(|page| extent.has(*page)) {
+            Some(page) => self.page(page, &self.sources.compiled.load_full(), query, extent),
             None => page::asset(path).unwrap_or_else(|| {
                 let missing = api::ErrorResponse {
                     error: "there is nothing at this path".to_owned(),
                     help: "the overview leads to all views".to_owned(),
                 };
-                page::answer(&Facts::Missing(&missing), &PageQuery::default(), self.updates)
+                page::answer(&Facts::Missing(&missing), &PageQuery::default(), self.updates, extent)
             }),
         }
     }
@@ -55,13 +55,19 @@ impl Answers {
         let compiled = self.sources.compiled.load_full();
         let (status, routes) = (self.status(&compiled), self.routes(&compiled).routes);
         let facts = Facts::Start(StartFacts { status: &status, routes: &routes });
-        page::answer(&facts, &PageQuery::parse(query), self.updates)
+        page::answer(&facts, &PageQuery::parse(query), self.updates, Extent::Household)
     }
 
     /// The answer with a view of the page.
-    pub(crate) fn page(&self, page: Page, compiled: &Published<Compiled>, query: &str) -> Response<String> {
+    pub(crate) fn page(
+        &self,
+        page: Page,
+        compiled: &Published<Compiled>,
+        query: &str,
+        extent: Extent,
+    ) -> Response<String> {
         let asked = PageQuery::parse(query);
-        let show = |facts: &Facts<'_>| page::answer(facts, &asked, self.updates);
+        let show = |facts: &Facts<'_>| page::answer(facts, &asked, self.updates, extent);
         let instance = &self.sources.instance;
         let now = instance.now();
         let status = || self.status(compiled);
@@ -91,6 +97,7 @@ impl Answers {
                     return show(&Facts::Missing(&missing));
                 };
                 let figures = instance.figures().routes;
+                let requests = extent.has_requests().then(|| instance.requests(&route.id).requests);
                 let facts = SiteFacts {
                     route,
                     status: &status(),
@@ -98,7 +105,7 @@ impl Answers {
                     certificates: &self.certificates().certificates,
                     diagnostics: &findings(),
                     figures: figures.iter().find(|figures| figures.route == route.id),
-                    requests: &instance.requests(&route.id).requests,
+                    requests: requests.as_deref(),
                     now,
                 };
                 show(&Facts::Site(facts))

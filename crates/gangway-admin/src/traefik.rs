@@ -5,7 +5,6 @@
 
 mod listing;
 mod objects;
-mod page;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +19,7 @@ use self::listing::{Listing, Page};
 use self::objects::Objects;
 use crate::answer::{Answers, PROMETHEUS, Sources, metrics_text};
 use crate::instance::InstancePhase;
+use crate::page::Extent;
 
 /// What the static configuration says about the pages.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +57,9 @@ pub struct TraefikAnswers {
     pages: TraefikPages,
 }
 
+/// The path of the page, without the slash at its end.
+const DASHBOARD: &str = "/dashboard";
+
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Traefik names the characters in some answers and not in others.
@@ -73,7 +76,7 @@ impl TraefikAnswers {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match service {
             InternalService::StartPage => self.answers.start_page_alone(method, path, query),
-            InternalService::Page => self.answers.page_alone(method, path, query),
+            InternalService::Page => self.answers.page_alone(method, path, query, Extent::All),
             InternalService::Noop => bare(StatusCode::IM_A_TEAPOT, ""),
             InternalService::Ping => self.ping(),
             InternalService::Api | InternalService::Dashboard | InternalService::Prometheus
@@ -85,8 +88,8 @@ impl TraefikAnswers {
                 refused
             }
             InternalService::Prometheus => response(StatusCode::OK, PROMETHEUS, metrics_text(&self.answers.sources)),
-            InternalService::Dashboard => self.page(),
-            InternalService::Api => self.api(path, query),
+            InternalService::Dashboard => self.dashboard(method, below_dashboard(path).unwrap_or(path), query),
+            InternalService::Api => self.api(method, path, query),
         }
     }
 
@@ -100,24 +103,23 @@ impl TraefikAnswers {
         }
     }
 
-    fn page(&self) -> Response<String> {
-        let compiled = self.answers.sources.compiled.load_full();
-        page::response(&self.objects(&compiled), self.answers.sources.version)
+    /// The page in the place of Traefik's dashboard. A router of a label may lead here, so it tells no more than that does.
+    fn dashboard(&self, method: &Method, path: &str, query: &str) -> Response<String> {
+        self.answers.page_alone(method, path, query, Extent::Sites)
     }
 
-    fn api(&self, path: &str, query: &str) -> Response<String> {
+    fn api(&self, method: &Method, path: &str, query: &str) -> Response<String> {
         let Some(api) = &self.pages.internal.api else { return not_found() };
         let Some(path) = path.strip_prefix(&*api.base_path) else { return not_found() };
         if api.has_dashboard {
-            match path {
-                "" | "/" | "/dashboard" => {
-                    let mut redirect = response(StatusCode::FOUND, TEXT, String::new());
-                    let location = HeaderValue::from_str(&format!("{}/dashboard/", api.base_path));
-                    redirect.headers_mut().insert(LOCATION, location.unwrap_or(HeaderValue::from_static("/")));
-                    return redirect;
-                }
-                path if path.starts_with("/dashboard/") => return self.page(),
-                _ => {}
+            if matches!(path, "" | "/" | DASHBOARD) {
+                let mut redirect = response(StatusCode::FOUND, TEXT, String::new());
+                let location = HeaderValue::from_str(&format!("{}{DASHBOARD}/", api.base_path));
+                redirect.headers_mut().insert(LOCATION, location.unwrap_or(HeaderValue::from_static("/")));
+                return redirect;
+            }
+            if let Some(path) = below_dashboard(path) {
+                return self.dashboard(method, path, query);
             }
         }
         let Some(path) = path.strip_prefix("/api/") else { return not_found() };
@@ -216,6 +218,11 @@ impl TraefikAnswers {
         };
         self.pages.entry_points.iter().map(view).collect()
     }
+}
+
+/// The path within the page, of a path where the page stands.
+fn below_dashboard(path: &str) -> Option<&str> {
+    path.strip_prefix(DASHBOARD).filter(|rest| rest.starts_with('/'))
 }
 
 /// One page of a list.

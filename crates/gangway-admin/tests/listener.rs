@@ -30,6 +30,7 @@ struct Fake {
     ready: AtomicBool,
     states: std::sync::Mutex<HashMap<EndpointKey, EndpointActivity>>,
     refuses_plain: AtomicBool,
+    tls_is_shut: AtomicBool,
     /// The number of requests that the first route has had.
     requests: std::sync::atomic::AtomicU64,
     ports: std::sync::Mutex<PublicPorts>,
@@ -62,7 +63,11 @@ impl Instance for Fake {
         let view = |name: &str, protocol, port: u16| api::ListenerView {
             name: name.to_owned(),
             protocol,
-            addresses: vec![format!("[::]:{port}")],
+            addresses: if self.tls_is_shut.load(Ordering::Relaxed) && protocol == ListenerProtocol::Tls {
+                Vec::new()
+            } else {
+                vec![format!("[::]:{port}")]
+            },
             port: Some(port),
         };
         let (plain, tls) = (ListenerProtocol::Plain, ListenerProtocol::Tls);
@@ -471,6 +476,10 @@ async fn a_request_is_explained_down_to_what_becomes_of_it() {
     let explained: api::ExplainResponse = running.api("explain?url=http://shop.test/shop?a").await;
     assert_eq!(explained.request.url, "http://shop.test:18080/shop?a");
     assert_eq!(explained.outcome, "308: redirected to https://shop.test:18443/shop?a");
+    running.fake.tls_is_shut.store(true, Ordering::Relaxed);
+    let explained: api::ExplainResponse = running.api("explain?url=http://shop.test/shop").await;
+    assert_eq!(explained.outcome, "308: redirected to https://shop.test:18443/shop, but listener `https` is not open");
+    running.fake.tls_is_shut.store(false, Ordering::Relaxed);
     let explained: api::ExplainResponse = running.api("explain?url=shop.test").await;
     assert_eq!(explained.request.url, "https://shop.test:18443/");
     let explained: api::ExplainResponse = running.api("explain?url=https://old.test/x").await;

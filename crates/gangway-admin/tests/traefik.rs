@@ -300,18 +300,35 @@ fn nothing_else_is_answered_and_nothing_changed() {
     );
 }
 
+/// A label may lead to the page, so it tells no more than the API beside it.
 #[test]
-fn the_page_lists_what_is_served() {
-    let answer = serving().get("/dashboard/");
+fn the_page_stands_in_the_place_of_the_dashboard_and_tells_of_sites_alone() {
+    let pages = serving();
+    let answer = pages.get("/dashboard/");
     assert_eq!(
         (answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()),
         (200, "text/html; charset=utf-8")
     );
-    for part in
-        ["one@docker", "Host(`two.test`) &amp;&amp; PathPrefix(`/x`)", "http://172.20.0.3:8080 UP", "stripprefix"]
-    {
+    for part in ["one.test", "two.test", "<nav", "href=\"certificates\"", "href=\"site?route="] {
         assert!(answer.body().contains(part), "{part}: {}", answer.body());
     }
+    let hidden = ["explain", "containers", "log", "about"];
+    for view in hidden {
+        assert!(!answer.body().contains(&format!("href=\"{view}")), "{view}: {}", answer.body());
+        assert_eq!(pages.get(&format!("/dashboard/{view}")).status(), 404, "{view}");
+    }
+    let link = answer.body().split("href=\"").find(|rest| rest.starts_with("site?route=")).unwrap();
+    let site = pages.get(&format!("/dashboard/{}", link.split('"').next().unwrap().replace("&amp;", "&")));
+    assert!(site.status() == 200 && site.body().contains("172.20.0.3:8080"), "{}", site.body());
+    assert!(!site.body().contains("Last requests") && !site.body().contains("explain?"), "{}", site.body());
+    let style =
+        answer.body().split("href=\"").find_map(|rest| rest.split('"').next().filter(|path| path.ends_with(".css")));
+    assert_eq!(
+        pages.get(&format!("/dashboard/{}", style.unwrap())).headers()["content-type"],
+        "text/css; charset=utf-8"
+    );
+    let alone = pages.answers.answer(InternalService::Dashboard, &Method::GET, "/");
+    assert_eq!(alone.body(), answer.body());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 pub enum InternalService {
     /// The read-only API in Traefik's shapes.
     Api,
-    /// The page in the place of Traefik's dashboard.
+    /// The page in the place of Traefik's dashboard: its views of sites alone, as a label may lead there.
     Dashboard,
     /// Whether the process takes requests.
     Ping,

@@ -78,7 +78,9 @@ fn explain_file(error: &io::Error) -> String {
 fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another process listens there already; stop it (`ss -ltnp` names it) or choose another address".into()
+            "a process listens there already, maybe Gangway itself for something else (`ss -ltnp` names it); stop it or choose \
+             another address"
+                .into()
         }
         io::ErrorKind::PermissionDenied => {
             "not allowed to use a port below 1024; grant CAP_NET_BIND_SERVICE, set the sysctl \

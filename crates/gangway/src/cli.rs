@@ -60,6 +60,8 @@ pub(crate) enum Command {
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
+    /// Write the manual pages of all commands into a folder
+    Man(ManArgs),
     /// Print the version
     Version,
 }
@@ -283,4 +285,11 @@ pub(crate) struct HashArgs {
     /// Double each dollar sign, as a compose file needs it
     #[arg(long)]
     pub(crate) compose: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ManArgs {
+    /// Where they go, such as `/usr/local/share/man/man1`; made if it does not exist
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }

@@ -10,6 +10,7 @@ mod finding_log;
 mod hash;
 mod hosts;
 mod main_process;
+mod manual;
 mod migrate;
 mod output;
 mod pem_file;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         Command::Hash(args) => hash::run(&args),
         Command::Healthcheck(args) => client::healthcheck(&args),
         Command::Completions { shell } => completions(shell),
+        Command::Man(args) => manual::run(&args),
         Command::Version => {
             print(format_args!("gangway {}\n", env!("CARGO_PKG_VERSION")));
             ExitStatus::Success.into()

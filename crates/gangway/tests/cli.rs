@@ -183,6 +183,28 @@ fn shells_complete_what_there_is() {
 }
 
 #[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    assert_eq!(run(["man", pages.to_str().unwrap()]), (0, String::new(), String::new()));
+    let help = run(["help"]).1;
+    let commands =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).map_while(|line| line.split_whitespace().next());
+    let commands: Vec<&str> = commands.filter(|command| *command != "help").collect();
+    assert!(commands.contains(&"explain") && commands.contains(&"man"), "{help}");
+    for command in commands {
+        let page = std::fs::read_to_string(pages.join(format!("gangway-{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS") && page.contains(command), "{command}: {page}");
+    }
+    assert!(std::fs::read_to_string(pages.join("gangway-serve.1")).unwrap().contains("take\\-over"));
+    let file = folder.path().join("file");
+    put(&file, "");
+    let (code, _, err) = run(["man", file.to_str().unwrap()]);
+    assert!(code == 1 && err.contains(file.to_str().unwrap()), "{code}: {err}");
+    assert_usage("no folder", &run(["man"]), &["FOLDER"]);
+}
+
+#[test]
 fn a_log_file_that_cannot_be_opened_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("nowhere/access.log");

@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
 use super::parts::shown;
+use super::{Extent, Page};
 use crate::api::ErrorResponse;
 
 /// The events after which a part is fetched again, as the script reads them.
@@ -79,14 +80,14 @@ pub(super) struct View {
 /// Where the events of all routes come from.
 pub(super) const EVENTS: &str = "api/v1/events";
 
-/// The views that every view leads to, by path and name.
-const VIEWS: [(&str, &str); 6] = [
-    ("", "Overview"),
-    ("explain", "Explain"),
-    ("certificates", "Certificates"),
-    ("containers", "Containers"),
-    ("log", "Log"),
-    ("about", "About"),
+/// The views that every view leads to where they are, with their paths and names.
+const VIEWS: [(Page, &str, &str); 6] = [
+    (Page::Overview, "", "Overview"),
+    (Page::Explain, "explain", "Explain"),
+    (Page::Certificates, "certificates", "Certificates"),
+    (Page::Containers, "containers", "Containers"),
+    (Page::Log, "log", "Log"),
+    (Page::About, "about", "About"),
 ];
 
 impl View {
@@ -96,12 +97,13 @@ impl View {
         html! { @for part in self.parts.iter().chain(&self.aside).filter(is_named) { (part.markup()) } }
     }
 
-    pub(super) fn whole(&self, updates: Updates, has_views: bool) -> Markup {
+    pub(super) fn whole(&self, updates: Updates, extent: Extent) -> Markup {
         let events = match updates {
             Updates::Events => Some(&self.events),
             Updates::Asked => None,
         };
         let title = shown(&self.title);
+        let views: Vec<_> = VIEWS.iter().filter(|(page, ..)| extent.has(*page)).collect();
         html! {
             (DOCTYPE)
             html lang="en" data-events=[events] {
@@ -118,11 +120,11 @@ impl View {
                     a.skip href="#main" { "Skip to the content" }
                     header.bar {
                         a.brand href="./" { img src=(assets::path("svg")) alt="" width="22" height="22"; "Gangway" }
-                        @if has_views {
+                        @if !views.is_empty() {
                             nav aria-label="Views" {
-                                @for (path, name) in VIEWS {
+                                @for (_, path, name) in views {
                                     @let href = if path.is_empty() { "./" } else { path };
-                                    a href=(href) aria-current=[(path == self.path).then_some("page")] { (name) }
+                                    a href=(href) aria-current=[(*path == self.path).then_some("page")] { (name) }
                                 }
                             }
                         }

@@ -10,6 +10,7 @@ use super::findings;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{self, Paged, ago, fact, number, prose, several, shown, span, state};
 use super::query::{PageQuery, link, site};
+use super::{Extent, Page};
 use crate::api::{CertificateView, ChangeView, DiagnosticView, FiguresView, ListenerView, RouteView, StatusResponse};
 
 /// The states of a route, the ones that need a person first.
@@ -32,7 +33,7 @@ pub(crate) struct OverviewFacts<'f> {
     pub(crate) now: UnixTime,
 }
 
-pub(super) fn view(facts: &OverviewFacts<'_>, query: &PageQuery) -> View {
+pub(super) fn view(facts: &OverviewFacts<'_>, query: &PageQuery, extent: Extent) -> View {
     View {
         title: "Overview".to_owned(),
         path: "",
@@ -43,10 +44,10 @@ pub(super) fn view(facts: &OverviewFacts<'_>, query: &PageQuery) -> View {
             Part::new("totals", Follows::Figures, totals(facts)),
             // Outside of what is fetched again: somebody may be writing into it.
             Part::new("filter", Follows::Nothing, parts::filter("sites", query, "Filter sites", &STATES)),
-            Part::new("sites", Follows::Figures, sites(facts, query)),
+            Part::new("sites", Follows::Figures, sites(facts, query, extent)),
         ],
         aside: vec![
-            Part::new("instance", Follows::Table, instance(facts)),
+            Part::new("instance", Follows::Table, instance(facts, extent)),
             Part::new("changes", Follows::Figures, changes(facts)),
         ],
     }
@@ -72,7 +73,7 @@ fn rank(word: &str) -> usize {
     STATES.iter().position(|known| *known == word).unwrap_or(STATES.len())
 }
 
-fn sites(facts: &OverviewFacts<'_>, query: &PageQuery) -> Markup {
+fn sites(facts: &OverviewFacts<'_>, query: &PageQuery, extent: Extent) -> Markup {
     let is_taken = |route: &&RouteView| {
         (query.state.is_empty() || query.state == route.state)
             && query.takes([&*route.name, &route.rule].into_iter().chain(route.hosts.iter().map(String::as_str)))
@@ -85,8 +86,13 @@ fn sites(facts: &OverviewFacts<'_>, query: &PageQuery) -> Markup {
     html! {
         @if facts.routes.is_empty() {
             @if facts.status.ready {
-                p.empty { "No site yet. Give a container the label " code { "gangway.host=app.example.org" }
-                    "; " a href="containers" { "containers" } " says why each one is or is not served." }
+                p.empty {
+                    "No site yet. Give a container the label " code { "gangway.host=app.example.org" }
+                    @if extent.has(Page::Containers) {
+                        "; " a href="containers" { "containers" } " says why each one is or is not served"
+                    }
+                    "."
+                }
             } @else { p.empty { "No table is in force yet." } }
         } @else if routes.is_empty() {
             p.empty { "No site matches the filter." }
@@ -214,7 +220,7 @@ pub(super) fn days_left(certificate: &CertificateView) -> Markup {
     }
 }
 
-fn instance(facts: &OverviewFacts<'_>) -> Markup {
+fn instance(facts: &OverviewFacts<'_>, extent: Extent) -> Markup {
     let status = facts.status;
     let authority = facts.certificates.iter().filter(|one| one.trouble.is_some()).count();
     html! {
@@ -224,7 +230,10 @@ fn instance(facts: &OverviewFacts<'_>) -> Markup {
                 (fact("phase", &state(&status.phase)))
                 (fact("running since", &ago(&status.started, facts.now)))
                 (fact("table", &html! { "no. " (status.generation) }))
-                (fact("containers", &html! { a href="containers" { (status.containers) } }))
+                (fact("containers", &html! {
+                    @if extent.has(Page::Containers) { a href="containers" { (status.containers) } }
+                    @else { (status.containers) }
+                }))
                 @for listener in &status.listening.listeners {
                     (fact(&listener.name, &html! { @for address in &listener.addresses { (address) " " } }))
                 }

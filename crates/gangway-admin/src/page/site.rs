@@ -7,7 +7,7 @@ use super::frame::{EVENTS, Follows, Part, View};
 use super::overview::{Certificates, url};
 use super::parts::{clock, fact, millis, number, prose, shown, state, told};
 use super::query::link;
-use super::{certificates, figures, findings};
+use super::{Extent, Page, certificates, figures, findings};
 use crate::api::{
     CertificateView, ContainerView, DiagnosticView, EndpointView, FiguresView, RequestView, RouteView, StatusResponse,
 };
@@ -22,12 +22,12 @@ pub(crate) struct SiteFacts<'f> {
     /// All findings; those about the route's containers are shown.
     pub(crate) diagnostics: &'f [DiagnosticView],
     pub(crate) figures: Option<&'f FiguresView>,
-    /// The last requests, newest first.
-    pub(crate) requests: &'f [RequestView],
+    /// The last requests, newest first. `None` where they are not told.
+    pub(crate) requests: Option<&'f [RequestView]>,
     pub(crate) now: UnixTime,
 }
 
-pub(super) fn view(facts: &SiteFacts<'_>) -> View {
+pub(super) fn view(facts: &SiteFacts<'_>, extent: Extent) -> View {
     let route = facts.route;
     let host = route.hosts.first().unwrap_or(&route.name).clone();
     let url = url(route, facts.status);
@@ -35,26 +35,20 @@ pub(super) fn view(facts: &SiteFacts<'_>) -> View {
         p.beside {
             @if let Some(url) = &url {
                 a href=(url) rel="noreferrer" { "Open" }
-                a href=(link("explain", "url", url)) { "Explain" }
+                @if extent.has(Page::Explain) { a href=(link("explain", "url", url)) { "Explain" } }
             }
         }
     };
     let about: Vec<DiagnosticView> = facts.diagnostics.iter().filter(|one| is_about(one, route)).cloned().collect();
-    View {
-        title: host,
-        path: "site",
-        events: link(EVENTS, "route", &route.id),
-        beside,
-        parts: vec![
-            Part::new("findings", Follows::Table, findings::list(&about)),
-            Part::new("state", Follows::Figures, answers(facts)),
-            Part::new("endpoints", Follows::Figures, endpoints(facts)),
-            Part::new("route", Follows::Table, compiled(route)),
-            Part::new("certificate", Follows::Table, certificate(facts)),
-            Part::new("requests", Follows::Requests, requests(facts)),
-        ],
-        aside: Vec::new(),
-    }
+    let mut parts = vec![
+        Part::new("findings", Follows::Table, findings::list(&about)),
+        Part::new("state", Follows::Figures, answers(facts)),
+        Part::new("endpoints", Follows::Figures, endpoints(facts)),
+        Part::new("route", Follows::Table, compiled(route)),
+        Part::new("certificate", Follows::Table, certificate(facts)),
+    ];
+    parts.extend(facts.requests.map(|all| Part::new("requests", Follows::Requests, requests(all))));
+    View { title: host, path: "site", events: link(EVENTS, "route", &route.id), beside, parts, aside: Vec::new() }
 }
 
 fn is_about(finding: &DiagnosticView, route: &RouteView) -> bool {
@@ -179,11 +173,11 @@ fn certificate(facts: &SiteFacts<'_>) -> Markup {
     }
 }
 
-fn requests(facts: &SiteFacts<'_>) -> Markup {
+fn requests(requests: &[RequestView]) -> Markup {
     html! {
         section aria-labelledby="requests-h" {
             h2 #requests-h { "Last requests" }
-            @if facts.requests.is_empty() {
+            @if requests.is_empty() {
                 p.empty { "No request yet." }
             } @else {
                 div.scroll tabindex="0" role="region" aria-label="Newest first" {
@@ -198,7 +192,7 @@ fn requests(facts: &SiteFacts<'_>) -> Markup {
                             }
                         }
                         tbody {
-                            @for one in facts.requests {
+                            @for one in requests {
                                 tr {
                                     td.n { (clock(&one.at)) }
                                     td { code { (shown(&one.method)) " " (shown(&one.path)) } }
