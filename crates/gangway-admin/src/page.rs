@@ -11,6 +11,7 @@ mod assets;
 mod certificates;
 mod containers;
 mod explain;
+mod extent;
 mod figures;
 mod findings;
 mod frame;
@@ -29,6 +30,7 @@ pub(crate) use self::about::AboutFacts;
 pub(crate) use self::certificates::CertificatesFacts;
 pub(crate) use self::containers::ContainersFacts;
 pub(crate) use self::explain::{ExplainFacts, ExplainForm};
+pub(crate) use self::extent::{Extent, Page};
 pub(crate) use self::frame::Updates;
 pub(crate) use self::log::LogFacts;
 pub(crate) use self::overview::OverviewFacts;
@@ -47,68 +49,6 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// An asset never changes under its name.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-
-/// The views.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Page {
-    Overview,
-    Site,
-    Explain,
-    Certificates,
-    Containers,
-    Log,
-    About,
-}
-
-impl Page {
-    /// The view at a path.
-    pub(crate) fn at(path: &str) -> Option<Self> {
-        Some(match path {
-            "/" => Self::Overview,
-            "/site" => Self::Site,
-            "/explain" => Self::Explain,
-            "/certificates" => Self::Certificates,
-            "/containers" => Self::Containers,
-            "/log" => Self::Log,
-            "/about" => Self::About,
-            _ => return None,
-        })
-    }
-}
-
-/// What is told where a page stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Extent {
-    /// Everything, for those who run the instance.
-    All,
-    /// The sites, as Traefik's dashboard tells them to whom a router leads there. No request of anybody, nothing of
-    /// containers that are not served, no log and no settings.
-    Sites,
-    /// Names and states, for those who use the sites. There is one view, and no way to the others.
-    Household,
-}
-
-impl Extent {
-    /// Whether the view is there.
-    pub(crate) fn has(self, page: Page) -> bool {
-        match self {
-            Self::All => true,
-            Self::Sites => match page {
-                Page::Overview | Page::Site | Page::Certificates => true,
-                Page::Explain | Page::Containers | Page::Log | Page::About => false,
-            },
-            Self::Household => false,
-        }
-    }
-
-    /// Whether requests are told one by one.
-    pub(crate) fn has_requests(self) -> bool {
-        match self {
-            Self::All => true,
-            Self::Sites | Self::Household => false,
-        }
-    }
-}
 
 /// What a view shows.
 pub(crate) enum Facts<'f> {

@@ -3,8 +3,8 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
+use super::extent::{Extent, Page};
 use super::parts::shown;
-use super::{Extent, Page};
 use crate::api::ErrorResponse;
 
 /// The events after which a part is fetched again, as the script reads them.

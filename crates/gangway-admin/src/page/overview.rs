@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use gangway_tls::UnixTime;
 use maud::{Markup, html};
 
+use super::extent::{Extent, Page};
 use super::figures;
 use super::findings;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{self, Paged, ago, fact, number, prose, several, shown, span, state};
 use super::query::{PageQuery, link, site};
-use super::{Extent, Page};
 use crate::api::{CertificateView, ChangeView, DiagnosticView, FiguresView, ListenerView, RouteView, StatusResponse};
 
 /// The states of a route, the ones that need a person first.

@@ -3,11 +3,12 @@
 use gangway_tls::UnixTime;
 use maud::{Markup, html};
 
+use super::extent::{Extent, Page};
 use super::frame::{EVENTS, Follows, Part, View};
 use super::overview::{Certificates, url};
 use super::parts::{clock, fact, millis, number, prose, shown, state, told};
 use super::query::link;
-use super::{Extent, Page, certificates, figures, findings};
+use super::{certificates, figures, findings};
 use crate::api::{
     CertificateView, ContainerView, DiagnosticView, EndpointView, FiguresView, RequestView, RouteView, StatusResponse,
 };
