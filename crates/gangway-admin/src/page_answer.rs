@@ -97,7 +97,7 @@ impl Answers {
                     return show(&Facts::Missing(&missing));
                 };
                 let figures = instance.figures().routes;
-                let requests = extent.has_requests().then(|| instance.requests(&route.id).requests);
+                let requests = extent.has_details().then(|| instance.requests(&route.id).requests);
                 let facts = SiteFacts {
                     route,
                     status: &status(),

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::extent::Extent;
 use super::findings;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::overview::days_left;
@@ -187,7 +188,7 @@ fn drawn(explained: &ExplainResponse, listeners: &[ListenerView]) -> Markup {
                 (station("Endpoint", passage("endpoint"), &endpoint(explained)))
             }
         }
-        (findings::list(&explained.diagnostics))
+        (findings::list(&explained.diagnostics, Extent::All))
     }
 }
 

@@ -33,8 +33,8 @@ impl Page {
 pub(crate) enum Extent {
     /// Everything, for those who run the instance.
     All,
-    /// The sites, as Traefik's dashboard shows them. A label may lead to it, so it has no requests, nothing of containers
-    /// that are not served, no log and no settings.
+    /// The sites, as Traefik's dashboard shows them. A label may lead to it, so it has no requests, no values of labels,
+    /// nothing of containers that are not served, no log and no settings.
     Sites,
     /// Names and states, for those who use the sites. There is one view, and no way to the others.
     Household,
@@ -53,8 +53,8 @@ impl Extent {
         }
     }
 
-    /// Whether the page lists single requests.
-    pub(crate) fn has_requests(self) -> bool {
+    /// Whether a view has single requests and what labels say.
+    pub(crate) fn has_details(self) -> bool {
         match self {
             Self::All => true,
             Self::Sites | Self::Household => false,

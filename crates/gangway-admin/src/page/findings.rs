@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::extent::Extent;
 use super::parts::{clipped, prose, several, told};
 use crate::api::DiagnosticView;
 
@@ -14,8 +15,12 @@ const FOLDED_MAX: usize = 50;
 /// The number of characters of a line of an excerpt, which is cut around its caret already.
 const LINE_MAX: usize = 400;
 
-/// The findings, the errors first.
-pub(super) fn list(findings: &[DiagnosticView]) -> Markup {
+/// The findings, the errors first. Where there are no details, only how many there are: they quote labels.
+pub(super) fn list(findings: &[DiagnosticView], extent: Extent) -> Markup {
+    if !extent.has_details() {
+        let number = several(findings.len(), "finding", "findings");
+        return html! { @if !findings.is_empty() { p.empty { (number) "; " code { "gangway status" } " shows what to do." } } };
+    }
     let mut findings: Vec<&DiagnosticView> = findings.iter().collect();
     findings.sort_by_key(|one| rank(&one.severity));
     let (open, folded) = findings.split_at(findings.len().min(OPEN_MAX));

@@ -40,7 +40,7 @@ pub(super) fn view(facts: &OverviewFacts<'_>, query: &PageQuery, extent: Extent)
         events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![
-            Part::new("findings", Follows::Table, findings::list(facts.diagnostics)),
+            Part::new("findings", Follows::Table, findings::list(facts.diagnostics, extent)),
             Part::new("totals", Follows::Figures, totals(facts)),
             // Outside of what is fetched again: somebody may be writing into it.
             Part::new("filter", Follows::Nothing, parts::filter("sites", query, "Filter sites", &STATES)),

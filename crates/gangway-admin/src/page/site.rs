@@ -42,10 +42,10 @@ pub(super) fn view(facts: &SiteFacts<'_>, extent: Extent) -> View {
     };
     let about: Vec<DiagnosticView> = facts.diagnostics.iter().filter(|one| is_about(one, route)).cloned().collect();
     let mut parts = vec![
-        Part::new("findings", Follows::Table, findings::list(&about)),
+        Part::new("findings", Follows::Table, findings::list(&about, extent)),
         Part::new("state", Follows::Figures, answers(facts)),
         Part::new("endpoints", Follows::Figures, endpoints(facts)),
-        Part::new("route", Follows::Table, compiled(route)),
+        Part::new("route", Follows::Table, compiled(route, extent)),
         Part::new("certificate", Follows::Table, certificate(facts)),
     ];
     parts.extend(facts.requests.map(|all| Part::new("requests", Follows::Requests, requests(all))));
@@ -126,7 +126,12 @@ fn endpoints(facts: &SiteFacts<'_>) -> Markup {
     }
 }
 
-fn compiled(route: &RouteView) -> Markup {
+fn compiled(route: &RouteView, extent: Extent) -> Markup {
+    // What a middleware does stands before what it is given.
+    let given = |middleware: &str| match extent.has_details() {
+        true => middleware.to_owned(),
+        false => middleware.split([' ', ':']).next().unwrap_or_default().to_owned(),
+    };
     html! {
         section aria-labelledby="route-h" {
             h2 #route-h { "Route" }
@@ -152,7 +157,7 @@ fn compiled(route: &RouteView) -> Markup {
                 }))
                 (fact("middlewares", &html! {
                     @if route.middlewares.is_empty() { "none" } @else {
-                        ol.steps { @for one in &route.middlewares { li { code { (told(one)) } } } }
+                        ol.steps { @for one in &route.middlewares { li { code { (told(&given(one))) } } } }
                     }
                 }))
             }
