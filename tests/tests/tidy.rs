@@ -24,7 +24,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gangway-certs", &["gangway-acme", "gangway-diagnostic", "gangway-publish", "gangway-tls"]),
     ("gangway-oidc", &["gangway-http-client"]),
     ("gangway-crowdsec", &["gangway-http-client", "gangway-model", "gangway-publish"]),
-    ("gangway-proxy", &["gangway-crowdsec", "gangway-model", "gangway-oidc", "gangway-publish", "gangway-tls"]),
+    ("gangway-otlp", &["gangway-http-client"]),
+    (
+        "gangway-proxy",
+        &["gangway-crowdsec", "gangway-model", "gangway-oidc", "gangway-otlp", "gangway-publish", "gangway-tls"],
+    ),
     ("gangway-admin", &["gangway-diagnostic", "gangway-model", "gangway-publish", "gangway-tls"]),
     (
         "gangway",
@@ -38,6 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "gangway-http-client",
             "gangway-model",
             "gangway-oidc",
+            "gangway-otlp",
             "gangway-proxy",
             "gangway-publish",
             "gangway-tls",
@@ -58,6 +63,7 @@ const OWNED: &[(&str, &str)] = &[
     ("maud", "gangway-admin"),
     ("maxminddb", "gangway-proxy"),
     ("ppp", "gangway-proxy"),
+    ("prost", "gangway-otlp"),
     ("quick_cache", "gangway-proxy"),
     ("pingora", "gangway-proxy"),
     ("pingora-core", "gangway-proxy"),

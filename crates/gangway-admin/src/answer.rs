@@ -9,6 +9,7 @@ use gangway_tls::{CertificateResolver, UnixTime};
 use http::header::{ACCEPT, ALLOW, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use prometheus::Registry;
+use prometheus::proto::MetricFamily;
 use serde::Serialize;
 
 use crate::allowed_hosts::AllowedHosts;
@@ -335,8 +336,13 @@ pub(crate) fn diagnostics(sources: &Sources, compiled: &Compiled) -> Vec<Diagnos
 
 /// The metrics in the text format of Prometheus.
 pub(crate) fn metrics_text(sources: &Sources) -> String {
+    metrics::text(&metric_families(sources))
+}
+
+/// What `GET /metrics` tells, for those who tell it in another form.
+pub fn metric_families(sources: &Sources) -> Vec<MetricFamily> {
     let compiled = sources.compiled.load_full();
-    metrics::text(&MetricsInput {
+    metrics::families(&MetricsInput {
         registry: &sources.registry,
         instance: &*sources.instance,
         compiled: &compiled,

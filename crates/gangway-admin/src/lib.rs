@@ -28,7 +28,7 @@ mod stream;
 mod traefik;
 mod views;
 
-pub use answer::Sources;
+pub use answer::{Sources, metric_families};
 pub use event_feed::feed_events;
 pub use events::EventSink;
 pub use figures::{DURATION_BOUNDS, Figures, RouteCounts};

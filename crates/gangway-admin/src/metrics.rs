@@ -27,8 +27,8 @@ pub(crate) struct MetricsInput<'a> {
     pub(crate) has_traefiks_names: bool,
 }
 
-/// The whole answer in the text format of Prometheus.
-pub(crate) fn text(input: &MetricsInput<'_>) -> String {
+/// Every metric that has a sample.
+pub(crate) fn families(input: &MetricsInput<'_>) -> Vec<MetricFamily> {
     let mut families = input.registry.gather();
     families.extend(state(input));
     if input.has_traefiks_names {
@@ -36,7 +36,12 @@ pub(crate) fn text(input: &MetricsInput<'_>) -> String {
     }
     // The encoder refuses a family without samples.
     families.retain(|family| !family.get_metric().is_empty());
-    TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
+    families
+}
+
+/// The whole answer in the text format of Prometheus.
+pub(crate) fn text(families: &[MetricFamily]) -> String {
+    TextEncoder::new().encode_to_string(families).unwrap_or_else(|error| {
         tracing::error!(%error, "failed to encode the metrics");
         String::new()
     })

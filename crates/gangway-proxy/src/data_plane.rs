@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::{Compiled, EndpointKey};
+use gangway_otlp::Tracer;
 use gangway_publish::{Published, Reader, seat};
 use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -81,6 +82,8 @@ pub struct Sources {
     pub bouncer: Option<Bouncer>,
     /// The web application firewall that is asked about requests, and its URL; none where there is none.
     pub appsec: Option<(Appsec, Box<str>)>,
+    /// The tracer that takes the spans of requests, if there is a collector.
+    pub tracer: Option<Tracer>,
     /// What the PEM gives that users name for endpoints.
     pub endpoint_tls: Reader<EndpointTlsSet>,
     /// The pages for errors.
@@ -125,6 +128,7 @@ pub fn start(
         geography,
         bouncer,
         appsec,
+        tracer,
         endpoint_tls,
         pages,
         internal,
@@ -208,6 +212,7 @@ pub fn start(
         compiled,
         failures,
         refused,
+        tracer,
         unclaimed,
     };
     let parts = WorkerParts {

@@ -47,6 +47,7 @@ mod shared;
 mod start_error;
 mod stream;
 mod timer;
+mod trace;
 mod trusted_proxies;
 mod upstream;
 mod whereabouts;

@@ -212,6 +212,7 @@ impl SampleState {
             compiled: last_compiled,
             failures: Arc::new(Notify::new()),
             refused: Arc::default(),
+            tracer: None,
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(&Limits::default()),
             access: Arc::new(AccessControl::new(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gangway_crowdsec::Bouncer;
 use gangway_model::{Compiled, HTTPS, ListenerScope, https_listener};
+use gangway_otlp::Tracer;
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::{Notify, Semaphore};
@@ -74,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) failures: Arc<Notify>,
     /// Notified when an application refuses something because of a setting of its own.
     pub(crate) refused: Arc<Notify>,
+    /// The tracer that takes the spans of requests, if there is a collector.
+    pub(crate) tracer: Option<Tracer>,
     /// Hosts that are asked for by https and that no route claims.
     pub(crate) unclaimed: Arc<UnclaimedCounts>,
 }

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod mmdb;
 pub mod odd_parts;
 pub mod openid;
+pub mod otlp;
 pub mod pebble;
 pub mod pieces;
 pub mod ports;

@@ -65,7 +65,8 @@ pub(super) async fn attempt<D: Downstream>(
     client: &mut D,
 ) -> Result<(), AttemptFailure> {
     let internal = || AttemptFailure::last(TransferError::Internal);
-    let Exchange { head, context, response, upstream_fields, replay, timer, client_timer: _, ended: _ } = exchange;
+    let Exchange { head, context, response, upstream_fields, replay, timer, trace, client_timer: _, ended: _ } =
+        exchange;
     context.begin_try();
     let Some(Routing { admission, routed, .. }) = context.routing() else { return Err(internal()) };
     let active = Arc::clone(&routed.active);
@@ -76,6 +77,9 @@ pub(super) async fn attempt<D: Downstream>(
     context.attempt.is_new_to_endpoint = by != ChosenBy::Client;
     context.attempt.chosen = Some(position);
     context.attempt.in_flight = Some(endpoint.state.begin());
+    if let Some(trace) = trace {
+        trace.begin_try(head, endpoint);
+    }
     let need = ConnectionNeed {
         owner: context.attempt.owner,
         client: Some(connection),
@@ -114,6 +118,9 @@ pub(super) async fn attempt<D: Downstream>(
         Ok(Some(Err(rejection))) => return Err(AttemptFailure::last(DownstreamError::Rejected(rejection).into())),
         Ok(None) | Err(_) => return Err(internal()),
     };
+    if let Some(trace) = trace {
+        trace.asks(endpoint, &target, stream.version());
+    }
     if let Some(run) = &mut context.cache {
         run.change_upstream_fields(upstream_fields);
     }

@@ -37,6 +37,7 @@ use crate::request::context::{Received, RequestContext};
 use crate::request::routing::{NextStep, receive};
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::stream::upstream_error::UpstreamErrorKind;
+use crate::trace::request_trace::{self, RequestTrace};
 use crate::upstream::error;
 
 /// Memory that a stream of HTTP/2 takes beside its head: its state and a buffer.
@@ -104,8 +105,10 @@ impl<'r, D: Downstream> Recorded<'r, D> {
             error: ending.error.as_deref(),
             cut: ending.cut,
         };
-        let Exchange { head, context, response, replay, .. } = &mut *self.exchange;
-        let ended = request_log::record(&self.worker.shared, (&*head, &*response), self.connection, context, outcome);
+        let Exchange { head, context, response, replay, trace, .. } = &mut *self.exchange;
+        let (shared, trace) = (&self.worker.shared, trace.take());
+        let ended =
+            request_log::record(shared, (&*head, &*response), self.connection, (context, trace.as_deref()), outcome);
         context.end();
         replay.reset();
         self.exchange.ended = Some(ended);
@@ -149,6 +152,9 @@ pub(crate) async fn serve<D: Downstream>(
     client: &mut D,
 ) {
     let recorded = Recorded::begin(worker, connection, exchange, client);
+    if let Some(tracer) = &worker.shared.tracer {
+        recorded.exchange.trace = request_trace::begin(tracer, connection, &mut recorded.exchange.head);
+    }
     let place = match admit(worker, connection, &recorded.exchange.head) {
         Ok(place) => place,
         Err(refused) => {
@@ -402,7 +408,11 @@ async fn proxy<D: Downstream>(
                 }
             }
         }
-        let failure = match attempt(worker, connection, exchange, client).await {
+        let tried = attempt(worker, connection, exchange, client).await;
+        if let Some(trace) = &mut exchange.trace {
+            end_try(trace, &tried, &exchange.response);
+        }
+        let failure = match tried {
             Ok(()) => return Ending::whole(exchange.response.status.as_u16()),
             Err(failure) => failure,
         };
@@ -427,6 +437,17 @@ async fn proxy<D: Downstream>(
             AfterWait::ClientGone => return Box::pin(not_waited_for(worker, exchange, client)).await,
         }
     }
+}
+
+/// Notes how a try ended, for its span.
+#[cold]
+fn end_try(trace: &mut RequestTrace, tried: &Result<(), AttemptFailure>, response: &ResponseHead) {
+    let answered = Some(response.status.as_u16());
+    let (status, error) = match tried {
+        Ok(()) | Err(AttemptFailure { error: TransferError::KeptAnswer(_), .. }) => (answered, None),
+        Err(failure) => (answered.filter(|_| failure.has_begun), Some(failure.error.token())),
+    };
+    trace.end_try(status, error);
 }
 
 /// Ends a request whose answer came from a cache.

@@ -8,6 +8,7 @@ use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::request::context::RequestContext;
 use crate::timer::Timer;
+use crate::trace::request_trace::RequestTrace;
 
 /// The state of one request, used again for the next one on the same connection.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(crate) struct Exchange {
     pub(super) timer: Timer,
     /// The time of the client, while no session has it.
     pub(crate) client_timer: Timer,
+    /// Its trace, if it is recorded.
+    pub(super) trace: Option<Box<RequestTrace>>,
     /// When the last request ended.
     pub(crate) ended: Option<Instant>,
 }

@@ -13,12 +13,15 @@ use tokio::time::Instant;
 use crate::cache::run::Replacement;
 use crate::compression::body_encoder::{BodyEncoder, ENCODED_IN_A_ROW_MAX};
 use crate::exchange::replay::Replay;
+use crate::log::request_log::CutReason;
 use crate::message::response_head::ResponseHead;
+use crate::reply::reason::Reason;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::stream::read_width::ReadWidth;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::timer::Timer;
+use crate::upstream::error::reason_for;
 use crate::upstream::stream::UpstreamStream;
 
 /// How long an endpoint may be silent over a switched protocol that its client has ended.
@@ -71,6 +74,22 @@ pub(crate) enum TransferError {
     KeptAnswer(Box<Replacement>),
     /// A fault of our own.
     Internal,
+}
+
+impl TransferError {
+    /// A word for it, of those that the access log knows.
+    pub(super) fn token(&self) -> &'static str {
+        match self {
+            Self::Upstream(error) if error.kind == UpstreamErrorKind::Drained => CutReason::EndpointLeft.token(),
+            Self::Upstream(error) => reason_for(error.kind).token(),
+            Self::Downstream(DownstreamError::Gone) => CutReason::ClientGone.token(),
+            Self::Downstream(DownstreamError::Stalled) => CutReason::ClientStalled.token(),
+            Self::Downstream(DownstreamError::Rejected(rejection)) => rejection.reason.token(),
+            Self::BodyTooLarge => Reason::BodyTooLarge.token(),
+            Self::ResponseTooLarge => Reason::ResponseTooLarge.token(),
+            Self::PageWanted | Self::KeptAnswer(_) | Self::Internal => Reason::Internal.token(),
+        }
+    }
 }
 
 impl From<UpstreamError> for TransferError {

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use gangway_model::secret::masked_target;
+use gangway_otlp::TraceId;
 use time::OffsetDateTime;
 
 /// The longest line. Cutting never splits a line or breaks a JSON object.
@@ -42,6 +43,8 @@ pub(crate) struct LogRecord<'a> {
     pub(crate) endpoint: &'a str,
     pub(crate) reason: &'a str,
     pub(crate) request_id: &'a str,
+    /// The trace of a request that is recorded.
+    pub(crate) trace: Option<TraceId>,
     pub(crate) user_agent: &'a str,
     pub(crate) referrer: &'a str,
     /// A description of the failure, for people.
@@ -118,6 +121,9 @@ pub(crate) fn json(record: &LogRecord<'_>, now: SystemTime) -> String {
     if let Some(upstream) = record.upstream {
         line.push_str(",\"upstream_ms\":");
         milliseconds(&mut line, upstream);
+    }
+    if let Some(trace) = record.trace {
+        let _ = write!(line, ",\"trace_id\":\"{trace}\"");
     }
     line.push_str("}\n");
     line
@@ -350,6 +356,7 @@ pub(crate) mod tests {
             endpoint: "shop-web-1",
             reason: "",
             request_id: "id",
+            trace: None,
             user_agent: agent,
             referrer: "https://a.localhost/?token=s3cret",
             detail: "",
@@ -401,6 +408,7 @@ pub(crate) mod tests {
             let mut record = record(&target, &agent);
             (record.status, record.host, record.detail, record.route) = (status, &agent, &agent, &agent);
             (record.endpoint, record.method, record.reason, record.request_id) = (&agent, &agent, &agent, &agent);
+            record.trace = Some(TraceId::random());
             let line = text(&record, SystemTime::now());
             proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
             proptest::prop_assert!(line.contains(" id=") || agent.is_empty(), "a field behind the target was cut off");
@@ -419,6 +427,8 @@ pub(crate) mod tests {
             proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
             let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
             proptest::prop_assert!(agent.starts_with(object["user_agent"].as_str().unwrap_or_default()));
+            let trace = record.trace.map(|trace| trace.to_string());
+            proptest::prop_assert_eq!(object["trace_id"].as_str(), trace.as_deref());
             proptest::prop_assert_eq!(&object["status"], status);
         }
     }

@@ -16,6 +16,8 @@ use crate::reply::reason::Reason;
 use crate::request::context::{Received, RequestContext};
 use crate::route_history::{EndedRequest, version_text};
 use crate::shared::Shared;
+use crate::trace::request_trace::RequestTrace;
+use crate::trace::spans::{Cut, EndedTrace, spans};
 
 /// Why a request ended before the end of its response, where no reply of ours says it. The tokens are stable: they are
 /// part of the access log.
@@ -33,7 +35,7 @@ pub(crate) enum CutReason {
 }
 
 impl CutReason {
-    const fn token(self) -> &'static str {
+    pub(crate) const fn token(self) -> &'static str {
         match self {
             Self::ClientGone => "client-gone",
             Self::ClientStalled => "client-stalled",
@@ -59,12 +61,12 @@ pub(crate) struct RequestOutcome<'a> {
 }
 
 /// Called once for each request, when it ends. Returns that time. `response` is the head of the application's answer, if it
-/// gave one.
+/// gave one; `trace` is there if the request is recorded.
 pub(crate) fn record(
     shared: &Shared,
     (head, response): (&RequestHead, &ResponseHead),
     connection: &ClientConnection,
-    ctx: &RequestContext,
+    (ctx, trace): (&RequestContext, Option<&RequestTrace>),
     outcome: RequestOutcome<'_>,
 ) -> Instant {
     let ended = Instant::now();
@@ -105,6 +107,9 @@ pub(crate) fn record(
             bytes_out: outcome.bytes_out,
         });
     }
+    if let Some(trace) = trace {
+        send_spans(shared, trace, (head, connection, ctx), outcome, ended);
+    }
     if !shared.access_log.is_on() {
         return ended;
     }
@@ -132,6 +137,7 @@ pub(crate) fn record(
         endpoint: ctx.endpoint().map_or("", |endpoint| &endpoint.name),
         reason: reason_token(ctx, outcome.cut),
         request_id: ctx.known_request_id().unwrap_or(""),
+        trace: trace.map(|trace| trace.context.here.trace),
         user_agent: text(FieldKind::UserAgent),
         referrer: text(FieldKind::Referer),
         detail: ctx.reply.detail.as_deref().or(outcome.error).unwrap_or_default(),
@@ -141,6 +147,25 @@ pub(crate) fn record(
         Some(log) => shared.access_log.write_named(&named(&record, head, response, connection, ctx, ended), log),
     }
     ended
+}
+
+#[cold]
+fn send_spans(
+    shared: &Shared,
+    trace: &RequestTrace,
+    (head, connection, context): (&RequestHead, &ClientConnection, &RequestContext),
+    outcome: RequestOutcome<'_>,
+    ended: Instant,
+) {
+    let Some(tracer) = &shared.tracer else { return };
+    let cut = match outcome.cut {
+        None => Cut::None,
+        Some(CutReason::ClientGone | CutReason::ClientStalled) => Cut::ByClient,
+        Some(CutReason::EndpointLeft | CutReason::ConnectionCut | CutReason::Internal) => Cut::ByUs,
+    };
+    let (status, reason) = (outcome.status, reason_token(context, outcome.cut));
+    let request = EndedTrace { head, connection, context, status, reason, cut, ended };
+    tracer.finish(spans(trace, &request));
 }
 
 /// The record with what Traefik's fields tell beside it.

@@ -17,6 +17,7 @@ use gangway_model::{
     Policy, Readiness, Route, RoutingTable, Scheme, SkipRule, Timeouts, TransportSettings, Upstream, rule,
 };
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
+use gangway_otlp::Tracer;
 use gangway_proxy::{
     AccessLogFormat, AccessLogTarget, AppHints, BackgroundTasks, CookieSecret, DataPlane, EndpointTlsSet, GeoDatabases,
     InternalRequest, InternalServices, Limits, ListenerSettings, LoginSources, Metrics, PageLibrary, PlainFallback,
@@ -63,15 +64,25 @@ pub(crate) struct Plane {
 impl Plane {
     /// Starts one with these settings changed.
     pub(crate) fn start_with(change: impl FnOnce(&mut ProxySettings)) -> Self {
-        Self::start(change, None, None)
+        Self::start(change, None, None, None)
     }
 
     /// Starts one that asks a web application firewall, with these settings changed.
     pub(crate) fn start_with_appsec(url: &str, change: impl FnOnce(&mut ProxySettings)) -> Self {
-        Self::start(change, None, Some(url))
+        Self::start(change, None, Some(url), None)
     }
 
-    fn start(change: impl FnOnce(&mut ProxySettings), demand: Option<Arc<Demand>>, appsec: Option<&str>) -> Self {
+    /// Starts one whose spans these take, with these settings changed.
+    pub(crate) fn start_with_tracer(tracer: Tracer, change: impl FnOnce(&mut ProxySettings)) -> Self {
+        Self::start(change, None, None, Some(tracer))
+    }
+
+    fn start(
+        change: impl FnOnce(&mut ProxySettings),
+        demand: Option<Arc<Demand>>,
+        appsec: Option<&str>,
+        tracer: Option<Tracer>,
+    ) -> Self {
         gangway_tls::install_crypto_provider();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut settings = ProxySettings {
@@ -124,6 +135,7 @@ impl Plane {
                 (appsec, url.into())
             }),
             bouncer: Some(Bouncer::new(of_decisions).expect("good names")),
+            tracer,
             endpoint_tls: of_endpoints,
             pages: library,
             internal: Arc::new(Echoing),
@@ -166,7 +178,7 @@ impl Plane {
 
     /// Starts one that has neither routes nor certificates yet.
     pub(crate) fn starting_on_demand(demand: Arc<Demand>) -> Self {
-        Self::start(|_| {}, Some(demand), None)
+        Self::start(|_| {}, Some(demand), None, None)
     }
 
     /// Starts one that serves these routes.

@@ -49,6 +49,11 @@ pub(crate) struct Way {
 impl Ways {
     /// Serves an application by routes that are changed in this way.
     pub(crate) async fn to(name: &str, change: impl Fn(&mut RouteToServe)) -> Self {
+        Self::through(Plane::start_with(|_| {}), name, change).await
+    }
+
+    /// The same, by a plane that serves nothing yet.
+    pub(crate) async fn through(mut plane: Plane, name: &str, change: impl Fn(&mut RouteToServe)) -> Self {
         let app = Arc::new(App::new(name));
         let mut routes = Vec::new();
         for (host, scheme, protocols, _) in ENDPOINTS {
@@ -63,7 +68,8 @@ impl Ways {
                 Scheme::Https => tokio::spawn(app::serve_tls(listener, app, app::self_signed(&[host], protocols).0)),
             };
         }
-        Self { plane: Plane::serving(routes).await, app }
+        plane.serve(routes).await;
+        Self { plane, app }
     }
 
     /// All ways, clients by turns.

@@ -21,7 +21,8 @@ const OBSERVED: &str = "all entry points are logged and counted alike";
 const ENGINES: &str = "Gangway reads Docker engines and the file provider alone";
 const ISSUING: &str = "Gangway's own schedule and limits for authorities hold";
 const PROPAGATION: &str = "all name servers of the zone are asked whether they have the record";
-const NO_TRACING: &str = "no traces are sent";
+const NO_TRACING: &str = "no traces are sent unless `GANGWAY_OTLP` names a collector";
+const NO_OTLP_METRICS: &str = "no metrics are sent unless `GANGWAY_OTLP` names a collector; Prometheus can read them";
 const OTHER_METRICS: &str = "no metrics are sent; Prometheus can read them";
 const METRICS: &str = "the metrics have no further labels, and count no internal routers";
 const LOG_FILES: &str = "the log goes to standard error, where the engine keeps it";
@@ -197,7 +198,7 @@ options! {
     "metrics.statsD.**" Text not OTHER_METRICS;
     "metrics.influxDB2.**" Text not OTHER_METRICS;
     "metrics.influxDB.**" Text not OTHER_METRICS;
-    "metrics.otlp.**" Text not OTHER_METRICS;
+    "metrics.otlp.**" Text not NO_OTLP_METRICS;
     "tracing.**" Text not NO_TRACING;
 
     "ping" Section does S::Ping;

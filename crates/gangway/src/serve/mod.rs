@@ -49,6 +49,7 @@ use gangway_admin::{Admin, EventSink, Sources, TraefikAnswers, redacted};
 use gangway_certs::PlainHttp;
 use gangway_crowdsec::{Appsec, Bouncer};
 use gangway_model::{HTTP, HTTPS, OwnListeners};
+use gangway_otlp::{Otlp, Tracer};
 use gangway_proxy::{BackgroundTasks, ListenAddresses, ListenerManager, LoginSources, Whereabouts};
 use gangway_publish::Reader;
 use gangway_tls::UnixTime;
@@ -157,10 +158,15 @@ async fn serve(
         }
         None => None,
     };
+    let otlp = match &settings.otlp {
+        Some(of_otlp) => Some(Otlp::new(of_otlp.clone(), env!("CARGO_PKG_VERSION"), &registry)?),
+        None => None,
+    };
     let asked = appsec.as_ref().map(|(settings, appsec)| (appsec.clone(), settings.url.clone()));
+    let parts = OwnParts { bouncer: &bouncer, appsec: asked, tracer: otlp.as_ref().and_then(Otlp::tracer) };
     let told = Told { recent_lines, events };
     let BoundParts { instance, admin, sources, figures, changes, proxy_tasks, listeners, predecessor } =
-        bind(&start, &channels, passed, (&supervisor, registry), (&bouncer, asked), told).await?;
+        bind(&start, &channels, passed, (&supervisor, registry), parts, told).await?;
 
     let look = Arc::new(Notify::new());
     let asked = WantedListeners { listeners: settings.listeners.clone(), tables: start.raw.listeners.clone() };
@@ -190,6 +196,7 @@ async fn serve(
         geoip: settings.geoip.clone(),
         crowdsec: (settings.crowdsec.clone(), bouncer),
         appsec,
+        otlp: otlp.clone(),
         public_ports: route_ports(settings, listeners.listening()),
     };
     tasks::spawn(&supervisor, &channels, inputs);
@@ -197,9 +204,11 @@ async fn serve(
     let relieved = match takeover::take_place(predecessor, &instance, &mut signals).await {
         Ok(relieved) => relieved,
         Err(NotInPlace::StoppedBefore) => return Ok(ExitStatus::Success),
-        Err(NotInPlace::StoppedMeanwhile) => return Ok(shutdown::stop(&instance, settings.times, &mut signals).await),
+        Err(NotInPlace::StoppedMeanwhile) => {
+            return Ok(shutdown::stop(&instance, settings.times, otlp.as_ref(), &mut signals).await);
+        }
         Err(NotInPlace::Refused(why)) => {
-            shutdown::withdraw(&instance, settings.times).await;
+            shutdown::withdraw(&instance, settings.times, otlp.as_ref()).await;
             return Err(ServeError::NotTakenOver(why));
         }
     };
@@ -214,8 +223,8 @@ async fn serve(
         predecessor: relieved,
     };
     Ok(match until_end(handover, &instance, &look, &mut signals).await {
-        End::Stopped => shutdown::stop(&instance, settings.times, &mut signals).await,
-        End::Succeeded => shutdown::drain(&instance, &supervisor, settings.times, &mut signals).await,
+        End::Stopped => shutdown::stop(&instance, settings.times, otlp.as_ref(), &mut signals).await,
+        End::Succeeded => shutdown::drain(&instance, &supervisor, settings.times, otlp.as_ref(), &mut signals).await,
     })
 }
 
@@ -265,13 +274,21 @@ struct BoundParts {
     predecessor: Option<handover::Predecessor>,
 }
 
+/// What the data plane hands requests to.
+struct OwnParts<'a> {
+    bouncer: &'a Bouncer,
+    /// The web application firewall, and its URL.
+    appsec: Option<(Appsec, Box<str>)>,
+    tracer: Option<Tracer>,
+}
+
 /// Binds the data plane and the admin listener.
 async fn bind(
     start: &StartSettings,
     channels: &Channels,
     passed: PassedSockets,
     (supervisor, registry): (&Supervisor, Registry),
-    (bouncer, appsec): (&Bouncer, Option<(Appsec, Box<str>)>),
+    OwnParts { bouncer, appsec, tracer }: OwnParts<'_>,
     Told { recent_lines, events }: Told,
 ) -> Result<BoundParts, ServeError> {
     let settings = &start.settings;
@@ -297,6 +314,7 @@ async fn bind(
         geography: channels.geography.reader(),
         bouncer: settings.crowdsec.is_some().then(|| bouncer.clone()),
         appsec,
+        tracer,
         endpoint_tls: channels.endpoint_tls.reader(),
         pages: channels.pages.reader(),
         internal: Arc::clone(&own_pages) as _,

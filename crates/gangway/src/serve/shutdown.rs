@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gangway_otlp::Otlp;
 use gangway_proxy::DataPlane;
 
 use super::instance::Running;
@@ -16,7 +17,7 @@ use crate::settings::Times;
 const DRAIN_TIME: Duration = Duration::from_secs(600);
 
 /// Finishes active requests after the process was told to stop.
-pub(super) async fn stop(instance: &Running, times: Times, signals: &mut Signals) -> ExitStatus {
+pub(super) async fn stop(instance: &Running, times: Times, otlp: Option<&Otlp>, signals: &mut Signals) -> ExitStatus {
     if !times.accept_grace.is_zero() {
         tracing::info!(grace = times.accept_grace.as_secs(), "told to stop; accepting requests for a while");
         tokio::select! {
@@ -26,13 +27,13 @@ pub(super) async fn stop(instance: &Running, times: Times, signals: &mut Signals
     }
     let Some(plane) = instance.stop() else { return ExitStatus::Success };
     tracing::info!(grace = times.grace.as_secs(), "told to stop; finishing active requests");
-    finish(plane, times.grace, signals).await
+    finish(plane, times.grace, otlp, signals).await
 }
 
 /// Finishes active requests of an instance that may not take over.
-pub(super) async fn withdraw(instance: &Running, times: Times) {
+pub(super) async fn withdraw(instance: &Running, times: Times, otlp: Option<&Otlp>) {
     if let Some(plane) = instance.stop() {
-        plane.shutdown(times.grace).await;
+        end(plane, times.grace, otlp).await;
     }
 }
 
@@ -41,6 +42,7 @@ pub(super) async fn drain(
     instance: &Running,
     supervisor: &Supervisor,
     times: Times,
+    otlp: Option<&Otlp>,
     signals: &mut Signals,
 ) -> ExitStatus {
     let Some(mut plane) = instance.stop() else { return ExitStatus::Success };
@@ -49,7 +51,7 @@ pub(super) async fn drain(
         () = tokio::time::sleep(DRAIN_TIME) => false,
         () = signals.end() => true,
     };
-    let status = finish(plane, times.grace, signals).await;
+    let status = finish(plane, times.grace, otlp, signals).await;
     if !was_told_to_stop && main_process::is_main_process() {
         supervisor.end();
         tracing::info!("waiting to be stopped: if this container ended by itself, the engine might start it again");
@@ -58,9 +60,17 @@ pub(super) async fn drain(
     status
 }
 
-async fn finish(plane: DataPlane, grace: Duration, signals: &mut Signals) -> ExitStatus {
+/// Ends the data plane, and tells the collector of the last requests.
+async fn end(plane: DataPlane, grace: Duration, otlp: Option<&Otlp>) {
+    plane.shutdown(grace).await;
+    if let Some(otlp) = otlp {
+        otlp.flush().await;
+    }
+}
+
+async fn finish(plane: DataPlane, grace: Duration, otlp: Option<&Otlp>, signals: &mut Signals) -> ExitStatus {
     tokio::select! {
-        () = plane.shutdown(grace) => {
+        () = end(plane, grace, otlp) => {
             tracing::info!("stopped");
             ExitStatus::Success
         }

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use gangway_admin::Admin;
 use gangway_certs::{KeepSettings, KeeperOutputs, NamedFiles};
 use gangway_crowdsec::{Appsec, AppsecOutputs, AppsecSettings, Bouncer, LapiSettings, Outputs};
+use gangway_otlp::Otlp;
 use gangway_proxy::{BackgroundTasks, ListenerManager, Whereabouts};
 use gangway_watcher::Engine;
 use tokio::sync::{Notify, watch};
@@ -62,6 +63,8 @@ pub(super) struct TaskInputs<P> {
     pub(super) crowdsec: (Option<LapiSettings>, Bouncer),
     /// Its web application firewall.
     pub(super) appsec: Option<(AppsecSettings, Appsec)>,
+    /// What tells an OpenTelemetry collector of requests and metrics.
+    pub(super) otlp: Option<Otlp>,
     /// The ports that clients use, derived from the place of this process.
     pub(super) public_ports: P,
 }
@@ -89,6 +92,7 @@ where
         geoip,
         crowdsec,
         appsec,
+        otlp,
         public_ports,
     } = inputs;
     let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager, app_hints: hints } = proxy;
@@ -103,6 +107,14 @@ where
     // Counters → figures, the requests that changes cost, and events for those who listen.
     supervisor.run("figures", move || figures.clone().follow());
     supervisor.run_with("changes", changes.clone(), |changes| changes.clone().follow());
+    if let Some(otlp) = otlp {
+        // Ended requests, and what `GET /metrics` tells → the collector.
+        supervisor.run_with("otlp-traces", otlp.clone(), |otlp| otlp.clone().send_spans());
+        supervisor.run_with("otlp-metrics", (otlp, sources.clone()), |(otlp, sources)| {
+            let sources = sources.clone();
+            otlp.clone().send_metrics(move || gangway_admin::metric_families(&sources))
+        });
+    }
     supervisor.run_with("events", sources, |sources| gangway_admin::feed_events(sources.clone()));
 
     // What applications answer → the settings that they lack.

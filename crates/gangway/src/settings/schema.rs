@@ -386,6 +386,50 @@ pub(crate) static CROWDSEC_KEY_FILE: Flag = Flag {
     ..PLAIN
 };
 
+pub(crate) static OTLP: Flag = Flag {
+    name: "otlp",
+    value: "URL",
+    help: "send traces of requests and metrics to this OpenTelemetry collector",
+    more: "The URL of OTLP over HTTP, without `/v1/traces`, such as `http://collector:4318`. Trace context (`traceparent`, \
+           `tracestate`) is taken from `--trusted-proxies` alone, and told to endpoints; without this flag the fields are passed on \
+           as they came. The guide [monitoring](../guides/monitoring.md#opentelemetry) shows what is sent.",
+    ..PLAIN
+};
+
+pub(crate) static OTLP_HEADERS_FILE: Flag = Flag {
+    name: "otlp-headers-file",
+    value: "FILE",
+    help: "file with fields for the collector, such as Authorization",
+    more: "One field a line, as `Name: value`. It is read again each time, so another key counts without a restart.",
+    ..PLAIN
+};
+
+pub(crate) static OTLP_SIGNALS: Flag = Flag {
+    name: "otlp-signals",
+    value: "traces|metrics",
+    default: "traces,metrics",
+    count: Count::Many,
+    help: "what the collector is sent",
+    more: "Metrics are those of `GET /metrics`, once a minute.",
+};
+
+pub(crate) static OTLP_SAMPLE: Flag = Flag {
+    name: "otlp-sample",
+    value: "RATIO",
+    default: "1",
+    help: "the part of traces that is recorded, from 0 to 1",
+    more: "The id of the trace decides. Where a trusted peer has decided, its decision holds.",
+    ..PLAIN
+};
+
+pub(crate) static OTLP_SERVICE: Flag = Flag {
+    name: "otlp-service",
+    value: "NAME",
+    default: "gangway",
+    help: "the name by which the collector knows this Gangway (service.name)",
+    ..PLAIN
+};
+
 pub(crate) static LOG_LEVEL: Flag = Flag {
     name: "log-level",
     value: "error|warn|info|debug|trace",
@@ -456,6 +500,11 @@ pub(crate) static FLAGS: &[&Flag] = &[
     &CROWDSEC_URL,
     &CROWDSEC_KEY_FILE,
     &CROWDSEC_APPSEC_URL,
+    &OTLP,
+    &OTLP_HEADERS_FILE,
+    &OTLP_SIGNALS,
+    &OTLP_SAMPLE,
+    &OTLP_SERVICE,
     &LOG_LEVEL,
     &LOG_FORMAT,
     &ACCESS_LOG,

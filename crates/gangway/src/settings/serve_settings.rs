@@ -13,19 +13,22 @@ use gangway_diagnostic::Place;
 use gangway_model::{
     Expose, FileRoute, InternalService, KEEP_HOSTS_DEFAULT, KnownListener, MiddlewareTable, OwnListeners, Selector,
 };
+use gangway_otlp::{OtlpSettings, Signals};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, ListenerSettings, TrustedProxies};
 use gangway_watcher::{DockerEnvironment, Engine};
 
 use super::error::{SettingError, SettingProblem, ValueError};
 use super::listeners::listeners;
 use super::log_options::{LogFormat, LogLevel};
+use super::parse::words::OtlpSignal;
 use super::parse::{acme, network, words};
 use super::raw::RawSettings;
 use super::schema::{
     ACCESS_LOG, ACCESS_LOG_FORMAT, ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, ADMIN,
     CROWDSEC_APPSEC_URL, CROWDSEC_KEY_FILE, CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DEFAULT_USE, DOCKER, DOMAIN,
-    EXPOSE, Flag, GEOIP, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, PAGE,
-    PUBLIC_HTTPS_PORT, SELECT, START_PAGE, TAKE_OVER, TRUSTED_PROXIES,
+    EXPOSE, Flag, GEOIP, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, OTLP,
+    OTLP_HEADERS_FILE, OTLP_SAMPLE, OTLP_SERVICE, OTLP_SIGNALS, PAGE, PUBLIC_HTTPS_PORT, SELECT, START_PAGE, TAKE_OVER,
+    TRUSTED_PROXIES,
 };
 use super::surroundings::Surroundings;
 use super::value::{Layer, SettingOrigin, SettingValue, items};
@@ -73,6 +76,8 @@ pub(crate) struct ServeSettings {
     pub(crate) crowdsec: Option<LapiSettings>,
     /// Its web application firewall.
     pub(crate) appsec: Option<AppsecSettings>,
+    /// The OpenTelemetry collector.
+    pub(crate) otlp: Option<OtlpSettings>,
     /// Whether plain HTTP is served for a host without a certificate.
     pub(crate) plain_http: PlainHttp,
     pub(crate) log_level: LogLevel,
@@ -241,6 +246,7 @@ impl SettingsReader<'_> {
             geoip: self.many(&GEOIP, words::path),
             crowdsec,
             appsec,
+            otlp: self.otlp(),
             plain_http: match self.one(&NO_PLAIN_FALLBACK, words::switch).unwrap_or_default() {
                 true => PlainHttp::Refused,
                 false => PlainHttp::Served,
@@ -299,6 +305,17 @@ impl SettingsReader<'_> {
         let Some(key_file) = key_file else { return (None, None) };
         let appsec = appsec_url.map(|url| AppsecSettings { url, key_file: key_file.clone() });
         (url.map(|url| LapiSettings { url, key_file }), appsec)
+    }
+
+    fn otlp(&mut self) -> Option<OtlpSettings> {
+        let url = self.one(&OTLP, network::service_url);
+        let headers_file = self.one(&OTLP_HEADERS_FILE, words::path);
+        let signals = self.many(&OTLP_SIGNALS, words::otlp_signal);
+        let (sample, service) = (self.one(&OTLP_SAMPLE, words::sample_ratio), self.one(&OTLP_SERVICE, words::text));
+        self.needs(&OTLP_HEADERS_FILE, &OTLP);
+        let has = |signal| signals.contains(&signal);
+        let signals = Signals { traces: has(OtlpSignal::Traces), metrics: has(OtlpSignal::Metrics) };
+        Some(OtlpSettings { url: url?, headers_file, signals, sample: sample?, service: service? })
     }
 
     /// Reports a flag that is given without another one.
@@ -436,6 +453,7 @@ mod tests {
     use gangway_acme::Issuer;
 
     use gangway_diagnostic::Place;
+    use gangway_otlp::SampleRatio;
 
     use super::*;
     use crate::settings::schema::HTTP;
@@ -588,6 +606,24 @@ mod tests {
         assert_eq!(notes(&[URL]), ["it needs `--crowdsec-key-file`"]);
         assert_eq!(notes(&[KEY]), ["it needs `--crowdsec-url`"]);
         assert_eq!(notes(&[(&CROWDSEC_URL, "crowdsec:8080"), KEY]).len(), 1);
+    }
+
+    #[test]
+    fn a_collector_has_a_url_and_everything_else_a_default() {
+        const URL: (&Flag, &str) = (&OTLP, "http://collector:4318");
+        let of = |flags: &[(&'static Flag, &str)]| settings(flags).expect("usable").0.otlp;
+        assert_eq!(of(&[]), None);
+        let plain = of(&[URL]).expect("given");
+        assert_eq!((&*plain.url, &*plain.service, plain.headers_file), (URL.1, "gangway", None));
+        assert_eq!((plain.sample, plain.signals), (SampleRatio::ALL, Signals { traces: true, metrics: true }));
+        let given = of(&[URL, (&OTLP_SAMPLE, "0.25"), (&OTLP_SIGNALS, "metrics"), (&OTLP_SERVICE, "edge")]);
+        let given = given.expect("given");
+        assert_eq!((Some(given.sample), &*given.service), (SampleRatio::of(0.25), "edge"));
+        assert_eq!(given.signals, Signals { traces: false, metrics: true });
+        assert_eq!(notes(&[(&OTLP_HEADERS_FILE, "/run/secrets/otlp")]), ["it needs `--otlp`"]);
+        assert_eq!(notes(&[URL, (&OTLP_SAMPLE, "10%")]), ["not a number from 0 to 1"]);
+        assert_eq!(notes(&[URL, (&OTLP_SIGNALS, "logs")]), ["unknown"]);
+        assert_eq!(notes(&[(&OTLP, "http://me:s3cret@collector:4318")]).len(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gangway_model::{Expose, NotASelector, Selector};
+use gangway_otlp::{NotARatio, SampleRatio};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, Limits};
 
 use crate::settings::error::ValueError;
@@ -75,6 +76,23 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, ValueError> {
 #[expect(clippy::unnecessary_wraps, reason = "every parser has this signature")]
 pub(crate) fn text(text: &str) -> Result<Box<str>, ValueError> {
     Ok(text.into())
+}
+
+/// What a collector is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OtlpSignal {
+    Traces,
+    Metrics,
+}
+
+pub(crate) fn otlp_signal(text: &str) -> Result<OtlpSignal, ValueError> {
+    one_of(text, &[("traces", OtlpSignal::Traces), ("metrics", OtlpSignal::Metrics)])
+}
+
+pub(crate) fn sample_ratio(text: &str) -> Result<SampleRatio, ValueError> {
+    text.parse().map_err(|NotARatio| {
+        ValueError::new("not a number from 0 to 1", "write the part of traces to record, such as `0.1` for every tenth")
+    })
 }
 
 pub(crate) fn selector(text: &str) -> Result<Selector, ValueError> {
