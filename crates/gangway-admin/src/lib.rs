@@ -9,6 +9,7 @@
 mod allowed_hosts;
 mod answer;
 pub mod api;
+mod app_icons;
 mod event_feed;
 mod events;
 mod explain;
@@ -29,6 +30,7 @@ mod traefik;
 mod views;
 
 pub use answer::Sources;
+pub use app_icons::{AppIcon, AppIcons, ICON_LEN_MAX, ICONS_MAX, WantedIcon, icon_links, same_host};
 pub use event_feed::feed_events;
 pub use events::EventSink;
 pub use figures::{DURATION_BOUNDS, Figures, RouteCounts};

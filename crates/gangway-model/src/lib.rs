@@ -120,7 +120,7 @@ pub use snapshot::{
     OwnPlace, Snapshot,
 };
 pub use table::{Entry, Handshake, Handshakes, HostRank, Match, Precedence, Reserved, RoutingTable, Tie, ties};
-pub use tile::Tile;
+pub use tile::{Tile, TileIcon};
 pub use transport_settings::{ClientCertificate, PemSource, TransportSettings};
 pub use upgrade_protocol::UpgradeFate;
 pub use url_redirect::{RequestedUrl, UrlChange, UrlRedirect};

@@ -2,15 +2,50 @@
 
 use std::collections::BTreeMap;
 
+use crate::image_defaults;
 use crate::label::VALUE_LEN_MAX;
+
+/// Words at the end of an image's name that say which part of an application it is.
+const PARTS: [&str; 16] = [
+    "server", "web", "webapp", "webui", "app", "ui", "frontend", "client", "core", "docker", "aio", "oss", "ce", "ee",
+    "image", "main",
+];
+
+/// Images that any application may run in: their names say nothing about it.
+const BASES: [&str; 24] = [
+    "alpine",
+    "apache",
+    "bun",
+    "busybox",
+    "caddy",
+    "debian",
+    "deno",
+    "golang",
+    "httpd",
+    "lighttpd",
+    "nginx",
+    "nginx-unprivileged",
+    "node",
+    "openjdk",
+    "openresty",
+    "php",
+    "python",
+    "ruby",
+    "rust",
+    "static-web-server",
+    "tomcat",
+    "ubuntu",
+    "whoami",
+    "wolfi-base",
+];
 
 /// What labels say about a route for people who look for an application. Only the start page asks for it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tile {
-    /// `page.name`.
+    /// `page.name`, or what the image is called.
     pub name: Option<Box<str>>,
-    /// `page.icon`: an emoji, or up to three characters.
-    pub icon: Option<Box<str>>,
+    /// `page.icon`.
+    pub icon: Option<TileIcon>,
     /// `page.group`.
     pub group: Option<Box<str>>,
     /// `page.description`.
@@ -19,6 +54,15 @@ pub struct Tile {
     pub order: Option<i64>,
     /// `page.hide`.
     pub hidden: bool,
+}
+
+/// What stands before the name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TileIcon {
+    /// An emoji, or up to three characters.
+    Text(Box<str>),
+    /// The path of a picture, which the application itself gives. It begins with one slash, and is in ASCII.
+    Path(Box<str>),
 }
 
 impl Tile {
@@ -37,16 +81,68 @@ impl Tile {
         take(&mut self.name, "name");
         take(&mut self.group, "group");
         take(&mut self.description, "description");
-        self.icon = self.icon.take().or_else(|| said("icon").filter(|icon| is_icon(icon)));
+        self.icon = self.icon.take().or_else(|| TileIcon::text(&said("icon")?));
         self.order = self.order.or_else(|| said("weight")?.parse().ok());
+    }
+
+    /// Takes the name from the image where no label says one. Where the container has several routes, the route's name
+    /// tells them apart.
+    pub(crate) fn or_of_image(&mut self, image: &str, route: &str, is_only: bool) {
+        if self.name.is_none()
+            && let Some(name) = name_of_image(image)
+        {
+            self.name = Some(if is_only { name.into() } else { format!("{name} ({route})").into() });
+        }
     }
 }
 
+impl TileIcon {
+    /// What a label says; none if that is neither.
+    pub(crate) fn parse(said: &str) -> Option<Self> {
+        Self::text(said).or_else(|| is_path(said).then(|| Self::Path(said.into())))
+    }
+
+    fn text(said: &str) -> Option<Self> {
+        is_icon(said).then(|| Self::Text(said.into()))
+    }
+}
+
+/// The name of an application by its image: the last part of the image's name without the words for parts of it, or the part
+/// before where it consists of such words. None for an image that any application may run in.
+fn name_of_image(image: &str) -> Option<String> {
+    const CHARS_MAX: usize = 40;
+    let mut parts = image_defaults::name(image)?.rsplit('/');
+    let words = parts.find_map(|part| {
+        let mut words: Vec<&str> = part.split(['-', '_']).filter(|word| !word.is_empty()).collect();
+        while words.last().is_some_and(|last| PARTS.contains(last)) {
+            words.pop();
+        }
+        (!words.is_empty()).then_some(words)
+    })?;
+    if BASES.contains(&&*words.join("-")) {
+        return None;
+    }
+    let capitalised = words.iter().map(|word| {
+        let mut chars = word.chars();
+        chars.next().map(|first| first.to_uppercase().chain(chars).collect::<String>()).unwrap_or_default()
+    });
+    let name = capitalised.collect::<Vec<_>>().join(" ");
+    (name.chars().count() <= CHARS_MAX).then_some(name)
+}
+
+/// Whether a text is a path on the host of a route, and can be nothing else.
+fn is_path(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>');
+    text.starts_with('/') && !text.starts_with("//") && text.len() <= VALUE_LEN_MAX && text.bytes().all(is_plain)
+}
+
 /// Whether a text is an emoji, which may be of several characters, or a few letters.
-pub(crate) fn is_icon(text: &str) -> bool {
+fn is_icon(text: &str) -> bool {
     const CHARS_MAX: usize = 10;
     const ASCII_MAX: usize = 3;
-    let is_shown = !text.is_empty() && !text.contains(|char: char| char.is_control() || char.is_whitespace());
+    let is_shown = !text.is_empty()
+        && !text.starts_with('/')
+        && !text.contains(|char: char| char.is_control() || char.is_whitespace());
     is_shown && text.chars().count() <= CHARS_MAX && text.chars().filter(char::is_ascii).count() <= ASCII_MAX
 }
 
@@ -64,6 +160,51 @@ mod tests {
         {
             assert!(!is_icon(none), "{none}");
         }
+    }
+
+    #[test]
+    fn an_icon_may_be_a_path_of_the_application() {
+        let path = |text: &str| TileIcon::parse(text) == Some(TileIcon::Path(text.into()));
+        assert!(path("/static/icon.png") && path("/a?size=32"));
+        for none in [
+            "//elsewhere.example/i.png",
+            "/a b",
+            "/a#b",
+            "/\\elsewhere",
+            "/é",
+            "static/icon.png",
+            "https://a.example/i.png",
+        ] {
+            assert_eq!(TileIcon::parse(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_application_is_called_by_its_image() {
+        for (image, name) in [
+            ("ghcr.io/immich-app/immich-server:v1", "Immich"),
+            ("vaultwarden/server:latest", "Vaultwarden"),
+            ("louislam/uptime-kuma:1", "Uptime Kuma"),
+            ("lscr.io/linuxserver/sonarr@sha256:0123456789abcdef", "Sonarr"),
+            ("actualbudget/actual-server", "Actual"),
+            ("grafana/grafana-oss", "Grafana"),
+            ("nextcloud:apache", "Nextcloud"),
+            ("shop-web", "Shop"),
+            ("registry.example:5000/own/app", "Own"),
+        ] {
+            assert_eq!(name_of_image(image).as_deref(), Some(name), "{image}");
+        }
+        let long = format!("a/{}", "x".repeat(60));
+        for image in
+            ["nginx:alpine", "node:22", "nginxinc/nginx-unprivileged", "sha256:0123456789abcdef", "", "server", &long]
+        {
+            assert_eq!(name_of_image(image), None, "{image}");
+        }
+        let mut tile = Tile::default();
+        tile.or_of_image("gitea/gitea", "web", false);
+        assert_eq!(tile.name.as_deref(), Some("Gitea (web)"));
+        tile.or_of_image("grafana/grafana", "web", true);
+        assert_eq!(tile.name.as_deref(), Some("Gitea (web)"), "what is said stays");
     }
 
     #[test]

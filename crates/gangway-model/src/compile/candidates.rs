@@ -101,8 +101,10 @@ pub(super) fn of_container<'s>(
         names.add_middleware(Some(container), owner, DeclaredBy::Running, named);
     }
     let mut candidates = Vec::with_capacity(routes.len());
+    let is_only = routes.len() == 1;
     for mut route in routes {
         route.tile.or_of_homepage(&container.labels);
+        route.tile.or_of_image(&container.image, &route.name, is_only);
         let mut of_services = Vec::new();
         auth_services::put(services, &mut route, source, &mut of_services);
         page_services::put(services, &mut route, source, &mut of_services);
