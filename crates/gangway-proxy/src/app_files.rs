@@ -131,7 +131,7 @@ impl Question {
     async fn ask(&self, opener: &Opener, endpoint: &ActiveEndpoint, max: usize) -> Result<AppFile, UpstreamError> {
         let mut stream = lone_request::open(opener, endpoint).await?;
         let head = lone_request::get(&mut stream, &self.target, &self.fields(endpoint)).await?;
-        let text = |name: &[u8]| Some(std::str::from_utf8(head.fields.get_named(name)?).ok()?.into());
+        let text = |name: &[u8]| Some(std::str::from_utf8(head.fields.all_named(name).next()?).ok()?.into());
         let (location, content_type) = (text(b"location"), text(b"content-type"));
         let is_coded = head.fields.all_named(b"content-encoding").next().is_some();
         let (body, is_whole) = if is_coded { (Bytes::new(), false) } else { first_bytes(&mut stream, max).await? };
