@@ -86,11 +86,11 @@ const APPS: [Served; 7] = [
         service: "house homeassistant",
         image: "ghcr.io/home-assistant/home-assistant:stable",
         port: 8123,
-        icon: None,
+        icon: Some(("#18bcf2", "<path d='M32 12 54 34H48V50H16V34H10z' fill='#fff'/>")),
         labels: &[
             ("gangway.host", "ha.home.test"),
             ("gangway.allow", "lan"),
-            ("gangway.page.icon", "🏠"),
+            ("gangway.page.icon", "/static/icon.svg"),
             ("gangway.page.group", "House"),
         ],
     },
@@ -179,7 +179,7 @@ impl Drop for Household {
 
 fn answer(asked: &Asked, icon: Option<(&str, &str)>) -> Vec<u8> {
     match (asked.head.split(' ').nth(1).unwrap_or_default(), icon) {
-        ("/favicon.ico", Some((colour, drawing))) => {
+        ("/favicon.ico" | "/static/icon.svg", Some((colour, drawing))) => {
             let svg = format!(
                 "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 64 64'>\
                  <rect width='64' height='64' rx='14' fill='{colour}'/>{drawing}</svg>"

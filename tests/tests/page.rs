@@ -135,7 +135,7 @@ fn every_view_is_without_errors_and_barriers_on_every_screen() {
 /// Waits until the applications of the household are shown with the icons that they give.
 async fn has_icons(browser: &WebDriver) {
     let drawn = "return [...document.querySelectorAll('.tiles img')].filter(one => one.naturalWidth > 0).length";
-    eventually("four icons are drawn", STUCK, async || (browser.run(drawn).await == 4).then_some(())).await;
+    eventually("five icons are drawn", STUCK, async || (browser.run(drawn).await == 5).then_some(())).await;
 }
 
 #[test]

@@ -24,6 +24,10 @@ pub const ICONS_MAX: usize = 256;
 /// Icons that a page may name and that are tried.
 const LINKS_MAX: usize = 3;
 
+/// Links of any kind that are looked at, and the bytes of one. Pages have a few dozen.
+const LINK_TAGS_MAX: usize = 100;
+const LINK_TAG_LEN_MAX: usize = 4096;
+
 /// Where icons stand below the start page.
 const FOLDER: &str = "icons/";
 
@@ -161,18 +165,20 @@ impl AppIcons {
 /// The paths of the icons that a page names, the best first: a few, and of its own host alone. `html` may be cut off, and
 /// `at` is the path of the page.
 pub fn icon_links(html: &str, at: &str, host: &str) -> Vec<String> {
-    let mut links: Vec<(u32, String)> = Vec::new();
-    for (begin, _) in html.match_indices('<') {
-        let tag = &html[begin + 1..];
-        if !tag.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("link ") || name.eq_ignore_ascii_case("link\n")) {
-            continue;
-        }
-        let Some((tag, _)) = tag.split_once('>') else { break };
-        let rel = attribute(tag, "rel").unwrap_or_default().to_ascii_lowercase();
+    let is_link = |tag: &&str| {
+        let name = tag.as_bytes().get(..5);
+        name.is_some_and(|name| name[..4].eq_ignore_ascii_case(b"link") && name[4].is_ascii_whitespace())
+    };
+    let tags = html.match_indices('<').map(|(begin, _)| &html[begin + 1..]).filter(is_link).take(LINK_TAGS_MAX);
+    // One that has no end is cut off, or hostile.
+    let whole = tags.filter_map(|tag| Some(&tag[..tag.bytes().take(LINK_TAG_LEN_MAX).position(|byte| byte == b'>')?]));
+    let icon = |tag: &str| {
+        let rel = attribute(tag, "rel")?.to_ascii_lowercase();
         let is_icon = rel.split_ascii_whitespace().any(|word| word == "icon" || word == "apple-touch-icon");
-        let target = attribute(tag, "href").filter(|_| is_icon).and_then(|href| same_host(&href, at, host));
-        links.extend(target.map(|target| (rank(tag), target)));
-    }
+        let target = attribute(tag, "href").filter(|_| is_icon).and_then(|href| same_host(&href, at, host))?;
+        Some((rank(tag), target))
+    };
+    let mut links: Vec<(u32, String)> = whole.filter_map(icon).collect();
     // The order of the page decides between equals.
     links.sort_by_key(|(rank, _)| *rank);
     links.dedup();
@@ -328,6 +334,9 @@ mod tests {
             <LINK REL=\"icon\" TYPE=\"image/svg+xml\" HREF=\"../i.svg\"><link rel=icon href=\"/cut";
         let links = icon_links(html, "/web/index.html", "app.test");
         assert_eq!(links, ["/i.svg", "/static/i.png?a=1&b=2", "/web/favicon-16.png"]);
+        let hidden = format!("{}<link rel=icon href=a.png>", "<link rel=preload>".repeat(LINK_TAGS_MAX));
+        let endless = format!("<link rel=icon href=a.png {}>", "x".repeat(LINK_TAG_LEN_MAX));
+        assert_eq!([&hidden, &endless].map(|html| icon_links(html, "/", "app.test").len()), [0, 0]);
         let many = "<link rel=icon href=a.png>".repeat(1000);
         assert!(icon_links(&many, "/", "app.test").len() <= LINKS_MAX);
         for odd in [

@@ -107,8 +107,8 @@ impl Tile<'_> {
                     span {
                         b { (shown(self.name)) }
                         @if let Some(description) = &route.tile.description { small { (shown(description)) } }
+                        @if route.state != "up" { small { (state(&route.state)) } }
                     }
-                    @if route.state != "up" { (state(&route.state)) }
                 }
             }
         }
