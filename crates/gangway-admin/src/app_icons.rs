@@ -12,8 +12,8 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Bytes;
 
-use crate::page;
 use crate::response;
+use crate::rule_path::path_below;
 
 /// The bytes of an icon. Those for browsers have a few thousand.
 pub const ICON_LEN_MAX: usize = 64 * 1024;
@@ -77,7 +77,7 @@ impl WantedIcon {
         match &route.tile.icon {
             Some(TileIcon::Text(_)) => None,
             Some(TileIcon::Path(path)) => Some(Self::At(path.clone())),
-            None => Some(Self::Below(match page::path_below(&route.rule).map(|path| path.trim_end_matches('/')) {
+            None => Some(Self::Below(match path_below(&route.rule).map(|path| path.trim_end_matches('/')) {
                 None | Some("") => "/".into(),
                 Some(path) => format!("/{path}/").into(),
             })),

@@ -23,6 +23,7 @@ mod page_answer;
 mod process_metrics;
 mod redact;
 mod response;
+mod rule_path;
 mod server;
 mod steps;
 mod stream;

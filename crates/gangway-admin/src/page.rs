@@ -36,7 +36,7 @@ pub(crate) use self::log::LogFacts;
 pub(crate) use self::overview::OverviewFacts;
 pub(crate) use self::query::{PageQuery, explain_query, route};
 pub(crate) use self::site::SiteFacts;
-pub(crate) use self::start::{StartFacts, path_below};
+pub(crate) use self::start::StartFacts;
 use crate::api::ErrorResponse;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");

@@ -339,7 +339,7 @@ fn the_page_stands_in_the_place_of_the_dashboard_and_tells_of_sites_alone() {
         pages.get(&format!("/dashboard/{}", style.unwrap())).headers()["content-type"],
         "text/css; charset=utf-8"
     );
-    let alone = pages.answers.answer(InternalService::Dashboard, &Method::GET, "/");
+    let alone = pages.ask(InternalService::Dashboard, &Method::GET, "/");
     assert_eq!(alone.body(), answer.body());
 }
 

@@ -10,6 +10,7 @@ mod accept_encoding;
 mod address;
 mod address_choice;
 mod address_filter;
+mod app_name;
 mod authentication;
 mod bounds;
 mod compile;

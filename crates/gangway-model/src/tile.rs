@@ -2,42 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::image_defaults;
 use crate::label::VALUE_LEN_MAX;
-
-/// Words at the end of an image's name that say which part of an application it is.
-const PARTS: [&str; 16] = [
-    "server", "web", "webapp", "webui", "app", "ui", "frontend", "client", "core", "docker", "aio", "oss", "ce", "ee",
-    "image", "main",
-];
-
-/// Images that any application may run in: their names say nothing about it.
-const BASES: [&str; 24] = [
-    "alpine",
-    "apache",
-    "bun",
-    "busybox",
-    "caddy",
-    "debian",
-    "deno",
-    "golang",
-    "httpd",
-    "lighttpd",
-    "nginx",
-    "nginx-unprivileged",
-    "node",
-    "openjdk",
-    "openresty",
-    "php",
-    "python",
-    "ruby",
-    "rust",
-    "static-web-server",
-    "tomcat",
-    "ubuntu",
-    "whoami",
-    "wolfi-base",
-];
 
 /// What labels say about a route for people who look for an application. Only the start page asks for it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -85,13 +50,11 @@ impl Tile {
         self.order = self.order.or_else(|| said("weight")?.parse().ok());
     }
 
-    /// Takes the name from the image where no label says one. Where the container has several routes, the route's name
-    /// tells them apart.
-    pub(crate) fn or_of_image(&mut self, image: &str, route: &str, is_only: bool) {
-        if self.name.is_none()
-            && let Some(name) = name_of_image(image)
-        {
-            self.name = Some(if is_only { name.into() } else { format!("{name} ({route})").into() });
+    /// Takes the name of the application where no label says one. Where its container has several routes, their names tell
+    /// them apart.
+    pub(crate) fn or_of_app(&mut self, app: Option<&str>, route: &str, is_only: bool) {
+        if let (None, Some(app)) = (&self.name, app) {
+            self.name = Some(if is_only { app.into() } else { format!("{app} ({route})").into() });
         }
     }
 }
@@ -105,29 +68,6 @@ impl TileIcon {
     fn text(said: &str) -> Option<Self> {
         is_icon(said).then(|| Self::Text(said.into()))
     }
-}
-
-/// The name of an application by its image: the last part of the image's name without the words for parts of it, or the part
-/// before where it consists of such words. None for an image that any application may run in.
-fn name_of_image(image: &str) -> Option<String> {
-    const CHARS_MAX: usize = 40;
-    let mut parts = image_defaults::name(image)?.rsplit('/');
-    let words = parts.find_map(|part| {
-        let mut words: Vec<&str> = part.split(['-', '_']).filter(|word| !word.is_empty()).collect();
-        while words.last().is_some_and(|last| PARTS.contains(last)) {
-            words.pop();
-        }
-        (!words.is_empty()).then_some(words)
-    })?;
-    if BASES.contains(&&*words.join("-")) {
-        return None;
-    }
-    let capitalised = words.iter().map(|word| {
-        let mut chars = word.chars();
-        chars.next().map(|first| first.to_uppercase().chain(chars).collect::<String>()).unwrap_or_default()
-    });
-    let name = capitalised.collect::<Vec<_>>().join(" ");
-    (name.chars().count() <= CHARS_MAX).then_some(name)
 }
 
 /// Whether a text is a path on the host of a route, and can be nothing else.
@@ -180,30 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn an_application_is_called_by_its_image() {
-        for (image, name) in [
-            ("ghcr.io/immich-app/immich-server:v1", "Immich"),
-            ("vaultwarden/server:latest", "Vaultwarden"),
-            ("louislam/uptime-kuma:1", "Uptime Kuma"),
-            ("lscr.io/linuxserver/sonarr@sha256:0123456789abcdef", "Sonarr"),
-            ("actualbudget/actual-server", "Actual"),
-            ("grafana/grafana-oss", "Grafana"),
-            ("nextcloud:apache", "Nextcloud"),
-            ("shop-web", "Shop"),
-            ("registry.example:5000/own/app", "Own"),
-        ] {
-            assert_eq!(name_of_image(image).as_deref(), Some(name), "{image}");
-        }
-        let long = format!("a/{}", "x".repeat(60));
-        for image in
-            ["nginx:alpine", "node:22", "nginxinc/nginx-unprivileged", "sha256:0123456789abcdef", "", "server", &long]
-        {
-            assert_eq!(name_of_image(image), None, "{image}");
-        }
+    fn the_name_of_the_application_counts_where_nothing_is_said() {
         let mut tile = Tile::default();
-        tile.or_of_image("gitea/gitea", "web", false);
+        tile.or_of_app(None, "web", true);
+        assert_eq!(tile.name, None);
+        tile.or_of_app(Some("Gitea"), "web", false);
         assert_eq!(tile.name.as_deref(), Some("Gitea (web)"));
-        tile.or_of_image("grafana/grafana", "web", true);
+        tile.or_of_app(Some("Grafana"), "web", true);
         assert_eq!(tile.name.as_deref(), Some("Gitea (web)"), "what is said stays");
     }
 

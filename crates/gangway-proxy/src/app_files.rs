@@ -3,7 +3,7 @@
 //! A file is asked for as a browser would ask for it, at an endpoint that takes requests now: nothing waits for an
 //! endpoint or makes one come. Only what the route itself takes is asked for, so that no path of another route, which
 //! may be protected, is read through this one. No credentials are sent: neither cookies, nor the fields that labels set,
-//! which may hold a password. Whoever answers only to those refuses us.
+//! which may hold a password. An application that answers only to those gives nothing.
 //!
 //! Such a request is in no log, no figures and no limits. What may be shown of an answer is for the caller to decide.
 

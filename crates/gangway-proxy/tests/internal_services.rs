@@ -45,7 +45,11 @@ async fn a_service_answers_what_the_middlewares_leave_of_a_request() {
 
 #[tokio::test]
 async fn a_page_of_ours_stands_below_the_prefix_of_its_route() {
-    let ways = Ways::to("own", |own| own.change = leading_to(InternalService::Page)).await;
+    let ways = Ways::to("own", |own| {
+        own.path = "/own";
+        own.change = leading_to(InternalService::Page);
+    })
+    .await;
     for Way { name, client, host, .. } in ways.all() {
         let mut connection = client.connect(host).await.expect("connected");
         let bare = connection.get("/own?x=1").await.expect("answered");

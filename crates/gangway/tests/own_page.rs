@@ -164,8 +164,13 @@ fn paths(app: &Scripted) -> Vec<String> {
 async fn the_start_page_shows_the_icons_that_applications_give_themselves() {
     const START: &str = "start.home.test";
     let photos = app(|_| None).await;
-    let vector =
-        app(|path| (path == "/favicon.ico").then(|| reply("200 OK", &[("Content-Type", "image/svg+xml")], SVG))).await;
+    let vector = app(|path| {
+        Some(match path {
+            "/favicon.ico" => reply("200 OK", &[("Content-Type", "image/svg+xml")], SVG),
+            _ => reply("401 Unauthorized", &[], ""),
+        })
+    })
+    .await;
     let elsewhere = app(|_| None).await;
     let away = elsewhere.address;
     let astray = app(move |path| {

@@ -27,10 +27,8 @@ use super::route_figures::RouteFigures;
 use super::route_ports::RoutePorts;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{
-    app_hints, app_icons, crowdsec, endpoint_tls, error_pages, geoip, listeners, oidc, route_log, settings_log,
-};
-use super::{user_lists, wanted_certificates, whereabouts};
+use super::{app_hints, app_icons, crowdsec, endpoint_tls, error_pages, geoip, listeners, oidc};
+use super::{route_log, settings_log, user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigOutputs, ConfigReload};
 use crate::settings::{OidcTable, UserTable, WantedListeners};
