@@ -64,8 +64,8 @@ audit: ## dependencies: known vulnerabilities, licences, sources, bans
 	@.ci/install build
 	@.ci/audit
 
-docs: ## write the generated reference pages again
-	@.ci/install build
+docs: ## write the generated reference pages and the pictures of the page again
+	@.ci/install docs
 	@.ci/docs
 
 image: ## the container image gangway:latest

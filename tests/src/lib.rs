@@ -18,6 +18,7 @@ pub mod engines;
 pub mod figures;
 pub mod footprint;
 pub mod gangway;
+pub mod household;
 pub mod http2_bytes;
 pub mod load;
 pub mod modules;

@@ -57,7 +57,8 @@ pub struct OpenId {
 ///
 /// Panics if they cannot be had.
 pub fn part(name: &str) -> PathBuf {
-    let folder = output("bash", [root().join(".ci/parts")]);
+    let product = name.split('/').next().unwrap_or(name);
+    let folder = output("bash", [root().join(".ci/parts").as_os_str(), product.as_ref()]);
     PathBuf::from(folder.trim()).join(name)
 }
 

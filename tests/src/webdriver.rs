@@ -22,6 +22,12 @@ use crate::process::Process;
 /// The name under which an answer has the id of an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// The key that goes on to the next thing that can be used.
+pub const TAB: &str = "\u{e004}";
+
+/// The key that uses it.
+pub const ENTER: &str = "\u{e007}";
+
 /// A browser with one window. It is killed on drop.
 #[derive(Debug)]
 pub struct WebDriver {
@@ -160,6 +166,16 @@ impl WebDriver {
     pub async fn click(&self, selector: &str) {
         let element = self.element(selector).await;
         self.told("POST", &format!("/element/{element}/click"), &json!({})).await;
+    }
+
+    /// Presses keys, one after the other. Those without a character have one of WebDriver's: [`TAB`] and [`ENTER`].
+    pub async fn press(&self, keys: &str) {
+        let strokes = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|stroke| json!({ "type": stroke, "value": key.to_string() })));
+        let strokes: Vec<Value> = strokes.collect();
+        let keyboard = json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": strokes }] });
+        self.told("POST", "/actions", &keyboard).await;
     }
 
     async fn element(&self, selector: &str) -> String {

@@ -383,7 +383,7 @@ pub(crate) fn refused() -> Response<String> {
 }
 
 /// The answer where there is nothing.
-pub(crate) fn missing(error: &str, help: &str) -> Response<String> {
+fn missing(error: &str, help: &str) -> Response<String> {
     failure(StatusCode::NOT_FOUND, error, help)
 }
 

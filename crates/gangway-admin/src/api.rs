@@ -216,9 +216,9 @@ pub struct RouteView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct TileView {
-    /// What it is called there.
+    /// What it is called there: by a label, else by its image.
     pub name: Option<String>,
-    /// An emoji, or a few letters.
+    /// An emoji, a few letters, or the path of a picture of the application, which begins with a slash.
     pub icon: Option<String>,
     /// The heading under which it stands.
     pub group: Option<String>,

@@ -14,6 +14,7 @@ use crate::api::{
     CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, ListenerView, LogResponse,
     PointView, RequestView, RequestsResponse, SettingView,
 };
+use crate::app_icons::AppIcons;
 
 /// The running instance, as the admin listener sees it. Each answer is a value of one moment; no method waits.
 ///
@@ -45,6 +46,10 @@ pub trait Instance: Geography + Reputation + Send + Sync + 'static {
     }
     /// Whether plain HTTP is refused while a name has no certificate.
     fn refuses_plain(&self) -> bool;
+    /// The icons of applications, for the start page.
+    fn icons(&self) -> AppIcons {
+        AppIcons::default()
+    }
     /// The present state of endpoints.
     fn endpoints(&self) -> HashMap<EndpointKey, EndpointActivity>;
     /// The latest figures of the routes.

@@ -9,6 +9,7 @@
 mod allowed_hosts;
 mod answer;
 pub mod api;
+mod app_icons;
 mod event_feed;
 mod events;
 mod explain;
@@ -22,6 +23,7 @@ mod page_answer;
 mod process_metrics;
 mod redact;
 mod response;
+mod rule_path;
 mod server;
 mod steps;
 mod stream;
@@ -29,6 +31,7 @@ mod traefik;
 mod views;
 
 pub use answer::{Sources, metric_families};
+pub use app_icons::{AppIcon, AppIcons, ICON_LEN_MAX, ICONS_MAX, WantedIcon, icon_links, same_host};
 pub use event_feed::feed_events;
 pub use events::EventSink;
 pub use figures::{DURATION_BOUNDS, Figures, RouteCounts};

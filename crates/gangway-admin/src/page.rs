@@ -31,7 +31,7 @@ pub(crate) use self::certificates::CertificatesFacts;
 pub(crate) use self::containers::ContainersFacts;
 pub(crate) use self::explain::{ExplainFacts, ExplainForm};
 pub(crate) use self::extent::{Extent, Page};
-pub(crate) use self::frame::Updates;
+pub(crate) use self::frame::{Frame, Updates};
 pub(crate) use self::log::LogFacts;
 pub(crate) use self::overview::OverviewFacts;
 pub(crate) use self::query::{PageQuery, explain_query, route};
@@ -66,7 +66,8 @@ pub(crate) enum Facts<'f> {
 }
 
 /// The answer with a view, or with the part of it that the query asks for.
-pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery, updates: Updates, extent: Extent) -> Response<String> {
+pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery, frame: Frame) -> Response<String> {
+    let extent = frame.extent;
     let (view, status) = match facts {
         Facts::Overview(facts) => (overview::view(facts, query, extent), StatusCode::OK),
         Facts::Site(facts) => (site::view(facts, extent), StatusCode::OK),
@@ -78,11 +79,11 @@ pub(crate) fn answer(facts: &Facts<'_>, query: &PageQuery, updates: Updates, ext
         Facts::Start(facts) => (start::view(facts, query), StatusCode::OK),
         Facts::Missing(error) => (frame::missing(error), StatusCode::NOT_FOUND),
     };
-    let body = match &query.fragment {
+    let markup = match &query.fragment {
         Some(name) => view.fragment(name),
-        None => view.whole(updates, extent),
+        None => view.whole(frame),
     };
-    html(status, body)
+    html(status, markup)
 }
 
 fn html(status: StatusCode, body: Markup) -> Response<String> {

@@ -5,15 +5,19 @@ use std::net::SocketAddr;
 use gangway_model::Compiled;
 use gangway_publish::Published;
 use http::{Method, Response};
+use hyper::body::Bytes;
 
 use crate::allowed_hosts::AllowedHosts;
-use crate::answer::{Answers, Sources, containers, missing, refused};
+use crate::answer::{Answers, Sources, containers, refused};
 use crate::api;
 use crate::page::{
-    self, AboutFacts, CertificatesFacts, ContainersFacts, ExplainFacts, ExplainForm, Extent, Facts, LogFacts,
+    self, AboutFacts, CertificatesFacts, ContainersFacts, ExplainFacts, ExplainForm, Extent, Facts, Frame, LogFacts,
     OverviewFacts, Page, PageQuery, SiteFacts, StartFacts, Updates, explain_query,
 };
 use crate::views;
+
+/// The folders of a path that is answered with links to the root.
+const DEPTH_MAX: usize = 32;
 
 impl Answers {
     /// Answers for the page behind a route, which has checked the host.
@@ -27,6 +31,10 @@ impl Answers {
         }
     }
 
+    fn frame(&self, extent: Extent) -> Frame {
+        Frame { updates: self.updates, extent, depth: 0 }
+    }
+
     /// The answer of the page where there is nothing else, such as the API.
     pub(crate) fn page_alone(&self, method: &Method, path: &str, query: &str, extent: Extent) -> Response<String> {
         if !matches!(*method, Method::GET | Method::HEAD) {
@@ -34,28 +42,30 @@ impl Answers {
         }
         match Page::at(path).filter(|page| extent.has(*page)) {
             Some(page) => self.page(page, &self.sources.compiled.load_full(), query, extent),
-            None => page::asset(path).unwrap_or_else(|| {
-                let missing = api::ErrorResponse {
-                    error: "there is nothing at this path".to_owned(),
-                    help: "the overview leads to all views".to_owned(),
-                };
-                page::answer(&Facts::Missing(&missing), &PageQuery::default(), self.updates, extent)
-            }),
+            None => page::asset(path)
+                .unwrap_or_else(|| nowhere(path, self.frame(extent), "the overview leads to all views")),
         }
     }
 
     /// The answer of the start page where there is nothing else.
-    pub(crate) fn start_page_alone(&self, method: &Method, path: &str, query: &str) -> Response<String> {
+    pub(crate) fn start_page_alone(&self, method: &Method, path: &str, query: &str) -> Response<Bytes> {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return refused();
+            return refused().map(Bytes::from);
         }
-        if path != "/" {
-            return page::asset(path).unwrap_or_else(|| missing("there is nothing at this path", "ask for `/`"));
+        let icons = self.sources.instance.icons();
+        if let Some(icon) = icons.at(path) {
+            return icon;
         }
-        let compiled = self.sources.compiled.load_full();
-        let (status, routes) = (self.status(&compiled), self.routes(&compiled).routes);
-        let facts = Facts::Start(StartFacts { status: &status, routes: &routes });
-        page::answer(&facts, &PageQuery::parse(query), self.updates, Extent::Household)
+        let frame = self.frame(Extent::Household);
+        let answer = if path == "/" {
+            let compiled = self.sources.compiled.load_full();
+            let (status, routes) = (self.status(&compiled), self.routes(&compiled).routes);
+            let facts = Facts::Start(StartFacts { status: &status, routes: &routes, icons: &icons });
+            page::answer(&facts, &PageQuery::parse(query), frame)
+        } else {
+            page::asset(path).unwrap_or_else(|| nowhere(path, frame, "the start page leads to all applications"))
+        };
+        answer.map(Bytes::from)
     }
 
     /// The answer with a view of the page.
@@ -67,7 +77,7 @@ impl Answers {
         extent: Extent,
     ) -> Response<String> {
         let asked = PageQuery::parse(query);
-        let show = |facts: &Facts<'_>| page::answer(facts, &asked, self.updates, extent);
+        let show = |facts: &Facts<'_>| page::answer(facts, &asked, self.frame(extent));
         let instance = &self.sources.instance;
         let now = instance.now();
         let status = || self.status(compiled);
@@ -135,4 +145,12 @@ impl Answers {
             }
         }
     }
+}
+
+/// The answer at a path where there is nothing. Its links lead to the root from there.
+fn nowhere(path: &str, frame: Frame, help: &str) -> Response<String> {
+    let error = "there is nothing at this path".to_owned();
+    let missing = api::ErrorResponse { error, help: help.to_owned() };
+    let frame = Frame { depth: path.matches('/').count().saturating_sub(1).min(DEPTH_MAX), ..frame };
+    page::answer(&Facts::Missing(&missing), &PageQuery::default(), frame)
 }

@@ -12,6 +12,7 @@ use gangway_model::{Compiled, InternalPages, InternalService};
 use gangway_publish::Published;
 use http::header::{ALLOW, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
+use hyper::body::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -72,10 +73,10 @@ impl TraefikAnswers {
     }
 
     /// The whole answer to a request for a service, by the path and query that an application would get.
-    pub fn answer(&self, service: InternalService, method: &Method, target: &str) -> Response<String> {
+    pub fn answer(&self, service: InternalService, method: &Method, target: &str) -> Response<Bytes> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        match service {
-            InternalService::StartPage => self.answers.start_page_alone(method, path, query),
+        let text = match service {
+            InternalService::StartPage => return self.answers.start_page_alone(method, path, query),
             InternalService::Page => self.answers.page_alone(method, path, query, Extent::All),
             InternalService::Noop => bare(StatusCode::IM_A_TEAPOT, ""),
             InternalService::Ping => self.ping(),
@@ -90,7 +91,8 @@ impl TraefikAnswers {
             InternalService::Prometheus => response(StatusCode::OK, PROMETHEUS, metrics_text(&self.answers.sources)),
             InternalService::Dashboard => self.dashboard(method, below_dashboard(path).unwrap_or(path), query),
             InternalService::Api => self.api(method, path, query),
-        }
+        };
+        text.map(Bytes::from)
     }
 
     fn ping(&self) -> Response<String> {

@@ -8,8 +8,8 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::secret::{MASK, is_secret_name, masked_target, masked_value, without_password};
 use gangway_model::{
     Address, AddressFilter, AddressSource, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey,
-    ForwardAuth, Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Tile, Timeouts,
-    TlsMode,
+    ForwardAuth, Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Tile, TileIcon,
+    Timeouts, TlsMode,
 };
 use gangway_tls::{Origin, UnixTime};
 use http::HeaderValue;
@@ -63,7 +63,7 @@ fn tile(route: &Route) -> api::TileView {
     let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
     api::TileView {
         name: text(name),
-        icon: text(icon),
+        icon: icon.as_ref().map(|(TileIcon::Text(said) | TileIcon::Path(said))| said.to_string()),
         group: text(group),
         description: text(description),
         order: order.unwrap_or_default(),

@@ -18,7 +18,7 @@ use gangway_model::{
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
 use gangway_tls::{CertificateResolver, Origin, Store, UnixTime};
-use http::Method;
+use http::{Method, Response};
 use prometheus::Registry;
 
 const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
@@ -219,12 +219,18 @@ fn container(name: &str, labels: &[(&str, &str)]) -> Container {
     Container {
         attachments: vec![attachment],
         ports: vec![ExposedPort { port: 8080, published: None }],
-        image: "ghcr.io/home/app:2".into(),
+        image: format!("ghcr.io/{name}/app:2").into(),
         ..Container::named(name).with_labels(labels)
     }
 }
 
 impl Running {
+    /// An answer that goes through a route.
+    fn behind(&self, service: InternalService, method: &Method, target: &str) -> Response<String> {
+        let answer = self.behind_a_route.answer(service, method, target);
+        answer.map(|body| String::from_utf8(body.to_vec()).unwrap())
+    }
+
     fn publish(&mut self, containers: Vec<Container>) {
         self.publish_with(containers, Expose::Labelled);
     }
@@ -583,7 +589,7 @@ async fn no_view_shows_a_secret() {
 async fn behind_a_route_stands_the_page_alone() {
     let mut running = start().await;
     running.household();
-    let ask = |method: &Method, target: &str| running.behind_a_route.answer(InternalService::Page, method, target);
+    let ask = |method: &Method, target: &str| running.behind(InternalService::Page, method, target);
     for view in VIEWS {
         let answer = ask(&Method::GET, view);
         assert_eq!(answer.status(), 200, "{view}");
@@ -601,11 +607,13 @@ async fn behind_a_route_stands_the_page_alone() {
     for path in ["/api/v1/status", "/metrics", "/healthz", "/api/v1/events", "/x"] {
         assert_eq!(ask(&Method::GET, path).status(), 404, "{path}");
     }
+    let deep = ask(&Method::GET, "/api/v1/status").into_body();
+    assert!(deep.contains("href=\"../../log\"") && deep.contains("href=\"./../../\""), "{deep}");
 }
 
 /// The start page, asked for through its route.
 fn start_page(running: &Running, target: &str) -> String {
-    let answer = running.behind_a_route.answer(InternalService::StartPage, &Method::GET, target);
+    let answer = running.behind(InternalService::StartPage, &Method::GET, target);
     assert_eq!(answer.status(), 200, "{target}");
     answer.into_body()
 }
@@ -641,7 +649,7 @@ async fn the_start_page_shows_what_labels_say_of_each_site_and_tells_nothing_els
     let page = start_page(&running, "/");
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no `{text}` in {page}"));
     assert!(at("Media") < at("Films") && at("Films") < at("Family photos"), "`page.order` goes before names");
-    assert!(at("Family photos") < at("Others") && at("Others") < at("home-assistant"), "groups come first");
+    assert!(at("Family photos") < at("Others") && at("Others") < at("Home Assistant"), "groups come first");
     for told in [
         "https://media.home.test:8443/films",
         "https://photos.home.test:8443/",
@@ -658,10 +666,20 @@ async fn the_start_page_shows_what_labels_say_of_each_site_and_tells_nothing_els
     }
     let films = start_page(&running, "/?fragment=tiles&q=seen");
     assert!(films.contains("Films") && !films.contains("photos") && !films.contains("<html"), "{films}");
-    let ask = |method: &Method, path: &str| running.behind_a_route.answer(InternalService::StartPage, method, path);
+    let ask = |method: &Method, path: &str| running.behind(InternalService::StartPage, method, path);
     assert_eq!(ask(&Method::POST, "/").status(), 405);
-    for path in ["/log", "/containers", "/site?route=films/films", "/about", "/api/v1/routes"] {
-        assert_eq!(ask(&Method::GET, path).status(), 404, "{path}");
+    for path in ["/log", "/containers", "/site?route=films/films", "/about", "/api/v1/routes", "/icons/0"] {
+        let missing = ask(&Method::GET, path);
+        assert_eq!(missing.status(), 404, "{path}");
+        let page = missing.into_body();
+        assert!(page.starts_with("<!DOCTYPE html>") && page.contains("Not found") && !page.contains("<nav"), "{page}");
+        let root = "../".repeat(path.split('?').next().unwrap().matches('/').count() - 1);
+        for link in references(&page).into_iter().filter(|one| !one.starts_with('#')) {
+            assert!(
+                link.strip_prefix(&*root).is_some_and(|rest| !rest.starts_with("..")) || link == format!("./{root}"),
+                "{link}"
+            );
+        }
     }
     for asset in references(&page).into_iter().filter(|one| one.starts_with("assets/")) {
         assert_eq!(ask(&Method::GET, &format!("/{asset}")).status(), 200, "{asset}");
@@ -690,7 +708,7 @@ async fn hostile_labels_are_text_on_the_start_page_and_nothing_is_fetched_from_e
         container(&format!("n{at}"), &[("gangway.host", &*host), ("gangway.page.name", &*long)])
     }));
     running.publish(containers);
-    let answer = running.behind_a_route.answer(InternalService::StartPage, &Method::GET, "/");
+    let answer = running.behind(InternalService::StartPage, &Method::GET, "/");
     let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
     assert!(policy.starts_with("default-src 'none'") && policy.contains("img-src 'self' data:;"), "{policy}");
     let page = answer.into_body();

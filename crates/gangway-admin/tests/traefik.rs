@@ -167,8 +167,13 @@ fn serving() -> Pages {
 }
 
 impl Pages {
+    fn ask(&self, service: InternalService, method: &Method, target: &str) -> Response<String> {
+        let answer = self.answers.answer(service, method, target);
+        answer.map(|body| String::from_utf8(body.to_vec()).unwrap())
+    }
+
     fn get(&self, target: &str) -> Response<String> {
-        self.answers.answer(InternalService::Api, &Method::GET, target)
+        self.ask(InternalService::Api, &Method::GET, target)
     }
 
     fn json(&self, target: &str) -> Value {
@@ -287,7 +292,7 @@ fn nothing_else_is_answered_and_nothing_changed() {
     }
     assert_eq!(pages.get("/").headers()["location"], "/dashboard/");
     for method in [Method::POST, Method::PUT, Method::DELETE] {
-        let answer = pages.answers.answer(InternalService::Api, &method, "/api/http/routers");
+        let answer = pages.ask(InternalService::Api, &method, "/api/http/routers");
         assert_eq!((answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()), (405, "GET, HEAD"));
     }
     let without = self::pages(|pages| pages.internal.api = None, InstancePhase::Serving);
@@ -334,14 +339,14 @@ fn the_page_stands_in_the_place_of_the_dashboard_and_tells_of_sites_alone() {
         pages.get(&format!("/dashboard/{}", style.unwrap())).headers()["content-type"],
         "text/css; charset=utf-8"
     );
-    let alone = pages.answers.answer(InternalService::Dashboard, &Method::GET, "/");
+    let alone = pages.ask(InternalService::Dashboard, &Method::GET, "/");
     assert_eq!(alone.body(), answer.body());
 }
 
 #[test]
 fn ping_and_noop_say_one_thing() {
     let ask = |pages: &Pages, service| {
-        let answer = pages.answers.answer(service, &Method::GET, "/anything");
+        let answer = pages.ask(service, &Method::GET, "/anything");
         (answer.status().as_u16(), answer.into_body())
     };
     assert_eq!(ask(&serving(), InternalService::Ping), (200, "OK".to_owned()));
@@ -354,7 +359,7 @@ fn ping_and_noop_say_one_thing() {
 
 #[test]
 fn metrics_tell_the_state_under_traefiks_names_too() {
-    let answer = serving().answers.answer(InternalService::Prometheus, &Method::GET, "/metrics");
+    let answer = serving().ask(InternalService::Prometheus, &Method::GET, "/metrics");
     for line in [
         r#"traefik_service_server_up{service="checked@docker",url="http://172.20.0.3:8081"} 1"#,
         "traefik_config_reloads_total 1",

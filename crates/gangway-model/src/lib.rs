@@ -10,6 +10,7 @@ mod accept_encoding;
 mod address;
 mod address_choice;
 mod address_filter;
+mod app_name;
 mod authentication;
 mod bounds;
 mod compile;
@@ -120,7 +121,7 @@ pub use snapshot::{
     OwnPlace, Snapshot,
 };
 pub use table::{Entry, Handshake, Handshakes, HostRank, Match, Precedence, Reserved, RoutingTable, Tie, ties};
-pub use tile::Tile;
+pub use tile::{Tile, TileIcon};
 pub use transport_settings::{ClientCertificate, PemSource, TransportSettings};
 pub use upgrade_protocol::UpgradeFate;
 pub use url_redirect::{RequestedUrl, UrlChange, UrlRedirect};

@@ -20,6 +20,7 @@ use crate::access::appsec::AppsecService;
 use crate::access::gate::AccessControl;
 use crate::access::{GeoDatabases, LoginSources};
 use crate::activation::Activator;
+use crate::app_files::AppFiles;
 use crate::app_hints::AppHints;
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
@@ -105,6 +106,8 @@ pub struct BackgroundTasks {
     pub overload_manager: OverloadManager,
     /// What applications refuse because of settings of their own, for the caller to tell.
     pub app_hints: AppHints,
+    /// Reads what applications give to browsers, for the caller to show.
+    pub app_files: AppFiles,
 }
 
 /// At shutdown, the time for the first requests of clients that have just connected; a part of the whole grace.
@@ -158,6 +161,7 @@ pub fn start(
         secret: settings.secret.clone(),
         caches: overload.caches.clone(),
     };
+    let app_files = AppFiles { tables: tables.clone(), opener: connector.opener.clone() };
     let failure_log = FailureLog { tables: tables.clone(), news: Arc::clone(&failures) };
     let unclaimed_log = UnclaimedLog(Arc::clone(&unclaimed));
 
@@ -186,6 +190,7 @@ pub fn start(
             Arc::clone(&metrics),
         ),
         app_hints: AppHints { tables: tables.clone(), news: Arc::clone(&refused) },
+        app_files,
     };
     let gateway_seen = Arc::default();
     let shared = Shared {

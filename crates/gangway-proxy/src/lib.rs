@@ -8,6 +8,7 @@
 mod access;
 mod activation;
 mod address_key;
+mod app_files;
 mod app_hints;
 mod buffer_pool;
 mod cache;
@@ -59,6 +60,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use access::{GeoDatabase, GeoDatabaseError, GeoDatabases, LoginSources, UserLists};
 pub use activation::Activator;
+pub use app_files::{AppFile, AppFiles, NoAppFile};
 pub use app_hints::{AppHint, AppHints, Refusal};
 pub use data_plane::{BackgroundTasks, DataPlane, Sources, start};
 pub use downstream::listener_manager::{ListenerFailure, ListenerManager, ListeningSockets};

@@ -44,6 +44,24 @@ async fn a_service_answers_what_the_middlewares_leave_of_a_request() {
 }
 
 #[tokio::test]
+async fn a_page_of_ours_stands_below_the_prefix_of_its_route() {
+    let ways = Ways::to("own", |own| {
+        own.path = "/own";
+        own.change = leading_to(InternalService::Page);
+    })
+    .await;
+    for Way { name, client, host, .. } in ways.all() {
+        let mut connection = client.connect(host).await.expect("connected");
+        let bare = connection.get("/own?x=1").await.expect("answered");
+        assert_eq!((bare.status.as_u16(), bare.header("location")), (302, "/own/?x=1"), "{name}");
+        for (asked, got) in [("/own/", "/"), ("/own/site?route=a", "/site?route=a")] {
+            let answer = connection.get(asked).await.expect("answered");
+            assert_eq!(answer.text(), format!("page@internal GET {got}"), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_protected_service_stays_protected() {
     let user = BasicUser::parse("ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=").expect("a user");
     let ways = Ways::to("own", |own| {

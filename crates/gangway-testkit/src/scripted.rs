@@ -57,7 +57,14 @@ struct Seen {
 impl Scripted {
     /// Starts on a free port of loopback. The function gives the bytes of each answer.
     pub async fn answering(script: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::answering_at(TcpListener::bind("127.0.0.1:0").await?, script)
+    }
+
+    /// The same on a listener of the test's choice.
+    pub fn answering_at(
+        listener: TcpListener,
+        script: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let (address, seen, script) = (listener.local_addr()?, Arc::<Seen>::default(), Arc::new(script));
         let noted = Arc::clone(&seen);
         let task = tokio::spawn(async move {

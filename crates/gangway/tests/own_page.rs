@@ -4,6 +4,7 @@
 mod running;
 
 use gangway_testkit::client::{Answer, Client};
+use gangway_testkit::scripted::{Asked, Scripted, reply};
 use gangway_testkit::wait::eventually;
 use running::{Instance, Options, STUCK, ended, gangway, put};
 
@@ -129,4 +130,132 @@ async fn the_start_page_stands_beside_it_under_the_same_rules() {
         .await;
     assert_eq!(ask(NEIGHBOUR, "/").await.status, 403);
     assert_eq!(statuses(&instance).await, [200, 403, 403]);
+}
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n a picture";
+const SVG: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>";
+
+/// An application whose page names an icon, with the answers of this path alone changed.
+async fn app(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Scripted {
+    let page = "<html><head><link rel=\"icon\" href=\"static/icon.png\"></head><body>hello</body></html>";
+    let script = move |asked: &Asked| {
+        let path = asked.head.split(' ').nth(1).unwrap_or_default();
+        answer(path).unwrap_or_else(|| match path {
+            "/" => reply("302 Found", &[("Location", "/web/")], ""),
+            "/web/" => reply("200 OK", &[("Content-Type", "text/html")], page),
+            "/web/static/icon.png" => picture(),
+            _ => reply("404 Not Found", &[], ""),
+        })
+    };
+    Scripted::answering(script).await.unwrap()
+}
+
+fn picture() -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: {}\r\n\r\n", PNG.len());
+    [head.as_bytes(), PNG].concat()
+}
+
+/// The paths that an application was asked for, in order.
+fn paths(app: &Scripted) -> Vec<String> {
+    app.asked().iter().map(|asked| asked.head.split(' ').nth(1).unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_start_page_shows_the_icons_that_applications_give_themselves() {
+    const START: &str = "start.home.test";
+    let photos = app(|_| None).await;
+    let vector = app(|path| {
+        Some(match path {
+            "/favicon.ico" => reply("200 OK", &[("Content-Type", "image/svg+xml")], SVG),
+            _ => reply("401 Unauthorized", &[], ""),
+        })
+    })
+    .await;
+    let elsewhere = app(|_| None).await;
+    let away = elsewhere.address;
+    let astray = app(move |path| {
+        let to = format!("http://{away}{path}");
+        Some(reply("302 Found", &[("Location", &to)], ""))
+    })
+    .await;
+    let guarded = app(|_| Some(reply("401 Unauthorized", &[("WWW-Authenticate", "Basic")], SVG))).await;
+    let chosen = app(|path| (path == "/i.png?a").then(picture)).await;
+    let emoji = app(|_| None).await;
+    let shut = app(|_| None).await;
+    let route = |name: &str, app: &Scripted, more: &str| {
+        format!("[routes.{name}]\nhost = \"{name}.home.test\"\nupstream = \"http://{}\"\n{more}\n", app.address)
+    };
+    let file = [
+        format!("start-page = \"{START}\"\n"),
+        route("photos", &photos, "request.header.Authorization = \"Basic c2VjcmV0\"\nauth.basic = \"@family\""),
+        route("vector", &vector, ""),
+        route("astray", &astray, ""),
+        route("guarded", &guarded, ""),
+        route("chosen", &chosen, "page.icon = \"/i.png?a\""),
+        route("emoji", &emoji, "page.icon = \"📷\""),
+        route("shut", &shut, "allow = \"nonsense\""),
+    ];
+    let instance = behind_proxy(Options::config(&file.concat())).await;
+    let ask = async |client: &str, path: &str| {
+        let mut connection = Client::tls_unverified(instance.https).unwrap().connect(START).await.unwrap();
+        connection.ask("GET", path, &[("x-forwarded-for", client)], "").await.unwrap()
+    };
+    // The last of them in the order in which they are looked for.
+    let page = eventually("three icons are there", STUCK, async || {
+        let page = ask(NEIGHBOUR, "/").await.text();
+        (page.matches("src=\"icons/").count() == 3).then_some(page)
+    })
+    .await;
+    let pictures: Vec<&str> = page.split("src=\"").filter_map(|rest| rest.split('"').next()).collect();
+    let pictures: Vec<&str> = pictures.into_iter().filter(|one| one.starts_with("icons/")).collect();
+    let mut kinds = Vec::new();
+    for picture in pictures {
+        let answer = ask(NEIGHBOUR, &format!("/{picture}")).await;
+        assert_eq!(answer.header("content-security-policy"), "default-src 'none'; sandbox");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        let expected: &[u8] = if answer.header("content-type") == "image/svg+xml" { SVG.as_bytes() } else { PNG };
+        assert_eq!(&*answer.body, expected);
+        kinds.push(answer.header("content-type").to_owned());
+        assert_eq!(ask(STRANGER, &format!("/{picture}")).await.status, 403);
+    }
+    kinds.sort();
+    assert_eq!(kinds, ["image/png", "image/png", "image/svg+xml"]);
+    assert_eq!(paths(&photos), ["/", "/web/", "/web/static/icon.png"]);
+    for asked in photos.asked() {
+        assert_eq!((asked.field("host"), asked.field("x-forwarded-proto")), ("photos.home.test", "https"));
+        assert_eq!([asked.field("authorization"), asked.field("cookie")], ["", ""], "{}", asked.head);
+    }
+    assert_eq!(paths(&chosen), ["/i.png?a"]);
+    assert_eq!((paths(&elsewhere).len(), paths(&emoji).len(), paths(&shut).len()), (0, 0, 0));
+    // Another table asks nobody again.
+    instance.put_config(&file.concat().replace("📷", "🎬"));
+    eventually("the new table is there", STUCK, async || ask(NEIGHBOUR, "/").await.text().contains('🎬').then_some(()))
+        .await;
+    let page = ask(NEIGHBOUR, "/").await.text();
+    assert_eq!(page.matches("src=\"icons/").count(), 3, "{page}");
+    assert_eq!(paths(&photos).len(), 3);
+}
+
+#[tokio::test]
+async fn no_path_of_another_route_is_asked_for_through_one_that_is_open() {
+    let shared = app(|path| {
+        let page = "<link rel=icon href=/private/secret.png>";
+        match path {
+            "/" => Some(reply("200 OK", &[("Content-Type", "text/html")], page)),
+            "/private/secret.png" => Some(picture()),
+            _ => None,
+        }
+    })
+    .await;
+    let upstream = format!("upstream = \"http://{}\"", shared.address);
+    let file = format!(
+        "start-page = \"start.home.test\"\n[routes.open]\nhost = \"a.home.test\"\n{upstream}\n\
+         [routes.private]\nhost = \"a.home.test\"\npath = \"/private\"\nauth.basic = \"@family\"\npage.icon = \"P\"\n{upstream}\n"
+    );
+    let _instance = behind_proxy(Options::config(&file)).await;
+    eventually("the usual place is asked for", STUCK, async || {
+        paths(&shared).iter().any(|path| path == "/favicon.ico").then_some(())
+    })
+    .await;
+    assert_eq!(paths(&shared), ["/", "/favicon.ico"]);
 }

@@ -77,6 +77,16 @@ pub(super) struct View {
     pub(super) aside: Vec<Part>,
 }
 
+/// What of the frame depends on where the view stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    pub(crate) updates: Updates,
+    /// The views that it leads to.
+    pub(crate) extent: Extent,
+    /// The folders between the path of the view and the root of the page.
+    pub(crate) depth: usize,
+}
+
 /// Where the events of all routes come from.
 pub(super) const EVENTS: &str = "api/v1/events";
 
@@ -97,13 +107,14 @@ impl View {
         html! { @for part in self.parts.iter().chain(&self.aside).filter(is_named) { (part.markup()) } }
     }
 
-    pub(super) fn whole(&self, updates: Updates, extent: Extent) -> Markup {
-        let events = match updates {
+    pub(super) fn whole(&self, frame: Frame) -> Markup {
+        let events = match frame.updates {
             Updates::Events => Some(&self.events),
             Updates::Asked => None,
         };
+        let root = "../".repeat(frame.depth);
         let title = shown(&self.title);
-        let views: Vec<_> = VIEWS.iter().filter(|(page, ..)| extent.has(*page)).collect();
+        let views: Vec<_> = VIEWS.iter().filter(|(page, ..)| frame.extent.has(*page)).collect();
         html! {
             (DOCTYPE)
             html lang="en" data-events=[events] {
@@ -112,19 +123,19 @@ impl View {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     title { (title) " · Gangway" }
-                    link rel="icon" href=(assets::path("svg")) type="image/svg+xml";
-                    link rel="stylesheet" href=(assets::path("css"));
-                    script defer src=(assets::path("js")) {}
+                    link rel="icon" href={ (root) (assets::path("svg")) } type="image/svg+xml";
+                    link rel="stylesheet" href={ (root) (assets::path("css")) };
+                    script defer src={ (root) (assets::path("js")) } {}
                 }
                 body {
                     a.skip href="#main" { "Skip to the content" }
                     header.bar {
-                        a.brand href="./" { img src=(assets::path("svg")) alt="" width="22" height="22"; "Gangway" }
+                        a.brand href={ "./" (root) } { img src={ (root) (assets::path("svg")) } alt="" width="22" height="22"; "Gangway" }
                         @if !views.is_empty() {
                             nav aria-label="Views" {
                                 @for (_, path, name) in views {
-                                    @let href = if path.is_empty() { "./" } else { path };
-                                    a href=(href) aria-current=[(*path == self.path).then_some("page")] { (name) }
+                                    @let begin = if path.is_empty() { "./" } else { "" };
+                                    a href={ (begin) (root) (path) } aria-current=[(*path == self.path).then_some("page")] { (name) }
                                 }
                             }
                         }

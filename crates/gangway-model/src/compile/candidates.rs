@@ -9,6 +9,7 @@ use super::owners::{Owner, Owners};
 use super::page_services;
 use super::targets::{Reached, reach, reach_urls};
 use crate::address::{Surroundings, TargetOwner};
+use crate::app_name::name_of_image;
 use crate::dialect;
 use crate::label::Source;
 use crate::ownership::Party;
@@ -101,8 +102,10 @@ pub(super) fn of_container<'s>(
         names.add_middleware(Some(container), owner, DeclaredBy::Running, named);
     }
     let mut candidates = Vec::with_capacity(routes.len());
+    let (app, is_only) = (name_of_image(&container.image), routes.len() == 1);
     for mut route in routes {
         route.tile.or_of_homepage(&container.labels);
+        route.tile.or_of_app(app.as_deref(), &route.name, is_only);
         let mut of_services = Vec::new();
         auth_services::put(services, &mut route, source, &mut of_services);
         page_services::put(services, &mut route, source, &mut of_services);

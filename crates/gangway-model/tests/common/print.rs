@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gangway_diagnostic::printable;
 use gangway_model::{
     AddressChoice, AddressSource, Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness,
-    Route, RoutingTable, Scheme, Tile, Timeouts, TlsMode, TlsVersion, Transport, TransportSettings,
+    Route, RoutingTable, Scheme, Tile, TileIcon, Timeouts, TlsMode, TlsVersion, Transport, TransportSettings,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -75,8 +75,10 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
     }
     if route.tile != Tile::default() {
         let Tile { name, icon, group, description, order, hidden } = &route.tile;
-        let of_text = |text: &Option<Box<str>>| text.as_deref().map_or_else(|| "–".to_owned(), printable);
-        let [name, icon, group, description] = [name, icon, group, description].map(of_text);
+        let of_text = |text: Option<&str>| text.map_or_else(|| "–".to_owned(), printable);
+        let icon = icon.as_ref().map(|(TileIcon::Text(said) | TileIcon::Path(said))| &**said);
+        let [name, icon, group, description] =
+            [name.as_deref(), icon, group.as_deref(), description.as_deref()].map(of_text);
         let order = order.map_or_else(|| "–".to_owned(), |order| order.to_string());
         let hidden = if *hidden { ", hidden" } else { "" };
         writeln!(f, "  tile {name} / icon {icon} / group {group} / order {order} / {description}{hidden}")?;

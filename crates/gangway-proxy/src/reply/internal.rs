@@ -1,7 +1,8 @@
 //! Answers of the services that Gangway gives itself.
 
 use bytes::Bytes;
-use gangway_model::InternalService;
+use gangway_model::target_change::without_prefix;
+use gangway_model::{InternalService, slash_redirect};
 use http::{Method, Response, StatusCode};
 
 use crate::message::fields::Fields;
@@ -45,7 +46,15 @@ pub(super) fn render(
         let (status, fields, body) = (StatusCode::BAD_REQUEST, Fields::default(), Bytes::new());
         return AuthReply { status, fields, body }.render(head);
     };
-    let answer = services.answer(&InternalRequest { service, method: &head.method, target: &target.text });
+    // A page of ours knows no prefix: its links are relative, and it stands below whatever path its route has.
+    let prefix = routed.filter(|_| service.is_own_page() && target.removed_prefix.is_empty()).map(|to| &*to.prefix);
+    let prefix = prefix.filter(|prefix| !matches!(*prefix, "" | "/"));
+    if let Some(location) = prefix.and_then(|prefix| slash_redirect(&target.text, prefix)) {
+        return AuthReply::redirect(&location).render(head);
+    }
+    let below = prefix.and_then(|prefix| without_prefix(prefix, &target.text));
+    let target = below.as_deref().unwrap_or(&target.text);
+    let answer = services.answer(&InternalRequest { service, method: &head.method, target });
     let (parts, body) = answer.into_parts();
     let mut fields = Fields::default();
     for (name, value) in &parts.headers {

@@ -7,37 +7,29 @@
 //! Health is the endpoint's and not a route's: one that several routes share is well if it passes the checks of all of
 //! them. A mere connection says enough only where no route has a check.
 //!
-//! A check is a request as clients' requests are, but on a fresh connection each time: the endpoint could have closed
-//! a kept one in between, and a kept one says nothing about whether it accepts others.
+//! A check is a request as clients' requests are, but on a fresh connection each time.
 //!
 //! Engines call a container running when its process has started, not when it listens.
 
 use std::collections::{HashMap, HashSet};
-use std::future::poll_fn;
 use std::time::Duration;
 
 use gangway_model::{EndpointKey, HealthCheck, Readiness};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::log::endpoint_log::EndpointLog;
-use crate::message::body_length::BodyLength;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
-use crate::message::response_head::ResponseHead;
-use crate::overload::open_connections::OpenConnections;
 use crate::serving_table::{ActiveEndpoint, ActiveTable};
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
-use crate::stream::upstream_request::UpstreamRequest;
-use crate::upstream::coarse_clock::CoarseClock;
 use crate::upstream::endpoint_state::EndpointHealth;
 use crate::upstream::error::trouble;
-use crate::upstream::http2::stream::Http2Stream;
-use crate::upstream::opener::{OpenedConnection, Opener, first_stream};
-use crate::upstream::stream::{Home, UpstreamStream};
-use crate::upstream::tls_configs::HttpOffer;
+use crate::upstream::lone_request;
+use crate::upstream::opener::Opener;
+use crate::upstream::stream::UpstreamStream;
 
 /// The shortest pause between two tries; requests may be waiting.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
@@ -303,7 +295,7 @@ impl ProbedEndpoint {
     /// Runs the health check once. The error describes the failure.
     async fn answers_well(&self, check: &HealthCheck) -> Result<(), String> {
         let due = Instant::now() + check.timeout;
-        let Ok(connected) = timeout_at(due, self.open()).await else {
+        let Ok(connected) = timeout_at(due, lone_request::open(&self.opener, &self.endpoint)).await else {
             return Err(trouble(UpstreamErrorKind::ConnectTimeout).to_owned());
         };
         let mut stream = connected.map_err(|error| check_trouble(&error))?;
@@ -317,40 +309,12 @@ impl ProbedEndpoint {
         Err(format!("its check answers {status}"))
     }
 
-    /// A fresh connection. It does not count among those of requests: when they are too many, good endpoints must not
-    /// fail their checks.
-    async fn open(&self) -> Result<UpstreamStream, UpstreamError> {
-        let exhausted = || UpstreamError::new(UpstreamErrorKind::Exhausted, "too many connections are open");
-        let open = OpenConnections::default().begin().ok_or_else(exhausted)?;
-        Ok(match self.opener.open(&self.endpoint, HttpOffer::Http2OrHttp1, &CoarseClock::new(), open).await? {
-            OpenedConnection::Http1(stream) => UpstreamStream::Http1(stream, Home::Nowhere),
-            OpenedConnection::Http2(connection) => {
-                UpstreamStream::Http2(Box::new(Http2Stream::new(first_stream(&connection)?)))
-            }
-        })
-    }
-
     /// The status of the answer to a check.
     async fn status(&self, stream: &mut UpstreamStream, check: &HealthCheck) -> Result<StatusCode, UpstreamError> {
         let mut fields = Fields::default();
         fields.push_known(FieldKind::Host, b"Host", &[self.endpoint.host.as_bytes()]);
         fields.push(b"User-Agent", b"gangway");
-        stream.start_request(&UpstreamRequest {
-            method: &Method::GET,
-            target: &check.path,
-            fields: &fields,
-            body: BodyLength::Empty,
-            is_upgrade: false,
-            is_last: false,
-        })?;
-        poll_fn(|cx| stream.poll_finish_request(cx, None)).await?;
-        let mut head = ResponseHead::default();
-        loop {
-            poll_fn(|cx| stream.poll_response_head(cx, &mut head)).await?;
-            if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Ok(head.status);
-            }
-        }
+        Ok(lone_request::get(stream, &check.path, &fields).await?.status)
     }
 }
 

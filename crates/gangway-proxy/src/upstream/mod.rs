@@ -16,6 +16,7 @@ mod http1;
 mod http2;
 mod key_verifier;
 mod known_addresses;
+pub(crate) mod lone_request;
 pub(crate) mod opener;
 mod own_connections;
 mod pool;

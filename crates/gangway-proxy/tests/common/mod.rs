@@ -141,7 +141,8 @@ impl Plane {
             internal: Arc::new(Echoing),
         };
         let (plane, tasks) = gangway_proxy::start(settings, sources, metrics).expect("free ports");
-        let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager, app_hints } = tasks;
+        let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager, app_hints, app_files: _ } =
+            tasks;
         supervise(move || activator.run());
         supervise(move || failure_log.run());
         supervise(move || unclaimed_log.run());

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gangway_admin::AppIcons;
 use gangway_certs::{CertificateReport, WantedCertificates};
 use gangway_crowdsec::{AppsecKey, AppsecStatus, Decisions, Status};
 use gangway_diagnostic::Diagnostic;
@@ -120,6 +121,8 @@ pub(super) struct Channels {
     pub(super) listener_findings: Channel<Vec<Diagnostic>>,
     /// Which settings applications lack, as their answers show.
     pub(super) app_findings: Channel<Vec<Diagnostic>>,
+    /// The icons that applications give themselves.
+    pub(super) app_icons: Channel<AppIcons>,
     /// The place of this process in the network, and its published ports.
     pub(super) whereabouts: Channel<Whereabouts>,
     /// The state of the config file and the other global settings.
@@ -160,6 +163,7 @@ impl Channels {
             traefik_findings: Channel::new(Vec::new()),
             listener_findings: Channel::new(Vec::new()),
             app_findings: Channel::new(Vec::new()),
+            app_icons: Channel::new(AppIcons::default()),
             whereabouts: Channel::new(whereabouts::at_the_start()),
             config: Channel::new(config),
         }

@@ -11,7 +11,7 @@ use gangway_admin::api::{
     CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, LatencyView, ListenerView,
     LogResponse, PointView, QuantilesView, RequestView, RequestsResponse, SettingView,
 };
-use gangway_admin::{CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, rfc3339};
+use gangway_admin::{AppIcons, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_crowdsec::{Bouncer, Status};
 use gangway_diagnostic::{Diagnostic, Place, codes};
@@ -55,6 +55,7 @@ pub(super) struct Parts {
     pub(super) traefik_findings: Reader<Vec<Diagnostic>>,
     pub(super) listener_findings: Reader<Vec<Diagnostic>>,
     pub(super) app_findings: Reader<Vec<Diagnostic>>,
+    pub(super) app_icons: Reader<AppIcons>,
     pub(super) geography: Reader<GeoDatabases>,
     pub(super) geoip_findings: Reader<Vec<Diagnostic>>,
     pub(super) bouncer: Bouncer,
@@ -91,6 +92,7 @@ pub(super) struct Running {
     traefik_findings: Reader<Vec<Diagnostic>>,
     listener_findings: Reader<Vec<Diagnostic>>,
     app_findings: Reader<Vec<Diagnostic>>,
+    app_icons: Reader<AppIcons>,
     geography: Reader<GeoDatabases>,
     geoip_findings: Reader<Vec<Diagnostic>>,
     bouncer: Bouncer,
@@ -128,6 +130,7 @@ impl Running {
             traefik_findings: parts.traefik_findings,
             listener_findings: parts.listener_findings,
             app_findings: parts.app_findings,
+            app_icons: parts.app_icons,
             geography: parts.geography,
             geoip_findings: parts.geoip_findings,
             bouncer: parts.bouncer,
@@ -295,6 +298,10 @@ impl Instance for Running {
 
     fn refuses_plain(&self) -> bool {
         self.plain_refused
+    }
+
+    fn icons(&self) -> AppIcons {
+        self.app_icons.load().clone()
     }
 
     fn endpoints(&self) -> HashMap<EndpointKey, EndpointActivity> {

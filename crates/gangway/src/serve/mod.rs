@@ -5,6 +5,7 @@
 
 mod admin_switch;
 mod app_hints;
+mod app_icons;
 mod changes;
 mod channels;
 mod crowdsec;
@@ -344,6 +345,7 @@ async fn bind(
         traefik_findings: channels.traefik_findings.reader(),
         listener_findings: channels.listener_findings.reader(),
         app_findings: channels.app_findings.reader(),
+        app_icons: channels.app_icons.reader(),
         geography: channels.geography.reader(),
         geoip_findings: channels.geoip_findings.reader(),
         bouncer: bouncer.clone(),

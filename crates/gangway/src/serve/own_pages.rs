@@ -21,7 +21,7 @@ impl OwnPages {
 impl InternalServices for OwnPages {
     fn answer(&self, request: &InternalRequest<'_>) -> Response<Bytes> {
         match self.0.get() {
-            Some(answers) => answers.answer(request.service, request.method, request.target).map(Bytes::from),
+            Some(answers) => answers.answer(request.service, request.method, request.target),
             None => {
                 let mut early = Response::new(Bytes::new());
                 *early.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

@@ -28,8 +28,8 @@ use super::route_figures::RouteFigures;
 use super::route_ports::RoutePorts;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{app_hints, crowdsec, endpoint_tls, error_pages, geoip, listeners, oidc, route_log, settings_log};
-use super::{user_lists, wanted_certificates, whereabouts};
+use super::{app_hints, app_icons, crowdsec, endpoint_tls, error_pages, geoip, listeners, oidc};
+use super::{route_log, settings_log, user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigOutputs, ConfigReload};
 use crate::settings::{OidcTable, UserTable, WantedListeners};
@@ -95,7 +95,8 @@ where
         otlp,
         public_ports,
     } = inputs;
-    let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager, app_hints: hints } = proxy;
+    let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager, app_hints: hints, app_files } =
+        proxy;
 
     // The proxy: the published table → the one that requests use, and its log of what is not logged per request.
     supervisor.run("activator", move || activator.run());
@@ -120,6 +121,11 @@ where
     // What applications answer → the settings that they lack.
     supervisor.run_with("app-hints", (channels.clone(), hints), |(c, hints)| {
         app_hints::follow(hints.clone(), c.compiled.reader(), c.app_findings.publisher())
+    });
+
+    // The table → the icons of its applications.
+    supervisor.run_with("app-icons", (channels.clone(), app_files), |(c, files)| {
+        app_icons::follow(files.clone(), c.compiled.reader(), c.app_icons.publisher())
     });
 
     // Global settings. Their log runs even without a config file: flags can have diagnostics too.

@@ -22,7 +22,7 @@ use crate::internal_service::InternalService;
 use crate::path::PathPattern;
 use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMode, TlsVersion};
 use crate::rule;
-use crate::tile::is_icon;
+use crate::tile::TileIcon;
 use crate::upgrade_protocol::{self, WEBSOCKET};
 use crate::upstream_url;
 use crate::value;
@@ -490,9 +490,10 @@ fn group<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Di
 
 fn page_icon<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let text = label.value();
-    let icon = is_icon(text).then(|| text.into()).ok_or_else(|| {
-        let help = "write an emoji such as `📷`, or up to three letters; a browser fetches no icon from elsewhere";
-        value::wrong(codes::PAGE_ICON, text, "is not an icon", "neither an emoji nor a few letters", help)
+    let icon = TileIcon::parse(text).ok_or_else(|| {
+        let help = "write an emoji such as `📷`, up to three letters, or the path of a picture of the application, such as \
+                    `/static/icon.png`; no icon comes from elsewhere";
+        value::wrong(codes::PAGE_ICON, text, "is not an icon", "neither an emoji, nor a few letters, nor a path", help)
     });
     fields.tile.icon = fields.accept(label, icon, found);
 }

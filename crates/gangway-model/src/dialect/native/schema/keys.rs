@@ -719,19 +719,19 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "page.name",
         value: Form::Line("text"),
-        default: "`homepage.name`, else the route's name",
+        default: "`homepage.name`, else the image's name, else the route's name",
         example: "Photos",
         doc: "What the [start page](../guides/start-page.md) calls the route.",
         status: KeyStatus::InForce(KeyId::PageName),
-        without: "the start page calls it by the route's name",
+        without: "the start page calls it by its image, else by the route's name",
         ..SHAPES
     },
     Key {
         name: "page.icon",
-        value: Form::Line("an emoji, or up to three letters"),
-        default: "`homepage.icon` if it is an emoji, else initials",
+        value: Form::Line("an emoji, up to three letters, or a path of the application"),
+        default: "`homepage.icon` if it is an emoji, else the application's own favicon, else initials",
         example: "📷",
-        doc: "What stands before the name on the start page. Nothing is fetched for it.",
+        doc: "What stands before the name on the start page. A picture is fetched from the application alone.",
         status: KeyStatus::InForce(KeyId::PageIcon),
         without: "initials of the name stand there",
         ..SHAPES
