@@ -59,7 +59,7 @@ pub(super) async fn follow(
             searches.retain(|id, _| stays(id));
             icons = icons.retain(stays);
         }
-        for (route, wanted) in wanted {
+        for (route, wanted) in &wanted {
             let now = Instant::now();
             let search = searches.entry(route.id.clone()).or_insert_with(|| Search::new(route, wanted.clone(), now));
             search.follow(route, wanted, now);
@@ -75,7 +75,7 @@ pub(super) async fn follow(
                 output.publish(icons.clone());
             }
         }
-        let due = searches.values().map(|search| search.due).min().unwrap_or_else(|| Instant::now() + AGAIN);
+        let due = next_due(&wanted, &searches).unwrap_or_else(|| Instant::now() + AGAIN);
         tokio::select! {
             outcome = compiled.changed() => if outcome.is_err() {
                 std::future::pending::<()>().await;
@@ -94,15 +94,20 @@ fn wanted(compiled: &Compiled) -> Vec<(&Route, WantedIcon)> {
     routes().filter_map(|route| Some((route, WantedIcon::of(route)?))).take(ICONS_MAX).collect()
 }
 
+/// When the next icon is to be looked for. What is known of routes that are gone is kept, and waits for nothing.
+fn next_due(wanted: &[(&Route, WantedIcon)], searches: &BTreeMap<Box<str>, Search>) -> Option<Instant> {
+    wanted.iter().filter_map(|(route, _)| Some(searches.get(&route.id)?.due)).min()
+}
+
 impl Search {
     fn new(route: &Route, wanted: WantedIcon, now: Instant) -> Self {
         Self { wanted, containers: containers(route), due: now, failures: 0 }
     }
 
     /// Looks again at once where something else is wanted, or where it is another container's.
-    fn follow(&mut self, route: &Route, wanted: WantedIcon, now: Instant) {
-        if self.wanted != wanted || self.containers != containers(route) {
-            *self = Self::new(route, wanted, now);
+    fn follow(&mut self, route: &Route, wanted: &WantedIcon, now: Instant) {
+        if self.wanted != *wanted || self.containers != containers(route) {
+            *self = Self::new(route, wanted.clone(), now);
         }
     }
 
@@ -220,6 +225,16 @@ mod tests {
     }
 
     #[test]
+    fn a_route_that_is_gone_is_waited_for_no_more() {
+        let compiled = compiled(&[("a", &[("host", "a.test"), ("upstream", "http://192.0.2.9")])]);
+        let route = &*compiled.table.routes()[0];
+        let (now, wanted) = (Instant::now(), WantedIcon::Below("/".into()));
+        let searches = BTreeMap::from([(route.id.clone(), Search::new(route, wanted.clone(), now))]);
+        assert_eq!(next_due(&[(route, wanted)], &searches), Some(now));
+        assert_eq!(next_due(&[], &searches), None, "it would be due for ever");
+    }
+
+    #[test]
     fn what_is_not_found_is_looked_for_more_and_more_rarely() {
         let compiled = compiled(&[("a", &[("host", "a.test"), ("upstream", "http://192.0.2.9")])]);
         let route = &compiled.table.routes()[0];
@@ -234,7 +249,7 @@ mod tests {
         assert_eq!(pauses[7], AGAIN);
         search.note(&Err(NoAppFile::NotReady), now);
         assert_eq!(search.due - now, NOT_READY_PAUSE);
-        search.follow(route, WantedIcon::At("/i.png".into()), now);
+        search.follow(route, &WantedIcon::At("/i.png".into()), now);
         assert_eq!((search.due, search.failures), (now, 0));
     }
 }
