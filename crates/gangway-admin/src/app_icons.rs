@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use gangway_model::path::without_dot_segments;
 use gangway_model::{Route, TileIcon};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use http::{HeaderValue, Response, StatusCode};
@@ -246,31 +247,11 @@ pub fn same_host(reference: &str, at: &str, host: &str) -> Option<String> {
         format!("{folder}/{reference}")
     };
     let path = if path.starts_with('/') { path } else { format!("/{path}") };
-    (!path.starts_with("//") && !path.contains('\\')).then(|| without_dots(&path))
-}
-
-/// The path with its dot segments resolved, as a browser does before it asks.
-fn without_dots(target: &str) -> String {
-    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
-    let mut kept: Vec<&str> = Vec::new();
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        match segment {
-            "." => {}
-            ".." => {
-                kept.pop();
-            }
-            other => {
-                kept.push(other);
-                continue;
-            }
-        }
-        if is_last {
-            kept.push("");
-        }
+    if path.starts_with("//") || path.contains('\\') {
+        return None;
     }
-    format!("/{}{query}", kept.join("/"))
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    Some(format!("{}{query}", without_dot_segments(path)))
 }
 
 #[cfg(test)]

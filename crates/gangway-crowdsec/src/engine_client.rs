@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gangway_http_client::{innermost_cause, tcp_connector, tls_config, usual_roots};
+use gangway_http_client::{innermost_cause, read_small_file, tcp_connector, tls_config, usual_roots};
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::request::Builder;
@@ -72,12 +72,7 @@ impl EngineClient {
 /// The key in a file. Its debug output does not show it.
 pub(crate) async fn read_key(file: &Path) -> Result<HeaderValue, EngineError> {
     let unusable = |why: &str| EngineError::Key(why.to_owned());
-    let metadata = tokio::fs::metadata(file).await.map_err(|error| unusable(&error.to_string()))?;
-    // Reading anything else, such as a pipe, may take for ever.
-    if !metadata.is_file() || metadata.len() > KEY_BYTES_MAX {
-        return Err(unusable("it is not a small file"));
-    }
-    let text = tokio::fs::read_to_string(file).await.map_err(|error| unusable(&error.to_string()))?;
+    let text = read_small_file(file, KEY_BYTES_MAX).await.map_err(EngineError::Key)?;
     let text = text.trim();
     if text.is_empty() {
         return Err(unusable("it is empty"));

@@ -1,8 +1,9 @@
 //! What Gangway's own HTTP clients have in common: whom they trust, how they connect, and how they say why a request failed.
 //!
-//! They talk to CAs, OpenID providers and CrowdSec engines. Deadlines and bounds of answers are for each client to choose.
+//! They talk to CAs, OpenID providers, CrowdSec engines and collectors of OpenTelemetry. Deadlines and bounds of answers are for each client to choose.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,9 +77,35 @@ pub fn innermost_cause(error: &(dyn Error + 'static)) -> String {
     innermost.to_string()
 }
 
+/// The text of a small file, such as a key.
+///
+/// # Errors
+///
+/// In words, and never with what the file holds: it cannot be read, is larger than `max` bytes, or is something from which
+/// reading may take for ever, such as a pipe.
+pub async fn read_small_file(file: &Path, max: u64) -> Result<String, String> {
+    let metadata = tokio::fs::metadata(file).await.map_err(|error| error.to_string())?;
+    if !metadata.is_file() || metadata.len() > max {
+        return Err("it is not a small file".to_owned());
+    }
+    tokio::fs::read_to_string(file).await.map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_small_file_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key");
+        assert!(read_small_file(&file, 3).await.is_err_and(|why| why.contains("No such file")));
+        std::fs::File::create(&file).and_then(|file| file.set_len(3)).expect("ours");
+        assert_eq!(read_small_file(&file, 3).await.as_deref(), Ok("\0\0\0"));
+        let refused = Err("it is not a small file".to_owned());
+        assert_eq!(read_small_file(&file, 2).await, refused);
+        assert_eq!(read_small_file(folder.path(), u64::MAX).await, refused);
+    }
 
     #[test]
     fn roots_that_are_none_are_refused_and_the_usual_ones_are_there() {

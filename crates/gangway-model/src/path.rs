@@ -166,6 +166,11 @@ pub(crate) fn has_dot_segments(path: &str) -> bool {
     path.split('/').any(|segment| matches!(&*decoded(segment), "." | ".."))
 }
 
+/// The path as sent, unless it has dot segments: those are resolved, as browsers do before they ask. Slashes are merged then.
+pub fn without_dot_segments(path: &str) -> Cow<'_, str> {
+    if has_dot_segments(path) { resolved_as_sent(path) } else { Cow::Borrowed(path) }
+}
+
 /// The path with dot segments resolved and slashes merged, as [`normalise`] does it. All other bytes stay as sent.
 pub(crate) fn resolved_as_sent(path: &str) -> Cow<'_, str> {
     if is_normal(path.as_bytes()) {
@@ -199,7 +204,7 @@ impl<'p> SpelledPath<'p> {
             return Self { sent: Cow::Borrowed(path), normal: None };
         }
         // Without dot segments, normalising only decodes and merges slashes, so the order of bytes stays.
-        let sent = if has_dot_segments(path) { resolved_as_sent(path) } else { Cow::Borrowed(path) };
+        let sent = without_dot_segments(path);
         let (mut normal, mut begins) = (String::with_capacity(sent.len() + 1), Vec::with_capacity(sent.len() + 1));
         let mut position = 0;
         if !sent.starts_with('/') {

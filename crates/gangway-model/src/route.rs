@@ -14,7 +14,7 @@ use crate::authentication::Authentication;
 use crate::compression::Compression;
 use crate::cors::Cors;
 use crate::error_pages::ErrorPages;
-use crate::host::HostPattern;
+use crate::host::{HostPattern, Hostname};
 use crate::internal_service::InternalService;
 use crate::listener::{ListenerScope, Transport};
 use crate::location::RedirectTarget;
@@ -243,6 +243,14 @@ pub const SECURE_HEADERS: [(&str, &str); 3] = [
 ];
 
 impl Route {
+    /// Its first host that a browser can ask for.
+    pub fn exact_host(&self) -> Option<&Hostname> {
+        self.hosts.iter().find_map(|host| match host {
+            HostPattern::Exact(host) => Some(host),
+            HostPattern::Wildcard(_) | HostPattern::AnyDomain(_) | HostPattern::Any => None,
+        })
+    }
+
     /// How responses are compressed, if they are.
     pub fn compression(&self) -> Option<&Compression> {
         self.middlewares.iter().find_map(Middleware::compression)

@@ -10,7 +10,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::path::{SpelledPath, has_dot_segments, hides_parent_segments, resolved_as_sent, strip_prefix};
+use crate::path::{SpelledPath, has_dot_segments, hides_parent_segments, strip_prefix, without_dot_segments};
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
 
@@ -37,7 +37,7 @@ pub fn with_prefix(added: &str, target: &str) -> Result<String, Unconfined> {
     if hides_parent_segments(path) {
         return Err(Unconfined);
     }
-    let resolved = if has_dot_segments(path) { resolved_as_sent(path) } else { path.into() };
+    let resolved = without_dot_segments(path);
     let added = added.trim_end_matches('/');
     let slash = if resolved.starts_with('/') { "" } else { "/" };
     Ok(format!("{added}{slash}{resolved}{query}"))

@@ -202,8 +202,6 @@ mod tests {
     use crate::counters::Counters;
     use crate::messages::ExportTraceRequest;
     use crate::sample_ratio::SampleRatio;
-    use crate::span::{SpanKind, SpanStatus};
-    use crate::trace_context::{SpanId, TraceId};
     use crate::tracer::{QUEUE_MAX, Tracer};
 
     /// Answers what a test has written down, and takes everything after that.
@@ -253,28 +251,13 @@ mod tests {
         Exporting { tracer, written, counters, closing, task }
     }
 
-    fn span() -> Span {
-        Span {
-            trace: TraceId::random(),
-            id: SpanId::random(),
-            parent: None,
-            state: Box::default(),
-            kind: SpanKind::Server,
-            name: "GET".to_owned(),
-            started: SystemTime::UNIX_EPOCH,
-            ended: SystemTime::UNIX_EPOCH,
-            attributes: Vec::new(),
-            status: SpanStatus::Unset,
-        }
-    }
-
     fn refused(status: u16) -> Result<u64, ExportError> {
         Err(ExportError::Refused { status, retry_after: None })
     }
 
     impl Exporting {
         fn finish(&self, spans: usize) {
-            (0..spans).for_each(|_| self.tracer.finish(vec![span()]));
+            (0..spans).for_each(|_| self.tracer.finish(vec![Span::of_test()]));
         }
 
         fn requests(&self) -> Vec<(usize, Duration)> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gangway_http_client::read_small_file;
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -15,14 +16,8 @@ const OURS: [HeaderName; 6] = [CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CON
 
 /// Reads the fields. Their values are marked as secrets.
 pub(crate) async fn read(file: &Path) -> Result<HeaderMap, ExportError> {
-    let unusable = |why: String| ExportError::Headers(why);
-    let metadata = tokio::fs::metadata(file).await.map_err(|error| unusable(error.to_string()))?;
-    // Reading anything else, such as a pipe, may take for ever.
-    if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
-        return Err(unusable("it is not a small file".to_owned()));
-    }
-    let text = tokio::fs::read_to_string(file).await.map_err(|error| unusable(error.to_string()))?;
-    parse(&text).map_err(unusable)
+    let text = read_small_file(file, FILE_BYTES_MAX).await.map_err(ExportError::Headers)?;
+    parse(&text).map_err(ExportError::Headers)
 }
 
 /// One field a line, `Name: value`. Empty lines and lines that begin with `#` say nothing. An error names the line by its
@@ -69,15 +64,5 @@ mod tests {
         ] {
             assert_eq!(parse(wrong).expect_err("wrong"), why);
         }
-    }
-
-    #[tokio::test]
-    async fn what_is_no_small_file_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("headers");
-        assert!(matches!(read(&file).await, Err(ExportError::Headers(_))));
-        assert!(matches!(read(folder.path()).await, Err(ExportError::Headers(_))));
-        std::fs::File::create(&file).and_then(|file| file.set_len(FILE_BYTES_MAX + 1)).expect("ours");
-        assert_eq!(read(&file).await, Err(ExportError::Headers("it is not a small file".to_owned())));
     }
 }

@@ -53,30 +53,12 @@ impl Tracer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
-    use crate::span::{SpanKind, SpanStatus};
 
     fn tracer(ratio: f64) -> (Tracer, Receiver<Span>, IntCounter) {
         let queue_full = IntCounter::new("full", "Full.").expect("good");
         let (tracer, spans) = Tracer::new(SampleRatio::of(ratio).expect("a ratio"), queue_full.clone());
         (tracer, spans, queue_full)
-    }
-
-    fn span() -> Span {
-        Span {
-            trace: TraceId::random(),
-            id: SpanId::random(),
-            parent: None,
-            state: Box::default(),
-            kind: SpanKind::Server,
-            name: "GET".to_owned(),
-            started: SystemTime::now(),
-            ended: SystemTime::now(),
-            attributes: Vec::new(),
-            status: SpanStatus::Unset,
-        }
     }
 
     #[test]
@@ -99,14 +81,14 @@ mod tests {
     fn spans_that_find_the_queue_full_are_counted_and_those_of_a_request_stay_together() {
         let (tracer, mut spans, queue_full) = tracer(1.0);
         for _ in 0..QUEUE_MAX / 2 {
-            tracer.finish(vec![span(), span()]);
+            tracer.finish(vec![Span::of_test(), Span::of_test()]);
         }
         assert_eq!(queue_full.get(), 0);
-        tracer.finish(vec![span()]);
+        tracer.finish(vec![Span::of_test()]);
         let _ = spans.try_recv().expect("full");
-        tracer.finish(vec![span(), span()]);
+        tracer.finish(vec![Span::of_test(), Span::of_test()]);
         assert_eq!(queue_full.get(), 3);
-        tracer.finish(vec![span()]);
+        tracer.finish(vec![Span::of_test()]);
         assert_eq!((queue_full.get(), spans.len()), (3, QUEUE_MAX));
     }
 }

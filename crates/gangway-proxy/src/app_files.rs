@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use gangway_model::{Arrival, HTTP, HTTPS, HostHeader, HostPattern, Hostname, RequestView, Route, path};
+use gangway_model::{Arrival, HTTP, HTTPS, HostHeader, Hostname, RequestView, Route, path};
 use gangway_publish::Reader;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::timeout;
@@ -91,7 +91,7 @@ impl AppFiles {
         let tables = self.tables.load_full();
         let find = || {
             let active = tables.routes().iter().find(|active| *active.route.id == *route)?;
-            let host = exact_host(&active.route)?;
+            let host = active.route.exact_host()?;
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
             let path = path::normalise(path);
             let found = tables.find(&RequestView {
@@ -110,14 +110,6 @@ impl AppFiles {
         };
         find().ok_or(NoAppFile::NotOfRoute)
     }
-}
-
-/// The first host of a route that a browser can ask for.
-fn exact_host(route: &Route) -> Option<&Hostname> {
-    route.hosts.iter().find_map(|host| match host {
-        HostPattern::Exact(host) => Some(host),
-        HostPattern::Wildcard(_) | HostPattern::AnyDomain(_) | HostPattern::Any => None,
-    })
 }
 
 /// The way on which a browser would come.

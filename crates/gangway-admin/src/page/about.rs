@@ -3,6 +3,7 @@
 use gangway_tls::UnixTime;
 use maud::{Markup, html};
 
+use super::extent::Page;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{ago, fact, shown, state, told};
 use crate::api::{SettingView, StatusResponse};
@@ -18,7 +19,7 @@ pub(crate) struct AboutFacts<'f> {
 pub(super) fn view(facts: &AboutFacts<'_>) -> View {
     View {
         title: "About".to_owned(),
-        path: "about",
+        page: Some(Page::About),
         events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![

@@ -3,6 +3,7 @@
 use gangway_tls::UnixTime;
 use maud::{Markup, html};
 
+use super::extent::Page;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::overview::days_left;
 use super::parts::{self, Paged, ago, shown, told};
@@ -22,7 +23,7 @@ pub(crate) struct CertificatesFacts<'f> {
 pub(super) fn view(facts: &CertificatesFacts<'_>, query: &PageQuery) -> View {
     View {
         title: "Certificates".to_owned(),
-        path: "certificates",
+        page: Some(Page::Certificates),
         events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![

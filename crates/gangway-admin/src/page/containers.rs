@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 
+use super::extent::Page;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{self, Paged, prose, shown, state};
 use super::query::{PageQuery, site};
@@ -24,7 +25,7 @@ pub(crate) struct ContainersFacts<'f> {
 pub(super) fn view(facts: &ContainersFacts<'_>, query: &PageQuery) -> View {
     View {
         title: "Containers".to_owned(),
-        path: "containers",
+        page: Some(Page::Containers),
         events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![

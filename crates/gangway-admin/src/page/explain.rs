@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::extent::Extent;
+use super::extent::{Extent, Page};
 use super::findings;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::overview::days_left;
@@ -65,7 +65,7 @@ pub(super) fn view(facts: &ExplainFacts<'_>) -> View {
     };
     View {
         title: "Explain".to_owned(),
-        path: "explain",
+        page: Some(Page::Explain),
         events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![Part::new("form", Follows::Nothing, form(facts)), Part::new("answer", Follows::Table, answer)],

@@ -13,18 +13,39 @@ pub(crate) enum Page {
 }
 
 impl Page {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Overview, Self::Site, Self::Explain, Self::Certificates, Self::Containers, Self::Log, Self::About];
+
     /// The view at a path.
     pub(crate) fn at(path: &str) -> Option<Self> {
-        Some(match path {
-            "/" => Self::Overview,
-            "/site" => Self::Site,
-            "/explain" => Self::Explain,
-            "/certificates" => Self::Certificates,
-            "/containers" => Self::Containers,
-            "/log" => Self::Log,
-            "/about" => Self::About,
-            _ => return None,
-        })
+        let path = path.strip_prefix('/')?;
+        Self::ALL.into_iter().find(|page| page.path() == path)
+    }
+
+    /// Its path, without the first slash.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Overview => "",
+            Self::Site => "site",
+            Self::Explain => "explain",
+            Self::Certificates => "certificates",
+            Self::Containers => "containers",
+            Self::Log => "log",
+            Self::About => "about",
+        }
+    }
+
+    /// Its name in the list of views. Those without one are of a thing, and where that is listed leads to them.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Overview => Some("Overview"),
+            Self::Site => None,
+            Self::Explain => Some("Explain"),
+            Self::Certificates => Some("Certificates"),
+            Self::Containers => Some("Containers"),
+            Self::Log => Some("Log"),
+            Self::About => Some("About"),
+        }
     }
 }
 

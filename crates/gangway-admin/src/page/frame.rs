@@ -65,8 +65,8 @@ impl Part {
 pub(super) struct View {
     /// The title, and the heading.
     pub(super) title: String,
-    /// The path of the view, without a slash.
-    pub(super) path: &'static str,
+    /// Which one it is; none where there are no others, or where nothing was found.
+    pub(super) page: Option<Page>,
     /// Where its events come from, from the path of the view.
     pub(super) events: String,
     /// What stands beside the heading.
@@ -90,16 +90,6 @@ pub(crate) struct Frame {
 /// Where the events of all routes come from.
 pub(super) const EVENTS: &str = "api/v1/events";
 
-/// The views that every view leads to where they are, with their paths and names.
-const VIEWS: [(Page, &str, &str); 6] = [
-    (Page::Overview, "", "Overview"),
-    (Page::Explain, "explain", "Explain"),
-    (Page::Certificates, "certificates", "Certificates"),
-    (Page::Containers, "containers", "Containers"),
-    (Page::Log, "log", "Log"),
-    (Page::About, "about", "About"),
-];
-
 impl View {
     /// The parts with these names, separated by commas. A name that no part has gives nothing.
     pub(super) fn fragment(&self, names: &str) -> Markup {
@@ -114,7 +104,8 @@ impl View {
         };
         let root = "../".repeat(frame.depth);
         let title = shown(&self.title);
-        let views: Vec<_> = VIEWS.iter().filter(|(page, ..)| frame.extent.has(*page)).collect();
+        let named = |page: Page| page.name().filter(|_| frame.extent.has(page)).map(|name| (page, name));
+        let views: Vec<_> = Page::ALL.into_iter().filter_map(named).collect();
         html! {
             (DOCTYPE)
             html lang="en" data-events=[events] {
@@ -133,9 +124,9 @@ impl View {
                         a.brand href={ "./" (root) } { img src={ (root) (assets::path("svg")) } alt="" width="22" height="22"; "Gangway" }
                         @if !views.is_empty() {
                             nav aria-label="Views" {
-                                @for (_, path, name) in views {
-                                    @let begin = if path.is_empty() { "./" } else { "" };
-                                    a href={ (begin) (root) (path) } aria-current=[(*path == self.path).then_some("page")] { (name) }
+                                @for (page, name) in views {
+                                    @let begin = if page.path().is_empty() { "./" } else { "" };
+                                    a href={ (begin) (root) (page.path()) } aria-current=[(self.page == Some(page)).then_some("page")] { (name) }
                                 }
                             }
                         }
@@ -163,7 +154,7 @@ pub(super) fn missing(error: &ErrorResponse) -> View {
     let content = html! { p.empty { (shown(&error.error)) ": " (shown(&error.help)) "." } };
     View {
         title: "Not found".to_owned(),
-        path: "missing",
+        page: None,
         events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![Part::new("missing", Follows::Nothing, content)],

@@ -3,6 +3,7 @@
 use gangway_tls::UnixTime;
 use maud::{Markup, html};
 
+use super::extent::Page;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{self, clock, shown, told};
 use super::query::PageQuery;
@@ -22,7 +23,7 @@ pub(crate) struct LogFacts<'f> {
 pub(super) fn view(facts: &LogFacts<'_>, query: &PageQuery) -> View {
     View {
         title: "Log".to_owned(),
-        path: "log",
+        page: Some(Page::Log),
         events: format!("{EVENTS}?log"),
         beside: html! {},
         parts: vec![

@@ -36,7 +36,7 @@ pub(crate) struct OverviewFacts<'f> {
 pub(super) fn view(facts: &OverviewFacts<'_>, query: &PageQuery, extent: Extent) -> View {
     View {
         title: "Overview".to_owned(),
-        path: "",
+        page: Some(Page::Overview),
         events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![

@@ -49,7 +49,14 @@ pub(super) fn view(facts: &SiteFacts<'_>, extent: Extent) -> View {
         Part::new("certificate", Follows::Table, certificate(facts)),
     ];
     parts.extend(facts.requests.map(|all| Part::new("requests", Follows::Requests, requests(all))));
-    View { title: host, path: "site", events: link(EVENTS, "route", &route.id), beside, parts, aside: Vec::new() }
+    View {
+        title: host,
+        page: Some(Page::Site),
+        events: link(EVENTS, "route", &route.id),
+        beside,
+        parts,
+        aside: Vec::new(),
+    }
 }
 
 fn is_about(finding: &DiagnosticView, route: &RouteView) -> bool {

@@ -31,7 +31,7 @@ struct Tile<'f> {
 pub(super) fn view(facts: &StartFacts<'_>, query: &PageQuery) -> View {
     View {
         title: "Start".to_owned(),
-        path: "",
+        page: None,
         events: EVENTS.to_owned(),
         beside: html! {},
         parts: vec![

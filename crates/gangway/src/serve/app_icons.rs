@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use gangway_admin::{AppIcon, AppIcons, ICON_LEN_MAX, ICONS_MAX, WantedIcon, icon_links, same_host};
-use gangway_model::{Compiled, HostPattern, InternalService, Route};
+use gangway_model::{Compiled, Hostname, InternalService, Route};
 use gangway_proxy::{AppFile, AppFiles, NoAppFile};
 use gangway_publish::{Publisher, Reader};
 use http::StatusCode;
@@ -181,11 +181,7 @@ async fn answer(
 
 /// The host under which an application is asked.
 fn host(route: &Route) -> &str {
-    let exact = route.hosts.iter().find_map(|host| match host {
-        HostPattern::Exact(host) => Some(host.as_str()),
-        HostPattern::Wildcard(_) | HostPattern::AnyDomain(_) | HostPattern::Any => None,
-    });
-    exact.unwrap_or_default()
+    route.exact_host().map_or("", Hostname::as_str)
 }
 
 #[cfg(test)]
