@@ -40,4 +40,4 @@ pub use dns::{DnsProvider, DnsSettings, UnusableProvider};
 pub use findings::NameView;
 pub use on_demand::{OnDemandSettings, Takes};
 pub use settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer};
-pub use worker::AcmeView;
+pub use worker::{AcmeView, IssuerState, IssuerView};

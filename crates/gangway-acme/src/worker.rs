@@ -31,7 +31,7 @@ use crate::schedule::{
     self, BUSY_ELSEWHERE, CaState, NameState, Schedule, ScheduleInput, SchedulePolicy, Task, interrupted,
     retry_ca_time, schedule,
 };
-use crate::settings::AcmeSettings;
+use crate::settings::{AcmeSettings, Issuer};
 use crate::storage::{Storage, StorageError};
 use crate::stored_certificate::StoredCertificate;
 use crate::volume_scan::{self, VolumeScan};
@@ -63,10 +63,41 @@ pub struct AcmeView {
     pub names: BTreeMap<Box<str>, NameView>,
     /// Names that no route lists and that get certificates on demand.
     pub on_demand: BTreeSet<Box<str>>,
+    /// The CAs, in the order in which they are asked.
+    pub issuers: Vec<IssuerView>,
     /// The current problems.
     pub findings: Vec<Diagnostic>,
     /// The volume cannot be written: new certificates live in memory only.
     pub degraded: bool,
+}
+
+/// A CA, as seen by its answers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct IssuerView {
+    /// Its short name, or the host of its directory.
+    pub name: Box<str>,
+    /// The URL of its directory.
+    pub directory: Box<str>,
+    /// How it is.
+    pub state: IssuerState,
+    /// The names on the volume with a certificate of it.
+    pub certificates: usize,
+}
+
+/// How a CA is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum IssuerState {
+    /// It was not asked yet by this process.
+    Unasked,
+    /// It has answered. It may have refused single names.
+    Up,
+    /// It cannot be asked, or refuses everything.
+    Failing {
+        /// Why, in its own words where it has some.
+        why: Box<str>,
+        /// When it is asked again.
+        next: UnixTime,
+    },
 }
 
 /// The settings that the worker starts with.
@@ -499,6 +530,28 @@ impl<S: Storage> Worker<S> {
         self.storage_error = None;
     }
 
+    fn issuers(&self) -> Vec<IssuerView> {
+        let known = self.services.accounts.known();
+        let is_of = |state: &NameState, directory: &DirectoryUrl| {
+            state.stored.as_ref().is_some_and(|stored| stored.directory == *directory)
+        };
+        let view = |issuer: &Issuer| {
+            let directory = &issuer.directory;
+            let failed = self.cas.get(directory).and_then(|state| Some((state.last.as_ref()?, state.next)));
+            IssuerView {
+                name: issuer.name().into(),
+                directory: directory.as_str().into(),
+                state: match failed {
+                    Some((failure, next)) => IssuerState::Failing { why: failure.detail.as_str().into(), next },
+                    None if known.contains_key(directory) => IssuerState::Up,
+                    None => IssuerState::Unasked,
+                },
+                certificates: self.states.values().filter(|state| is_of(state, directory)).count(),
+            }
+        };
+        self.services.settings.issuers.iter().map(view).collect()
+    }
+
     fn publish(&mut self, wanted: &WantedNames<'_>, schedule: &Schedule) {
         let now = self.services.clock.now();
         let bundles =
@@ -528,6 +581,7 @@ impl<S: Storage> Worker<S> {
             bundles: bundles.collect(),
             names,
             on_demand: wanted.on_demand.keys().cloned().collect(),
+            issuers: self.issuers(),
             findings,
             degraded: self.storage_error.is_some() || !self.unsaved.is_empty(),
         };
@@ -545,6 +599,7 @@ impl AcmeView {
     fn is_same_as(&self, other: &Self) -> bool {
         self.names == other.names
             && self.on_demand == other.on_demand
+            && self.issuers == other.issuers
             && self.findings == other.findings
             && self.degraded == other.degraded
             && self.bundles.len() == other.bundles.len()

@@ -17,7 +17,7 @@ use crate::api;
 use crate::events::{EventSink, Subscription, Wanted};
 use crate::explain::{ExplainContext, explain};
 use crate::explain_query::ExplainQuery;
-use crate::instance::{Instance, InstancePhase};
+use crate::instance::{CertificatesState, Instance, InstancePhase};
 use crate::metrics::{self, MetricsInput};
 use crate::page::{self, Extent, Page, Updates};
 use crate::response::response;
@@ -244,8 +244,10 @@ impl Answers {
     }
 
     pub(crate) fn certificates(&self) -> api::CertificatesResponse {
-        let certificates = self.sources.instance.certificates();
-        api::CertificatesResponse { certificates: certificates.list, internal_root: certificates.internal_root }
+        let CertificatesState { list, issuers, internal_root, degraded: _, on_demand: _ } =
+            self.sources.instance.certificates();
+        let issuers = issuers.into_iter().map(views::issuer).collect();
+        api::CertificatesResponse { certificates: list, issuers, internal_root }
     }
 
     /// The findings about labels, then those about global settings and certificates.

@@ -202,6 +202,10 @@ pub struct RouteView {
     pub middlewares: Vec<String>,
     /// The shared definitions that it takes keys from.
     pub definitions: Vec<DefinitionView>,
+    /// Its other keys, and where each was written.
+    pub written: Vec<WrittenKeyView>,
+    /// The router that it was made of, if Traefik's labels or files declare it.
+    pub router: Option<RouterView>,
     /// The `Host` that the upstream gets: `keep`, `upstream` or a name.
     pub host_header: String,
     /// The protocols besides `websocket` that a client may switch to.
@@ -303,8 +307,28 @@ pub struct ContainerView {
 pub struct CertificatesResponse {
     /// The certificates, by name.
     pub certificates: Vec<CertificateView>,
+    /// The public CAs that may be asked, in the order in which they are.
+    pub issuers: Vec<IssuerView>,
     /// The root certificate of the internal CA as PEM, once there is one. It is public.
     pub internal_root: Option<String>,
+}
+
+/// A public CA.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct IssuerView {
+    /// Its short name, or the host of its directory.
+    pub name: String,
+    /// The URL of its directory.
+    pub directory: String,
+    /// `unasked`, `up` or `failing`.
+    pub state: String,
+    /// The names on the volume with a certificate of it.
+    pub certificates: usize,
+    /// Why it gives no certificates. Its refusals of single names are told with the names.
+    pub trouble: Option<String>,
+    /// When it is asked again while it fails, in RFC 3339.
+    pub next: Option<String>,
 }
 
 /// A certificate, or a name without one.
@@ -323,6 +347,8 @@ pub struct CertificateView {
     pub not_after: Option<String>,
     /// The seconds until the end of the validity. Negative once it has expired.
     pub seconds_left: Option<i64>,
+    /// The certificates that are sent behind it, in order.
+    pub chain: Vec<ChainView>,
     /// `placeholder`, `internal`, `acme` or `folder`. `None` if there is no certificate and none will be made.
     pub origin: Option<String>,
     /// The file in `certs/` that it was read from.
@@ -335,6 +361,16 @@ pub struct CertificateView {
     pub on_demand: bool,
     /// The error of the last attempt, or the fault of the certificate.
     pub trouble: Option<String>,
+}
+
+/// A certificate of a CA, sent behind the one of a name.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ChainView {
+    /// Whose certificate it is.
+    pub subject: String,
+    /// The end of its validity in RFC 3339.
+    pub not_after: String,
 }
 
 /// `GET /api/v1/diagnostics`.
@@ -430,6 +466,30 @@ pub struct StepView {
     pub decision: Option<String>,
     /// The shared definitions that it comes from, by name.
     pub definitions: Vec<String>,
+    /// The labels and places in files that it comes from.
+    pub written: Vec<String>,
+}
+
+/// A key of a route that its containers or a file say.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct WrittenKeyView {
+    /// The key, such as `allow`.
+    pub key: String,
+    /// The label as written, such as `gangway.photos.allow`, or the place in the file.
+    pub place: String,
+}
+
+/// The router that a route was made of.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct RouterView {
+    /// The rule as written.
+    pub rule: String,
+    /// The whole name of its service.
+    pub service: String,
+    /// The whole names of its middlewares, in order.
+    pub middlewares: Vec<String>,
 }
 
 /// A shared definition of a route.
@@ -512,6 +572,16 @@ pub struct SettingView {
     pub values: Vec<String>,
     /// Where they were written: `flag`, `variable`, a place in the config file, or `default`.
     pub from: String,
+}
+
+/// A bound on what clients may send and hold.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct LimitView {
+    /// What is bounded, in words.
+    pub name: String,
+    /// The bound with its unit.
+    pub value: String,
 }
 
 /// `GET /api/v1/figures`: the latest figures of each route.

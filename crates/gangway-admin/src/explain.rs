@@ -431,7 +431,7 @@ fn certificate(host: &str, context: &ExplainContext<'_>) -> Option<api::Certific
         trouble: (!bundle.is_valid_at(context.now)).then(|| "out of date".to_owned()),
         ..api::CertificateView::default()
     };
-    let certificate = certificate.with_origin(Some(&origin));
+    let certificate = certificate.with_origin(Some(&origin)).with_chain(&bundle.chain);
     Some(certificate.with_validity(bundle.not_before, bundle.not_after, context.now))
 }
 

@@ -11,8 +11,8 @@ use gangway_model::{EndpointKey, Geography, PublicPorts, Reputation};
 use gangway_tls::{DemandCounts, UnixTime};
 
 use crate::api::{
-    CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, ListenerView, LogResponse,
-    PointView, RequestView, RequestsResponse, SettingView,
+    CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, IssuerView, LimitView, ListenerView,
+    LogResponse, PointView, RequestView, RequestsResponse, SettingView,
 };
 use crate::app_icons::AppIcons;
 
@@ -34,6 +34,10 @@ pub trait Instance: Geography + Reputation + Send + Sync + 'static {
     fn config(&self) -> Option<ConfigFileView>;
     /// The settings in force, with the place where each was written. Secrets are redacted on the way out.
     fn settings(&self) -> Vec<SettingView> {
+        Vec::new()
+    }
+    /// The bounds on what clients may send and hold. Empty before the data plane serves.
+    fn limits(&self) -> Vec<LimitView> {
         Vec::new()
     }
     /// Certificates in force and missing.
@@ -103,6 +107,8 @@ pub struct CertificatesState {
     pub degraded: bool,
     /// The decisions about names that no route lists. `None` if certificates on demand are off.
     pub on_demand: Option<DemandCounts>,
+    /// The public CAs that may be asked, in the order in which they are.
+    pub issuers: Vec<IssuerView>,
     /// The root certificate of the internal CA as PEM.
     pub internal_root: Option<String>,
 }

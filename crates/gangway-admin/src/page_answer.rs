@@ -86,10 +86,12 @@ impl Answers {
         match page {
             Page::Overview => {
                 let (figures, changes) = (instance.figures().routes, instance.changes().changes);
+                let held = self.certificates();
                 let facts = OverviewFacts {
                     status: &status(),
                     routes: &routes(),
-                    certificates: &self.certificates().certificates,
+                    certificates: &held.certificates,
+                    issuers: &held.issuers,
                     diagnostics: &findings(),
                     figures: &figures,
                     changes: &changes,
@@ -128,8 +130,9 @@ impl Answers {
                 show(&Facts::Explain(facts))
             }
             Page::Certificates => {
-                let certificates = &self.certificates().certificates;
-                show(&Facts::Certificates(CertificatesFacts { certificates, now }))
+                let held = self.certificates();
+                let (certificates, issuers) = (&held.certificates, &held.issuers);
+                show(&Facts::Certificates(CertificatesFacts { certificates, issuers, now }))
             }
             Page::Containers => {
                 let (containers, routes) = (&containers(compiled).containers, &routes());
@@ -138,10 +141,14 @@ impl Answers {
             Page::Log => show(&Facts::Log(LogFacts { lines: &instance.log().lines, now })),
             Page::About => {
                 let settings: Vec<_> = instance.settings().into_iter().map(views::setting).collect();
-                let internal_root = self.certificates().internal_root;
-                let facts =
-                    AboutFacts { status: &status(), settings: &settings, internal_root: internal_root.as_deref(), now };
-                show(&Facts::About(facts))
+                let (limits, internal_root) = (instance.limits(), self.certificates().internal_root);
+                show(&Facts::About(AboutFacts {
+                    status: &status(),
+                    settings: &settings,
+                    limits: &limits,
+                    internal_root: internal_root.as_deref(),
+                    now,
+                }))
             }
         }
     }

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use gangway_model::{
     AddressFilter, AddressSource, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, Cors, ForwardAuth,
-    Judgement, KeyOrigin, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route, SkipRule,
-    choose_coding, overrides_method,
+    Judgement, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route, SkipRule, choose_coding,
+    overrides_method,
 };
 use http::Method;
 use http::header::{
@@ -34,12 +34,16 @@ impl KnownClient<'_> {
     }
 }
 
-/// Every middleware of the route, in order, with its decision and the shared definitions that it comes from.
+/// Every middleware of the route, in order, with its decision and where it was written.
 pub(crate) fn steps(route: &Route, query: &ExplainQuery, client: &KnownClient<'_>) -> Vec<api::StepView> {
-    let step = |middleware: &Middleware| api::StepView {
-        step: views::middleware(middleware),
-        decision: decision(middleware, route, query, client),
-        definitions: definitions(middleware, &route.origins),
+    let step = |middleware: &Middleware| {
+        let origins = || route.origins.iter().filter(|origin| is_of(middleware, &origin.key));
+        api::StepView {
+            step: views::middleware(middleware),
+            decision: decision(middleware, route, query, client),
+            definitions: once(origins().filter_map(|origin| Some(origin.definition()?.0.to_owned()))),
+            written: once(origins().filter_map(views::own_place)),
+        }
     };
     route.middlewares.iter().map(step).collect()
 }
@@ -398,12 +402,12 @@ fn body_len(query: &ExplainQuery) -> Option<u64> {
     query.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The shared definitions that a middleware comes from.
-fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
-    let of_header = |key: &str, begin: &str, name: &http::HeaderName| {
+/// Whether a middleware comes from a key.
+fn is_of(middleware: &Middleware, key: &str) -> bool {
+    let of_header = |begin: &str, name: &http::HeaderName| {
         key.strip_prefix(begin).is_some_and(|written| written.eq_ignore_ascii_case(name.as_str()))
     };
-    let is_of = |key: &str| match middleware {
+    match middleware {
         Middleware::AddressFilter(_) => matches!(key, "allow" | "deny"),
         Middleware::Crowdsec(_) => key == "crowdsec",
         Middleware::Appsec(_) => key == "appsec",
@@ -416,29 +420,36 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
         Middleware::BodyLimit(_) => key == "body-limit",
         Middleware::Hsts(_) => key == "hsts",
         Middleware::SecureHeaders { .. } => key == "headers",
+        Middleware::StripPrefix(_) => key == "strip-prefix",
+        Middleware::AddPrefix(_) => key == "add-prefix",
+        Middleware::Rewrite { .. } => key == "rewrite",
+        Middleware::Redirect { .. } => key == "redirect",
         // No label of ours makes them.
-        Middleware::Cors(_) | Middleware::AllowedHosts(_) | Middleware::ResponseLimit(_) => false,
-        Middleware::RequestHeader(name, _) => of_header(key, "request.header.", name),
-        Middleware::ResponseHeader(name, _) => of_header(key, "response.header.", name),
-        Middleware::StripPrefix(_)
-        | Middleware::AddPrefix(_)
-        | Middleware::Rewrite { .. }
-        | Middleware::Redirect { .. }
+        Middleware::Cors(_)
+        | Middleware::AllowedHosts(_)
+        | Middleware::ResponseLimit(_)
         | Middleware::UrlRedirect(_)
         | Middleware::PathChange(_) => false,
-    };
-    let mut names: Vec<String> = Vec::new();
-    for origin in origins.iter().filter(|origin| is_of(&origin.key)) {
-        if !names.contains(&origin.definition.to_string()) {
-            names.push(origin.definition.to_string());
+        Middleware::RequestHeader(name, _) => of_header("request.header.", name),
+        Middleware::ResponseHeader(name, _) => of_header("response.header.", name),
+    }
+}
+
+/// The texts without repeats, in order.
+fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for text in texts {
+        if !kept.contains(&text) {
+            kept.push(text);
         }
     }
-    names
+    kept
 }
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{CountryCode, Geography, MiddlewareTable, Reputation, Settings, Snapshot, compile};
+    use gangway_diagnostic::FilePosition;
+    use gangway_model::{Container, CountryCode, Geography, MiddlewareTable, Reputation, Settings, Snapshot, compile};
 
     use super::*;
 
@@ -496,6 +507,32 @@ mod tests {
         let refused = || route.middlewares.iter().find_map(|one| refusal(one, &query, &client));
         let refusal = ban(&query, &client).or_else(refused);
         (steps.into_iter().map(|step| step.decision).collect(), refusal)
+    }
+
+    #[test]
+    fn a_step_tells_the_label_or_the_place_in_a_file_that_wrote_it() {
+        let at = |key: &str| gangway_diagnostic::Place::ConfigFile {
+            key: Some(format!("routes.nas.{key}").into()),
+            at: FilePosition { file: "gangway.toml".into(), line: 7, column: 9 },
+        };
+        let keys = [("host", "nas.test"), ("upstream", "http://192.0.2.9"), ("allow", "lan")];
+        let keys = keys.map(|(key, value)| (key.into(), value.into(), at(key))).into();
+        let route = gangway_model::FileRoute { name: "nas".into(), keys, place: at("host") };
+        let settings = Settings { file_routes: vec![route], ..Settings::default() };
+        let labels =
+            [("gangway.routes.web.host", "shop.test"), ("gangway.routes.web.Request.Header.X-A", "b"), ("a", "b")];
+        let shop = Container::named("shop").with_labels(&labels).reached_at("edge", [172, 20, 0, 3].into(), 80);
+        let compiled = compile(&Snapshot { containers: vec![shop], ..Snapshot::default() }, &settings);
+        let query = ExplainQuery::parse("url=http%3A%2F%2Fa.test&from=192.0.2.7").expect("a query");
+        let place = ClientPlace::new(query.from, &Known);
+        let client = KnownClient { judgement: Judgement::Free, place, gateway: None };
+        let written = |name: &str, step: &str| {
+            let route = compiled.table.routes().iter().find(|route| &*route.name == name).expect("a route");
+            let steps = steps(route, &query, &client);
+            steps.into_iter().find(|one| one.step.starts_with(step)).expect("a step").written
+        };
+        assert_eq!(written("nas", "allow"), ["gangway.toml:7:9, key `routes.nas.allow`"]);
+        assert_eq!(written("web", "request.header"), ["gangway.routes.web.Request.Header.X-A"]);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::secret::{MASK, is_secret_name, masked_target, masked_value, without_password};
 use gangway_model::{
     Address, AddressFilter, AddressSource, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey,
-    ForwardAuth, Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Tile, TileIcon,
-    Timeouts, TlsMode,
+    ForwardAuth, Health, HostHeader, KeyOrigin, KeyPlace, LoginMethod, Middleware, Readiness, Route, Router, Scheme,
+    Tile, TileIcon, Timeouts, TlsMode,
 };
-use gangway_tls::{Origin, UnixTime};
+use gangway_tls::{ChainCertificate, Origin, UnixTime};
 use http::HeaderValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -27,6 +27,11 @@ pub(crate) type Endpoints = HashMap<EndpointKey, EndpointActivity>;
 /// The view of an engine with its password redacted.
 pub(crate) fn engine(engine: api::EngineView) -> api::EngineView {
     api::EngineView { url: without_password(&engine.url), ..engine }
+}
+
+/// The view of a CA with its password redacted.
+pub(crate) fn issuer(issuer: api::IssuerView) -> api::IssuerView {
+    api::IssuerView { directory: without_password(&issuer.directory), ..issuer }
 }
 
 /// The view of a setting with what may be a secret redacted.
@@ -51,6 +56,8 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
         tile: tile(route),
         middlewares: route.middlewares.iter().map(middleware).collect(),
         definitions: definitions(&route.origins),
+        written: route.origins.iter().filter_map(written).collect(),
+        router: route.router.as_deref().map(router),
         host_header: host_header(&route.host_header),
         upgrades: route.upgrades.iter().map(ToString::to_string).collect(),
         timeouts: timeouts(&route.timeouts),
@@ -113,16 +120,38 @@ pub(crate) fn server_url(endpoint: &Endpoint) -> String {
 /// The shared definitions of a route, in the order in which it uses them, each with the keys that it gives.
 fn definitions(origins: &[KeyOrigin]) -> Vec<api::DefinitionView> {
     let mut views: Vec<api::DefinitionView> = Vec::new();
-    for KeyOrigin { key, definition, is_default } in origins {
-        let known = views.iter().position(|view| view.name == **definition);
+    for origin in origins {
+        let Some((name, by_default)) = origin.definition() else { continue };
+        let known = views.iter().position(|view| view.name == name);
         let at = known.unwrap_or(views.len());
         if known.is_none() {
-            let (name, keys) = (definition.to_string(), Vec::new());
-            views.push(api::DefinitionView { name, by_default: *is_default, keys });
+            views.push(api::DefinitionView { name: name.to_owned(), by_default, keys: Vec::new() });
         }
-        views[at].keys.push(key.to_string());
+        views[at].keys.push(origin.key.to_string());
     }
     views
+}
+
+/// A key that the route says itself.
+fn written(origin: &KeyOrigin) -> Option<api::WrittenKeyView> {
+    Some(api::WrittenKeyView { key: origin.key.to_string(), place: own_place(origin)? })
+}
+
+/// Where the route says the key itself.
+pub(crate) fn own_place(origin: &KeyOrigin) -> Option<String> {
+    match &origin.place {
+        KeyPlace::Label(label) => Some(label.to_string()),
+        KeyPlace::File(place) => Some(place.to_string()),
+        KeyPlace::Definition { .. } => None,
+    }
+}
+
+fn router(router: &Router) -> api::RouterView {
+    api::RouterView {
+        rule: router.rule.to_string(),
+        service: router.service_name.to_string(),
+        middlewares: router.middlewares.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn tls_mode(mode: TlsMode) -> &'static str {
@@ -285,6 +314,16 @@ fn missing_label(report: &ContainerReport) -> Option<String> {
 }
 
 impl api::CertificateView {
+    /// Sets what is sent behind the certificate.
+    #[must_use]
+    pub fn with_chain(self, chain: &[ChainCertificate]) -> Self {
+        let view = |one: &ChainCertificate| api::ChainView {
+            subject: one.subject.to_string(),
+            not_after: rfc3339(one.not_after),
+        };
+        Self { chain: chain.iter().map(view).collect(), ..self }
+    }
+
     /// Sets where the certificate comes from. `None` if there is no certificate and none will be made.
     #[must_use]
     pub fn with_origin(self, origin: Option<&Origin>) -> Self {
@@ -373,7 +412,35 @@ pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> api::DiagnosticView {
 
 #[cfg(test)]
 mod tests {
+    use gangway_model::{Container, EntryPoint, ListenerName, Settings, Snapshot, TraefikSettings, compile};
+
     use super::*;
+
+    #[test]
+    fn a_route_of_traefik_tells_its_router() {
+        let entry_point = EntryPoint {
+            name: ListenerName::parse("web").expect("a name"),
+            is_default: true,
+            tls: None,
+            redirection: None,
+            middlewares: Vec::new(),
+        };
+        let traefik = TraefikSettings { entry_points: vec![entry_point], ..TraefikSettings::default() };
+        let labels = [
+            ("traefik.http.routers.one.rule", "Host(`one.test`)"),
+            ("traefik.http.routers.one.middlewares", "m"),
+            ("traefik.http.middlewares.m.stripprefix.prefixes", "/x"),
+        ];
+        let app = Container::named("app").with_labels(&labels).reached_at("edge", [172, 20, 0, 3].into(), 80);
+        let snapshot = Snapshot { containers: vec![app], ..Snapshot::default() };
+        let compiled = compile(&snapshot, &Settings { traefik: Some(traefik), ..Settings::default() });
+        let view = route(&compiled.table.routes()[0], &Endpoints::new());
+        let written: Vec<_> = view.written.iter().map(|one| (&*one.key, &*one.place)).collect();
+        assert_eq!(written, [("router", "traefik.http.routers.one.rule")]);
+        let router = view.router.expect("a router");
+        assert_eq!((&*router.rule, &*router.service), ("Host(`one.test`)", "app@docker"));
+        assert_eq!(router.middlewares, ["m@docker"]);
+    }
 
     #[test]
     fn latencies_in_milliseconds_keep_their_nanoseconds() {

@@ -107,6 +107,7 @@ impl Instance for Fake {
             list: vec![shop(NOW + Duration::from_hours(1)), shop(NOW + Duration::from_hours(2)), missing, unasked],
             degraded: true,
             internal_root: Some("PEM".into()),
+            issuers: Vec::new(),
             on_demand: Some(gangway_tls::DemandCounts { refused: 7, ..Default::default() }),
         }
     }
@@ -792,7 +793,12 @@ async fn the_reference_names_every_field_and_path() {
     }
     let mut found = BTreeSet::new();
     let (route, engine) = (
-        api::RouteView { endpoints: vec![api::EndpointView::default()], ..api::RouteView::default() },
+        api::RouteView {
+            endpoints: vec![api::EndpointView::default()],
+            written: vec![api::WrittenKeyView::default()],
+            router: Some(api::RouterView::default()),
+            ..api::RouteView::default()
+        },
         api::EngineView::default(),
     );
     let container = api::ContainerView::default();
@@ -805,7 +811,11 @@ async fn the_reference_names_every_field_and_path() {
         serde_json::to_value(api::RoutesResponse { generation: 0, routes: vec![route.clone()] }),
         serde_json::to_value(api::ContainersResponse { generation: 0, containers: vec![container] }),
         serde_json::to_value(api::CertificatesResponse {
-            certificates: vec![api::CertificateView::default()],
+            certificates: vec![api::CertificateView {
+                chain: vec![api::ChainView::default()],
+                ..api::CertificateView::default()
+            }],
+            issuers: vec![api::IssuerView::default()],
             internal_root: None,
         }),
         serde_json::to_value(api::DiagnosticsResponse { diagnostics: vec![api::DiagnosticView::default()] }),

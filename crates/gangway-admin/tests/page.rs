@@ -111,6 +111,10 @@ impl Instance for Fake {
         ]
     }
 
+    fn limits(&self) -> Vec<api::LimitView> {
+        vec![api::LimitView { name: "memory of the process".into(), value: "96 MiB".into() }]
+    }
+
     fn certificates(&self) -> CertificatesState {
         let acme = |name: &str, days: u64| {
             let view = api::CertificateView {
@@ -119,6 +123,10 @@ impl Instance for Fake {
                 serial: "5f3a".into(),
                 renewal_window: Some(("2027-02-01T00:00:00Z".into(), "2027-02-03T00:00:00Z".into())),
                 next: Some("2027-02-02T00:00:00Z".into()),
+                chain: vec![api::ChainView {
+                    subject: "Pebble Intermediate CA 4e1f".into(),
+                    not_after: "2057-01-01T00:00:00Z".into(),
+                }],
                 ..api::CertificateView::default()
             };
             let until = NOW + Duration::from_hours(24 * days);
@@ -129,7 +137,17 @@ impl Instance for Fake {
         let mut list = vec![acme("shop.home.test", 62), acme("*.apps.home.test", 41), failing];
         let placeholder = api::CertificateView { name: "new.home.test".into(), ..api::CertificateView::default() };
         list.push(placeholder.with_origin(Some(&Origin::Placeholder)));
-        CertificatesState { list, internal_root: Some("-----BEGIN CERTIFICATE-----".into()), ..Default::default() }
+        let issuer = |name: &str, trouble: Option<&str>| api::IssuerView {
+            name: name.into(),
+            directory: format!("https://user:hunter2@{name}.test/directory"),
+            state: if trouble.is_some() { "failing" } else { "up" }.into(),
+            certificates: 3,
+            trouble: trouble.map(str::to_owned),
+            next: trouble.map(|_| "2027-01-15T09:00:00Z".into()),
+        };
+        let issuers = vec![issuer("letsencrypt", Some("directory: connection refused")), issuer("zerossl", None)];
+        let internal_root = Some("-----BEGIN CERTIFICATE-----".into());
+        CertificatesState { list, issuers, internal_root, ..Default::default() }
     }
 
     fn diagnostics(&self) -> Vec<Diagnostic> {
@@ -481,6 +499,7 @@ async fn the_overview_tells_states_figures_findings_and_changes() {
         "12 s ago",
         "14 waited",
         "Docker 27.1.1",
+        r#"letsencrypt <span class="s failing">failing</span>"#,
     ] {
         assert!(html.contains(told), "no `{told}` in {html}");
     }
@@ -516,6 +535,8 @@ async fn a_site_tells_where_it_goes_and_why() {
         "Gangway: forbidden",
         "1.8 s",
         "6\u{202f}211",
+        "gangway.allow",
+        "chain: Pebble Intermediate CA 4e1f until",
     ] {
         assert!(html.contains(told), "no `{told}` in {html}");
     }
@@ -539,6 +560,7 @@ async fn an_explanation_is_drawn_up_to_where_the_request_is_answered() {
     let refused = running.html("/explain?url=https%3A%2F%2Fshop.home.test%2F&from=203.0.113.7").await;
     assert_eq!(stations(&refused), ["passed", "passed", "passed", "passed", "ended", "not-reached"]);
     assert!(refused.contains("403 forbidden"), "{refused}");
+    assert!(refused.contains("from <code>gangway.allow</code>"), "{refused}");
     let redirected = running.html("/explain?url=http%3A%2F%2Fmedia.home.test%2Ffilms").await;
     assert_eq!(stations(&redirected)[2..4], ["ended", "not-reached"]);
     let missing = running.html("/explain?url=https%3A%2F%2Fmedia.home.test%2Fbooks").await;
@@ -582,6 +604,12 @@ async fn no_view_shows_a_secret() {
         assert!(!running.html(view).await.contains("hunter2"), "{view}");
     }
     let about = running.html("/about").await;
+    assert!(about.contains("memory of the process") && about.contains("96 MiB"), "{about}");
+    let certificates = running.html("/certificates").await;
+    assert!(
+        certificates.contains("directory: connection refused") && certificates.contains("zerossl"),
+        "{certificates}"
+    );
     assert!(about.contains("home.test") && about.contains("tcp://***@engine:2375"), "{about}");
 }
 

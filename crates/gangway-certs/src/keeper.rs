@@ -456,7 +456,7 @@ impl Keeper {
         };
         let certificates = told.statuses(listed, now);
         let degraded = ca.degraded || acme.degraded;
-        let report = CertificateReport { certificates, findings, degraded };
+        let report = CertificateReport { certificates, issuers: acme.issuers.clone(), findings, degraded };
         if self.report.reader().generation() == Generation::INITIAL || report != self.reported {
             self.reported = report.clone();
             self.report.publish(report);

@@ -4,16 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use gangway_diagnostic::Diagnostic;
-use gangway_tls::{Bundle, CertName, CertificateResolver, InternalCa, Origin, UnixTime};
+use gangway_tls::{Bundle, CertName, CertificateResolver, ChainCertificate, InternalCa, Origin, UnixTime};
 
-use gangway_acme::AcmeView;
 use gangway_acme::date;
+use gangway_acme::{AcmeView, IssuerView};
 
 /// The state of all certificates at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CertificateReport {
     /// One entry for each wanted name and each bundle of `certs/`, by name.
     pub certificates: Vec<CertificateStatus>,
+    /// The public CAs that may be asked, in the order in which they are.
+    pub issuers: Vec<IssuerView>,
     /// All findings, errors first.
     pub findings: Vec<Diagnostic>,
     /// The volume cannot be written: new certificates live in memory only.
@@ -34,6 +36,8 @@ pub struct CertificateStatus {
     pub not_before: UnixTime,
     /// The end of its validity; the epoch if there is no serial.
     pub not_after: UnixTime,
+    /// What is sent behind it, in order.
+    pub chain: Arc<[ChainCertificate]>,
     /// The source of the certificate, also if it is not made yet. `None` if there is no certificate.
     pub origin: Option<Origin>,
     /// The time of the next order or attempt.
@@ -84,6 +88,7 @@ impl StatusInput<'_> {
                 serial: bundle.map(|bundle| bundle.serial.clone()).unwrap_or_default(),
                 not_before: bundle.map_or(UnixTime::EPOCH, |bundle| bundle.not_before),
                 not_after: bundle.map_or(UnixTime::EPOCH, |bundle| bundle.not_after),
+                chain: bundle.map(|bundle| Arc::clone(&bundle.chain)).unwrap_or_default(),
                 origin: origin.clone(),
                 next: ordered.and_then(|view| view.next),
                 renewal_window: ordered.and_then(|view| view.window),

@@ -1,5 +1,6 @@
 //! Labels as written, and diagnostics that point at them. Shared by all dialects.
 
+use crate::route::KeyPlace;
 use crate::settings::{FileRoute, MiddlewareTable};
 use crate::snapshot::Container;
 use gangway_diagnostic::Finding;
@@ -65,6 +66,15 @@ impl Source<'_> {
         let offset = mark.value.len() - mark.value.trim_start().len();
         let span = Span { start: finding.span.start + offset, end: finding.span.end + offset };
         diagnostic(self.place(mark), finding, mark.value.to_owned(), span, effect)
+    }
+
+    /// Where the key of a route was written.
+    pub(crate) fn key_place(self, mark: Mark<'_>) -> KeyPlace {
+        match self {
+            Self::Container(_) => KeyPlace::Label(cut(mark.label).into()),
+            Self::File(_) | Self::Provider(_) => KeyPlace::File(Box::new(self.place(mark))),
+            Self::Definition(table) => KeyPlace::Definition { name: table.name.clone(), is_default: false },
+        }
     }
 
     fn place(self, mark: Mark<'_>) -> Place {

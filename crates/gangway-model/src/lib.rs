@@ -105,8 +105,9 @@ pub use reputation::{Judgement, OnDoubt, Reputation};
 pub use request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{
-    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, KeyOrigin, ListenerOptions, Middleware,
-    Policy, Readiness, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
+    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, KeyOrigin, KeyPlace, ListenerOptions,
+    Middleware, Policy, Readiness, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion,
+    Upstream,
 };
 pub use router::{Router, RouterTls};
 pub use select::{NotASelector, Selector};

@@ -27,6 +27,7 @@ use crate::router::Router;
 use crate::tile::Tile;
 use crate::transport_settings::TransportSettings;
 use crate::url_redirect::UrlRedirect;
+use gangway_diagnostic::Place;
 use http::{HeaderName, HeaderValue};
 
 /// One route: what happens to a request that it takes. The conditions are in the table's index.
@@ -65,7 +66,7 @@ pub struct Route {
     pub page_services: Vec<(usize, Vec<Endpoint>)>,
     /// A protecting label could not be applied, so every request is refused with 503 `route-closed`.
     pub closed: bool,
-    /// Which keys come from shared definitions, for people: nothing that serves asks for it.
+    /// Where its keys were written, for people: nothing that serves asks for it.
     pub origins: Box<[KeyOrigin]>,
     /// The router that it was made of, if Traefik's labels or files declare it; for people.
     pub router: Option<Arc<Router>>,
@@ -73,15 +74,39 @@ pub struct Route {
     pub tile: Tile,
 }
 
-/// The shared definition that a key of a route comes from.
+/// Where a key of a route was written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeyOrigin {
     /// The key, such as `allow` or `response.header.X-Frame-Options`.
     pub key: Box<str>,
-    /// The name of the definition.
-    pub definition: Box<str>,
-    /// Whether it is used by default, and not because the route says so.
-    pub is_default: bool,
+    /// Where it was written.
+    pub place: KeyPlace,
+}
+
+/// A place where a key of a route was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum KeyPlace {
+    /// In this label of its containers, which is given whole and as written.
+    Label(Box<str>),
+    /// In a file.
+    File(Box<Place>),
+    /// In a shared definition.
+    Definition {
+        /// The name of the definition.
+        name: Box<str>,
+        /// Whether it is used by default, and not because the route says so.
+        is_default: bool,
+    },
+}
+
+impl KeyOrigin {
+    /// The shared definition that the key comes from, and whether it is used by default. None where the route says the key.
+    pub fn definition(&self) -> Option<(&str, bool)> {
+        match &self.place {
+            KeyPlace::Definition { name, is_default } => Some((name, *is_default)),
+            KeyPlace::Label(_) | KeyPlace::File(_) => None,
+        }
+    }
 }
 
 /// How a route is served to clients.

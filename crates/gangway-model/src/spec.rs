@@ -130,7 +130,7 @@ pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Pa
     pub group: Option<Box<str>>,
     /// `share`: who else may serve paths of its hosts.
     pub share: Box<[Box<str>]>,
-    /// Which keys come from shared definitions.
+    /// Where its keys were written.
     pub origins: Box<[KeyOrigin]>,
     /// The words of the dialect that it is written in.
     pub words: &'static Vocabulary,

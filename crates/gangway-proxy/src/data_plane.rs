@@ -28,6 +28,7 @@ use crate::downstream::deferred_accept;
 use crate::downstream::listener::Listener;
 use crate::downstream::listener_manager::ListenerManager;
 use crate::lifecycle::Lifecycle;
+use crate::limits::Limits;
 use crate::listen_addresses::ListenAddresses;
 use crate::log::access_log::AccessLog;
 use crate::log::failure_log::FailureLog;
@@ -61,6 +62,7 @@ pub struct DataPlane {
     connections: TaskTracker,
     arrivals: Arc<Arrivals>,
     handshake_time: Duration,
+    limits: Limits,
     listeners: ListenerManager,
     tables: Reader<ActiveTable>,
     access_log: AccessLog,
@@ -146,7 +148,8 @@ pub fn start(
     settings.limits.leave_room_for_listeners(addresses, shards);
     let (table_seat, tables) = seat(ActiveTable::default());
     let suspects = Arc::<Suspects>::default();
-    let overload = Overload::new(&settings.limits);
+    let limits = settings.limits.clone();
+    let overload = Overload::new(&limits);
     let connector = ConnectorSettings::new(&settings.limits, overload.open.clone());
     let connector = connector.with(UpstreamTls::new(endpoint_tls), shards);
     let failures = Arc::new(Notify::new());
@@ -240,6 +243,7 @@ pub fn start(
         connections,
         arrivals,
         handshake_time,
+        limits,
         listeners,
         tables,
         access_log,
@@ -284,6 +288,11 @@ impl DataPlane {
     /// Opens and closes listeners while requests go on.
     pub fn listeners(&self) -> &ListenerManager {
         &self.listeners
+    }
+
+    /// The bounds in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The state of an endpoint of the table in force.

@@ -23,7 +23,6 @@ use gangway_testkit::raw::{Asked as AskedBy, Raw};
 use gangway_testkit::recording::{AfterAnswer, AnswerMoment, CASE_FIELD, RecordingEndpoint, WrittenAnswer};
 use gangway_testkit::scripted::Asked;
 use gangway_testkit::wait::eventually;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 const STUCK: Duration = Duration::from_secs(30);
@@ -553,7 +552,7 @@ async fn a_firewall_that_leads_back_to_us_is_none() {
 async fn a_request_is_asked_about_once_however_often_it_is_sent() {
     let (component, (address, _)) = (component().await, app("a").await);
     // Of two endpoints one refuses connections.
-    let gone = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("bound");
+    let gone = ports::ClosedPort::kept();
     let mut both = inspected(route(CLOSED, address), OnDoubt::Close);
     both.endpoints.insert(0, (gone, Scheme::Http, gangway_model::Readiness::Ready));
     let mut plane = Plane::start_with_appsec(&component.url, |_| {});

@@ -16,6 +16,7 @@ use gangway_model::{
 };
 use gangway_proxy::TrustedProxies;
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
+use gangway_testkit::ports::ClosedPort;
 use gangway_testkit::scripted::{Asked, Scripted, reply};
 use gangway_testkit::wait::eventually;
 use http::Method;
@@ -589,7 +590,7 @@ async fn a_question_counts_for_the_container_that_is_asked() {
     asking.abort();
     eventually("nobody waits for it", STUCK, async || (state(&plane, silent).in_flight() == 0).then_some(())).await;
 
-    let gone = unused().await;
+    let gone = ClosedPort::kept();
     plane.serve_table(to_service(gone)).await;
     let answer = ask(&plane.http(), "GET", "/", &[]).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after").parse()), (503, Ok(2)), "{}", answer.text());
@@ -633,7 +634,7 @@ async fn all_containers_of_a_service_are_asked() {
 async fn another_container_of_the_service_is_asked_where_one_is_not_reached() {
     let (address, _) = app("a").await;
     let service = Scripted::answering(lets_in).await.expect("a free port");
-    let mut gone = at(unused().await);
+    let mut gone = at(ClosedPort::kept());
     gone.key.container = "gone".into();
     let endpoints = vec![gone, at(service.address)];
     let plane = Plane::serving(vec![behind(route("a.localhost", address), forward(None), &[], endpoints)]).await;
@@ -657,7 +658,7 @@ async fn a_service_may_speak_http2_and_is_followed_when_it_is_recreated() {
     }
     assert_eq!(application.served(), 4);
     // Another container at another address now; nothing listens at the old one.
-    for service in [unused().await, app("auth").await.0, unused().await] {
+    for service in [ClosedPort::kept(), app("auth").await.0, ClosedPort::kept()] {
         let services = over_http2(service);
         plane.serve_table(vec![behind(route("a.localhost", address), asked_at("/status/204"), &[], services)]).await;
         let before = application.served();
@@ -724,12 +725,6 @@ async fn a_kept_connection_that_the_service_has_closed_closes_nobody_out() {
     for _ in 0..6 {
         assert_eq!(connection.ask("GET", "/", &[], "").await.expect("answered").status, 200);
     }
-}
-
-/// An address at which nothing listens.
-async fn unused() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    listener.local_addr().expect("bound")
 }
 
 /// What a broken service does once it was asked.
@@ -892,7 +887,7 @@ async fn a_service_that_fails_in_any_way_lets_nobody_in() {
         change(&mut endpoint);
         vec![endpoint]
     };
-    rows.push(("refused", vec![at(unused().await)]));
+    rows.push(("refused", vec![at(ClosedPort::kept())]));
     rows.push(("nowhere", Vec::new()));
     for readiness in [Readiness::Starting, Readiness::Unhealthy, Readiness::Leaving, Readiness::Restarting] {
         rows.push(("not ready", changed(&|endpoint| endpoint.readiness = readiness)));
@@ -965,7 +960,9 @@ async fn a_question_that_comes_back_to_us_is_answered_no() {
         let answer = ask(&client, "GET", "/", &[]).await;
         assert_eq!(answer.status.as_u16(), 502, "{}", answer.text());
     }
-    // Each request, and one question about it.
+    // Each request, and one question about it. One is counted when its exchange has ended.
+    let are_counted = async || (plane.metric("gangway_requests_total") >= 8.0).then_some(());
+    eventually("all are counted", STUCK, are_counted).await;
     assert_eq!((application.served(), plane.metric("gangway_requests_total")), (0, 8.0));
 }
 

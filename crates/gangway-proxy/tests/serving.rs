@@ -16,6 +16,7 @@ use gangway_model::{
 use gangway_proxy::{CookieSecret, TrustedProxies, Whereabouts};
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
+use gangway_testkit::ports::ClosedPort;
 use gangway_testkit::raw::Raw;
 use gangway_testkit::sum::{Pattern, Sum};
 use gangway_testkit::wait::eventually;
@@ -333,14 +334,12 @@ async fn early_hints_pass_before_the_answer() {
 
 #[tokio::test]
 async fn failures_of_an_app_are_told_by_reason() {
-    let refused =
-        std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that was free");
     let (address, _) = app("closed").await;
     let mut closed = route("closed.localhost", address);
     closed.change = Box::new(|route| route.closed = true);
     let mut secure = route("tls.localhost", not_tls().await);
     secure.endpoints[0].1 = Scheme::Https;
-    let mut down = route("down.localhost", refused);
+    let mut down = route("down.localhost", ClosedPort::kept());
     down.change = with_policy(|policy| policy.hold = Duration::from_millis(100));
     let plane = Plane::serving(vec![down, closed, secure]).await;
     eventually("nobody is kept waiting any more", Duration::from_secs(5), async || {

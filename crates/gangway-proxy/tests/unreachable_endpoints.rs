@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::{Plane, RouteToServe, app, route};
 use gangway_model::{Address, EndpointKey, Policy, Scheme, Upstream};
 use gangway_testkit::client::Answer;
+use gangway_testkit::ports::ClosedPort;
 use gangway_testkit::wait::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -40,13 +41,9 @@ fn with_upstream(mut route: RouteToServe, change: impl FnOnce(&mut Upstream) + '
     route
 }
 
-fn nobody() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port that was free")
-}
-
 #[tokio::test]
 async fn no_shared_network_is_said_at_once() {
-    let unreachable = with_upstream(route("app.localhost", nobody()), |upstream| {
+    let unreachable = with_upstream(route("app.localhost", ClosedPort::kept()), |upstream| {
         upstream.endpoints.clear();
         upstream.policy = Policy { hold: Duration::from_secs(3600), ..Policy::default() };
         upstream.unreachable = Some("container `app-1`: no shared network (G401). To mend it, add it.".into());
@@ -62,7 +59,7 @@ async fn no_shared_network_is_said_at_once() {
 #[tokio::test]
 async fn a_port_that_was_never_open_is_not_waited_for_once_the_time_is_over() {
     const HOLD: Duration = Duration::from_millis(500);
-    let address = nobody();
+    let address = ClosedPort::kept();
     let wrong = with_upstream(route("app.localhost", address), |upstream| {
         upstream.policy = Policy { hold: HOLD, ..Policy::default() };
     });

@@ -27,6 +27,15 @@ pub async fn free() -> u16 {
     panic!("no port is free");
 }
 
+/// The address of such a port on the loopback.
+///
+/// # Panics
+///
+/// Panics if no port is free.
+pub async fn free_address() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, free().await).into()
+}
+
 /// An address of the loopback that refuses connections. It is held, so that no other test can listen there meanwhile.
 #[derive(Debug)]
 pub struct ClosedPort(TcpSocket);
@@ -41,6 +50,15 @@ impl ClosedPort {
         let socket = TcpSocket::new_v4().expect("a socket can be had");
         socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a loopback port is free");
         Self(socket)
+    }
+
+    /// The address of one that is held as long as the process lives.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no port is free.
+    pub fn kept() -> SocketAddr {
+        Box::leak(Box::new(Self::new())).address()
     }
 
     /// Its address.

@@ -32,10 +32,21 @@ pub struct Bundle {
     pub not_before: UnixTime,
     /// The end of its validity.
     pub not_after: UnixTime,
+    /// What is sent behind the first certificate, in order. A certificate that cannot be read is sent and not listed.
+    pub chain: Arc<[ChainCertificate]>,
     /// The source of the bundle, which decides between two bundles for one name.
     pub origin: Origin,
     /// The private key as it was read, since rustls does not give it back. Not printed.
     pub private: Arc<PrivateKeyDer<'static>>,
+}
+
+/// A certificate of a CA in the chain of a bundle.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChainCertificate {
+    /// Whose it is, in a form for people to read.
+    pub subject: Box<str>,
+    /// The end of its validity.
+    pub not_after: UnixTime,
 }
 
 /// The source of a bundle; the preferred one is last.
@@ -91,8 +102,9 @@ impl Bundle {
         let serial = hexadecimal(certificate.raw_serial());
         let (not_before, not_after) =
             (asn1_time(certificate.validity().not_before), asn1_time(certificate.validity().not_after));
+        let behind = chain[1..].iter().filter_map(|der| ChainCertificate::read(der)).collect();
         let key = Arc::new(CertifiedKey::new(chain, key));
-        Ok(Self { key, names, issuer, serial, not_before, not_after, origin, private })
+        Ok(Self { key, names, issuer, serial, not_before, not_after, chain: behind, origin, private })
     }
 
     /// The chain in PEM form, the leaf first.
@@ -123,6 +135,14 @@ impl Bundle {
     /// Whether clients accept the bundle for a normal name.
     pub fn carries(&self, host: &str) -> bool {
         self.names.iter().any(|name| **name == *host || CertName::parse(name).covers(host))
+    }
+}
+
+impl ChainCertificate {
+    fn read(der: &CertificateDer<'_>) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let not_after = asn1_time(certificate.validity().not_after);
+        Some(Self { subject: for_people(certificate.subject()), not_after })
     }
 }
 

@@ -28,7 +28,7 @@ mod tickets;
 mod time;
 mod unclaimed_hosts;
 
-pub use bundle::{Bundle, BundleError, Origin};
+pub use bundle::{Bundle, BundleError, ChainCertificate, Origin};
 pub use cert_name::CertName;
 pub use challenges::{Challenges, HttpChallenge};
 pub use client_ca::{ClientCa, ClientCaError, ClientCas};

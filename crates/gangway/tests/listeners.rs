@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::{Client, Speaks};
+use gangway_testkit::ports;
 use gangway_testkit::raw::{Asked, Raw};
 use gangway_testkit::wait::eventually;
 use running::{Instance, Options, STUCK};
@@ -140,7 +141,7 @@ async fn listeners_come_and_go_with_the_file_and_leave_the_others_alone() {
     let mut of_old = Raw::connect(edge).await.unwrap();
     of_old.send("GET /echo HTTP/1.1\r\nHost: b.test\r\n\r\n").await.unwrap();
     assert_eq!(of_old.answer(Asked::ForAll).await.unwrap().all("connection"), [] as [&str; 0]);
-    let moved = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let moved = ports::free_address().await;
     instance.put_config(
         &(everywhere.clone() + &listener("edge", &moved.to_string(), "") + &route("b", app, "listen = \"edge\"")),
     );
@@ -234,7 +235,7 @@ async fn an_instance_that_has_handed_over_opens_nothing() {
     instance.logged("handed over");
     // Both read the file, and only the successor may have the address: here nobody would accept.
     for turn in 0..8 {
-        let edge = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let edge = ports::free_address().await;
         instance.put_config(&(route("a", app, "") + &listener(&format!("edge-{turn}"), &edge.to_string(), "")));
         eventually("the successor serves there", STUCK, async || {
             let answer = Client::plain(edge).get("a.test", "/echo").await.ok()?;
@@ -252,7 +253,7 @@ async fn an_instance_that_has_handed_over_opens_nothing() {
 async fn a_successor_gets_the_sockets_of_a_listener_that_came_later() {
     let (app, _) = app::spawn(App::new("app")).await.unwrap();
     let instance = Options::config(&route("a", app, "")).start().await;
-    let edge = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let edge = ports::free_address().await;
     instance.put_config(&(route("a", app, "") + &listener("edge", &edge.to_string(), "")));
     assert_eq!(opened(&instance, "edge").await, edge);
     let beside = instance.folder.path().join("beside.toml");
@@ -286,7 +287,7 @@ async fn a_wrong_listener_is_named_before_anything_starts() {
 #[tokio::test]
 async fn a_successor_gets_the_sockets_of_a_listener_whatever_its_name() {
     let (app, _) = app::spawn(App::new("app")).await.unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = ports::free_address().await;
     let file = route("first", app, "listen = \"inside\"");
     let instance = Options::config(&file).flag("--listen", &format!("inside={port},plain")).start().await;
     let client = Client::plain(port);

@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
+use gangway_testkit::ports;
 use gangway_testkit::wait::eventually;
 use running::{Instance, Options, STUCK, gangway};
 use rustix::process::Signal;
@@ -163,7 +164,7 @@ async fn what_happens_is_heard_and_streams_do_not_delay_the_end() {
 
 #[tokio::test]
 async fn a_stream_by_a_route_ends_with_the_instance_too() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = ports::free_address().await;
     let admin = route("admin", &format!("http://{free}"));
     let mut instance = Options::config(&admin).flag("--admin", &free.to_string()).start().await;
     let mut stream = tokio::net::TcpStream::connect(instance.http).await.unwrap();

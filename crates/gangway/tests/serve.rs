@@ -6,6 +6,7 @@ mod running;
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::{Answer, Client};
 use gangway_testkit::openid::{CLIENT, OpenIdProvider};
+use gangway_testkit::ports;
 use gangway_testkit::wait::eventually;
 use running::{Instance, Options, STUCK, ended, gangway};
 use rustix::process::Signal;
@@ -420,7 +421,7 @@ async fn a_second_instance_takes_over_only_on_request() {
 async fn a_held_socket_name_stalls_neither_start_nor_end() {
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = ports::free_address().await;
     let name = UnixAddr::from_abstract_name(format!("gangway/handover/2/{port}")).unwrap();
     let held = UnixListener::bind_addr(&name).unwrap();
     rustix::net::listen(&held, 0).unwrap();

@@ -26,6 +26,7 @@ fn stored(name: &str, directory: &str, not_before: UnixTime, not_after: UnixTime
         serial: format!("{name}{}", not_before.seconds()).into(),
         not_before,
         not_after,
+        chain: Arc::default(),
         origin: Origin::Acme,
         private: Arc::clone(&BUNDLE.private),
     };

@@ -6,12 +6,13 @@ use maud::{Markup, html};
 use super::extent::Page;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{ago, fact, shown, state, told};
-use crate::api::{SettingView, StatusResponse};
+use crate::api::{LimitView, SettingView, StatusResponse};
 
 /// What the view of the program shows.
 pub(crate) struct AboutFacts<'f> {
     pub(crate) status: &'f StatusResponse,
     pub(crate) settings: &'f [SettingView],
+    pub(crate) limits: &'f [LimitView],
     pub(crate) internal_root: Option<&'f str>,
     pub(crate) now: UnixTime,
 }
@@ -25,6 +26,7 @@ pub(super) fn view(facts: &AboutFacts<'_>) -> View {
         parts: vec![
             Part::new("program", Follows::Table, program(facts)),
             Part::new("settings", Follows::Nothing, settings(facts.settings)),
+            Part::new("limits", Follows::Nothing, limits(facts.limits)),
             Part::new("root", Follows::Nothing, root(facts.internal_root)),
             Part::new("licence", Follows::Nothing, licence()),
         ],
@@ -73,6 +75,17 @@ fn settings(settings: &[SettingView]) -> Markup {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+fn limits(limits: &[LimitView]) -> Markup {
+    html! {
+        @if !limits.is_empty() {
+            section aria-labelledby="limits-h" {
+                h2 #limits-h { "Limits" }
+                dl.facts.broad { @for one in limits { (fact(&one.name, &html! { (one.value) })) } }
             }
         }
     }

@@ -6,10 +6,10 @@ use maud::{Markup, html};
 use super::extent::Page;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::overview::days_left;
-use super::parts::{self, Paged, ago, shown, told};
+use super::parts::{self, Paged, ago, count, shown, state, told};
 use super::query::PageQuery;
 use super::{figures, findings};
-use crate::api::CertificateView;
+use crate::api::{CertificateView, IssuerView};
 
 /// The kinds of certificates by which the list is filtered.
 const KINDS: [&str; 5] = ["trouble", "acme", "folder", "internal", "placeholder"];
@@ -17,6 +17,7 @@ const KINDS: [&str; 5] = ["trouble", "acme", "folder", "internal", "placeholder"
 /// What the view of certificates shows.
 pub(crate) struct CertificatesFacts<'f> {
     pub(crate) certificates: &'f [CertificateView],
+    pub(crate) issuers: &'f [IssuerView],
     pub(crate) now: UnixTime,
 }
 
@@ -29,6 +30,7 @@ pub(super) fn view(facts: &CertificatesFacts<'_>, query: &PageQuery) -> View {
         parts: vec![
             Part::new("filter", Follows::Nothing, parts::filter("list", query, "Filter names", &KINDS)),
             Part::new("list", Follows::Table, list(facts, query)),
+            Part::new("issuers", Follows::Table, issuers(facts)),
         ],
         aside: Vec::new(),
     }
@@ -59,6 +61,40 @@ fn list(facts: &CertificatesFacts<'_>, query: &PageQuery) -> Markup {
     }
 }
 
+fn issuers(facts: &CertificatesFacts<'_>) -> Markup {
+    html! {
+        @if !facts.issuers.is_empty() {
+            section aria-labelledby="issuers-h" {
+                h2 #issuers-h { "Public CAs" }
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "name" }
+                            th scope="col" { "state" }
+                            th.n scope="col" { "certificates" }
+                            th.mid scope="col" { "next attempt" }
+                            th.wide scope="col" { "directory" }
+                        }
+                    }
+                    tbody { @for one in facts.issuers { (issuer(one, facts.now)) } }
+                }
+            }
+        }
+    }
+}
+
+fn issuer(issuer: &IssuerView, now: UnixTime) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (shown(&issuer.name)) (findings::trouble(issuer.trouble.as_deref())) }
+            td { (state(&issuer.state)) }
+            td.n { (count(issuer.certificates as u64)) }
+            td.mid { @match &issuer.next { Some(next) => (ago(next, now)), None => (figures::nothing()) } }
+            td.wide { code { (told(&issuer.directory)) } }
+        }
+    }
+}
+
 /// The certificates as a table.
 pub(super) fn table(certificates: &[&CertificateView], now: UnixTime) -> Markup {
     html! {
@@ -85,6 +121,9 @@ pub(super) fn table(certificates: &[&CertificateView], now: UnixTime) -> Markup 
                         td.wide {
                             (told(&one.issuer))
                             @if !one.serial.is_empty() { small { code { (shown(&one.serial)) } } }
+                            @for behind in &one.chain {
+                                small { "chain: " (told(&behind.subject)) " until " (day(&behind.not_after)) }
+                            }
                         }
                         td.mid {
                             @match &one.next { Some(next) => (ago(next, now)), None => (figures::nothing()) }

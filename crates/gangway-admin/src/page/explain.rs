@@ -278,6 +278,7 @@ fn middlewares(steps: &[StepView]) -> Markup {
                     li class=[answers(step).then_some("answers")] {
                         code { (told(&step.step)) }
                         @if !step.definitions.is_empty() { small { "from " (told(&step.definitions.join(", "))) } }
+                        @if !step.written.is_empty() { small { "from " code { (told(&step.written.join(", "))) } } }
                         @if let Some(decision) = &step.decision { small { (prose(decision)) } }
                     }
                 }

@@ -11,7 +11,9 @@ use super::findings;
 use super::frame::{EVENTS, Follows, Part, View};
 use super::parts::{self, Paged, ago, fact, number, prose, several, shown, span, state};
 use super::query::{PageQuery, link, site};
-use crate::api::{CertificateView, ChangeView, DiagnosticView, FiguresView, ListenerView, RouteView, StatusResponse};
+use crate::api::{
+    CertificateView, ChangeView, DiagnosticView, FiguresView, IssuerView, ListenerView, RouteView, StatusResponse,
+};
 
 /// The states of a route, the ones that need a person first.
 pub(super) const STATES: [&str; 5] = ["closed", "failing", "held", "starting", "up"];
@@ -27,6 +29,7 @@ pub(crate) struct OverviewFacts<'f> {
     pub(crate) status: &'f StatusResponse,
     pub(crate) routes: &'f [RouteView],
     pub(crate) certificates: &'f [CertificateView],
+    pub(crate) issuers: &'f [IssuerView],
     pub(crate) diagnostics: &'f [DiagnosticView],
     pub(crate) figures: &'f [FiguresView],
     pub(crate) changes: &'f [ChangeView],
@@ -265,6 +268,9 @@ fn instance(facts: &OverviewFacts<'_>, extent: Extent) -> Markup {
                 (fact("in trouble", &html! {
                     @if authority == 0 { "none" } @else { span.bad { (authority) } }
                 }))
+                @for issuer in facts.issuers {
+                    (fact("public CA", &html! { (shown(&issuer.name)) " " (state(&issuer.state)) }))
+                }
             }
         }
     }

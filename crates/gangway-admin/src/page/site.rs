@@ -147,6 +147,19 @@ fn compiled(route: &RouteView, extent: Extent) -> Markup {
                 (fact("rule", &html! { code { (told(&route.rule)) } }))
                 (fact("hosts", &html! { ul.plain { @for host in &route.hosts { li { (told(host)) } } } }))
                 (fact("written in", &html! { ul.plain { @for origin in &route.origin { li { (told(origin)) } } } }))
+                @if extent.has_details() && !route.written.is_empty() {
+                    (fact("labels and keys", &html! {
+                        ul.plain { @for one in &route.written { li { code { (told(&one.place)) } } } }
+                    }))
+                }
+                @if let Some(router) = route.router.as_ref().filter(|_| extent.has_details()) {
+                    (fact("service", &html! { code { (told(&router.service)) } }))
+                    @if !router.middlewares.is_empty() {
+                        (fact("middlewares named", &html! {
+                            ol.plain { @for one in &router.middlewares { li { code { (told(one)) } } } }
+                        }))
+                    }
+                }
                 @for one in &route.definitions {
                     (fact("shared definition", &html! {
                         (shown(&one.name)) @if one.by_default { " (by default)" } ": " (told(&one.keys.join(", ")))

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use gangway_diagnostic::printable;
 use gangway_model::{
-    AddressChoice, AddressSource, Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness,
-    Route, RoutingTable, Scheme, Tile, TileIcon, Timeouts, TlsMode, TlsVersion, Transport, TransportSettings,
+    AddressChoice, AddressSource, Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Readiness, Route,
+    RoutingTable, Scheme, Tile, TileIcon, Timeouts, TlsMode, TlsVersion, Transport, TransportSettings,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -70,8 +70,10 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
         f.push_str(", closed");
     }
     f.push('\n');
-    for KeyOrigin { key, definition, is_default } in &route.origins {
-        writeln!(f, "  {key} by {definition}{}", if *is_default { ", by default" } else { "" })?;
+    for origin in &route.origins {
+        if let Some((definition, is_default)) = origin.definition() {
+            writeln!(f, "  {} by {definition}{}", origin.key, if is_default { ", by default" } else { "" })?;
+        }
     }
     if route.tile != Tile::default() {
         let Tile { name, icon, group, description, order, hidden } = &route.tile;

@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gangway_acme::{self as acme, IssuerState};
 use gangway_admin::api::{
-    CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, LatencyView, ListenerView,
-    LogResponse, PointView, QuantilesView, RequestView, RequestsResponse, SettingView,
+    CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, IssuerView, LatencyView, LimitView,
+    ListenerView, LogResponse, PointView, QuantilesView, RequestView, RequestsResponse, SettingView,
 };
 use gangway_admin::{AppIcons, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
@@ -27,6 +28,7 @@ use prometheus::IntCounterVec;
 use prometheus::core::Collector as _;
 
 use super::changes::Changes;
+use super::limits;
 use super::log::RecentLines;
 use super::route_figures::RouteFigures;
 use crate::settings::reload::ConfigStatus;
@@ -260,9 +262,14 @@ impl Instance for Running {
         self.settings.clone()
     }
 
+    fn limits(&self) -> Vec<LimitView> {
+        self.with_plane(|plane| limits::views(plane.limits())).unwrap_or_default()
+    }
+
     fn certificates(&self) -> CertificatesState {
         let (report, now) = (self.report.load_full(), self.now());
         CertificatesState {
+            issuers: report.issuers.iter().map(issuer).collect(),
             list: report.certificates.iter().map(|status| certificate(status, now)).collect(),
             degraded: report.degraded,
             on_demand: self.certificates.demand().map(|demand| demand.counts()),
@@ -370,6 +377,23 @@ fn engine(status: &EngineStatus) -> EngineView {
     }
 }
 
+/// A public CA as the API shows it.
+fn issuer(issuer: &acme::IssuerView) -> IssuerView {
+    let (state, trouble, next) = match &issuer.state {
+        IssuerState::Unasked => ("unasked", None, None),
+        IssuerState::Up => ("up", None, None),
+        IssuerState::Failing { why, next } => ("failing", Some(why.to_string()), Some(rfc3339(*next))),
+    };
+    IssuerView {
+        name: issuer.name.to_string(),
+        directory: issuer.directory.to_string(),
+        state: state.to_owned(),
+        certificates: issuer.certificates,
+        trouble,
+        next,
+    }
+}
+
 /// A certificate as the API shows it.
 fn certificate(status: &CertificateStatus, now: UnixTime) -> CertificateView {
     let view = CertificateView {
@@ -382,7 +406,11 @@ fn certificate(status: &CertificateStatus, now: UnixTime) -> CertificateView {
         trouble: status.trouble.as_deref().map(str::to_owned),
         ..CertificateView::default()
     };
-    view.with_origin(status.origin.as_ref()).with_validity(status.not_before, status.not_after, now)
+    view.with_chain(&status.chain).with_origin(status.origin.as_ref()).with_validity(
+        status.not_before,
+        status.not_after,
+        now,
+    )
 }
 
 /// Clients come with the address of a gateway: about that, and about every route that asks for addresses.

@@ -17,6 +17,7 @@ mod geoip;
 mod handover;
 mod handover_loop;
 mod instance;
+mod limits;
 mod listeners;
 mod log;
 mod oidc;

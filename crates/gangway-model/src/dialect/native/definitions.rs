@@ -17,7 +17,6 @@ use super::route_fields::users_closed;
 use super::schema::{KeyId, ResolvedKey, Sharing, resolve};
 use super::unknown_key::{UnknownKey, UnknownKind};
 use crate::label::{Mark, Source, whole};
-use crate::route::KeyOrigin;
 use crate::settings::{MiddlewareTable, Settings};
 use crate::value;
 use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
@@ -78,7 +77,6 @@ pub(super) fn apply_to_all<'a>(drafts: &mut [RouteDraft<'a>], settings: &'a Sett
             Some(left) => room = left,
             None => {
                 draft.labels.truncate(own);
-                draft.origins.clear();
                 let message = format!("more than {USED_VALUES_MAX} values by shared definitions on one container");
                 let help = "use networks instead of addresses, or spread the routes over several containers";
                 let finding = whole(codes::CONTAINER_VALUES_TOO_MANY, message, "", help);
@@ -120,11 +118,7 @@ fn apply<'a>(draft: &mut RouteDraft<'a>, settings: &'a Settings, found: &mut Vec
             }
         }
     }
-    for (label, DefinitionUse { name, mark }) in taken {
-        let key = format!("{}{}", label.key.stem(), label.tail).into();
-        draft.origins.push(KeyOrigin { key, definition: name.into(), is_default: mark.is_none() });
-        draft.labels.push(label);
-    }
+    draft.labels.extend(taken.into_iter().map(|(label, _)| label));
     draft.uses = used.into_iter().map(|one| one.used).collect();
 }
 

@@ -21,7 +21,7 @@ use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::label::{Source, whole};
 use crate::matcher::{HostCondition, Matcher};
-use crate::route::{HealthCheck, Hsts, KeyOrigin, ListenerOptions, Middleware, TlsMode};
+use crate::route::{HealthCheck, Hsts, KeyOrigin, KeyPlace, ListenerOptions, Middleware, TlsMode};
 use crate::settings::Settings;
 use crate::spec::{Delivery, Destination, Part, RouteSpec, TargetPlace, TargetSpec, UpstreamSpec, UrlTarget};
 use crate::value;
@@ -40,8 +40,6 @@ pub(super) struct RouteDraft<'a> {
     pub closed: bool,
     /// The shared definitions that it uses.
     pub uses: Vec<DefinitionUse<'a>>,
-    /// Which of its labels come from them.
-    pub origins: Vec<KeyOrigin>,
 }
 
 /// A shared definition that a route uses.
@@ -110,6 +108,7 @@ impl<'a> ReadRoute<'a> {
         if let Some(used) = draft.label(KeyId::Errors).and_then(|label| draft.use_of(label)) {
             fields.page_services.iter_mut().for_each(|service| service.mark = used.mark.unwrap_or_default());
         }
+        let origins = draft.labels.iter().map(|label| draft.origin(label)).collect();
         Some(RouteSpec {
             name: draft.name,
             matcher,
@@ -134,7 +133,7 @@ impl<'a> ReadRoute<'a> {
             closed: fields.closed,
             group: fields.group.take(),
             share: std::mem::take(&mut fields.share),
-            origins: draft.origins.into(),
+            origins,
             words: &VOCABULARY,
             router: None,
             tile: std::mem::take(&mut fields.tile),
@@ -145,8 +144,7 @@ impl<'a> ReadRoute<'a> {
 
 impl<'a> RouteDraft<'a> {
     pub(super) fn new(source: Source<'a>, name: &str) -> Self {
-        let (labels, uses, origins) = (Vec::new(), Vec::new(), Vec::new());
-        Self { source, name: name.into(), labels, closed: false, uses, origins }
+        Self { source, name: name.into(), labels: Vec::new(), closed: false, uses: Vec::new() }
     }
 
     /// Closes the route; the effect.
@@ -198,6 +196,17 @@ impl<'a> RouteDraft<'a> {
     fn use_of(&self, label: &Label<'a>) -> Option<DefinitionUse<'a>> {
         let Source::Definition(table) = label.source else { return None };
         self.uses.iter().find(|used| *used.name == *table.name).copied()
+    }
+
+    /// Where a label of the route was written.
+    fn origin(&self, label: &Label<'a>) -> KeyOrigin {
+        let place = match self.use_of(label) {
+            Some(DefinitionUse { name, mark }) => {
+                KeyPlace::Definition { name: name.into(), is_default: mark.is_none() }
+            }
+            None => label.source.key_place(label.mark),
+        };
+        KeyOrigin { key: [label.key.stem(), label.tail].concat().into(), place }
     }
 
     /// Closes the route because a shared definition cannot be used.

@@ -21,7 +21,7 @@ use crate::internal_service::InternalService;
 use crate::label::{Mark, Source, whole};
 use crate::listener::{ListenerName, Transport};
 use crate::matcher::Matcher;
-use crate::route::{ListenerOptions, Middleware, TlsMode};
+use crate::route::{KeyOrigin, ListenerOptions, Middleware, TlsMode};
 use crate::router::{Router, RouterTls};
 use crate::settings::{EntryPointTls, TraefikSettings};
 use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
@@ -111,6 +111,7 @@ pub(super) fn read<'s>(
         found.push(source.about_key(mark, finding, format!("router {} is served", quoted(name))));
     });
 
+    let written = Box::new([KeyOrigin { key: "router".into(), place: source.key_place(claim) }]);
     let together = entry_points::together(&served, tls.is_some());
     let is_split = together.len() > 1;
     // Most routers are one route, to which all is given without a copy.
@@ -165,7 +166,7 @@ pub(super) fn read<'s>(
             closed: closed || of_tls.closes,
             group: None,
             share: Box::default(),
-            origins: Box::default(),
+            origins: written.clone(),
             words: &VOCABULARY,
             router: Some(Arc::new(router)),
             tile: Tile::default(),
