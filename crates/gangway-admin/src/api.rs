@@ -325,7 +325,7 @@ pub struct IssuerView {
     pub state: String,
     /// The names on the volume with a certificate of it.
     pub certificates: usize,
-    /// Why it gives no certificates. Its refusals of single names are told with the names.
+    /// Why it gives no certificates. Its refusals of single names stand with the names.
     pub trouble: Option<String>,
     /// When it is asked again while it fails, in RFC 3339.
     pub next: Option<String>,

@@ -1,6 +1,6 @@
 //! Labels as written, and diagnostics that point at them. Shared by all dialects.
 
-use crate::route::KeyPlace;
+use crate::key_origin::KeyPlace;
 use crate::settings::{FileRoute, MiddlewareTable};
 use crate::snapshot::Container;
 use gangway_diagnostic::Finding;

@@ -29,6 +29,7 @@ mod go_template;
 mod host;
 mod image_defaults;
 mod internal_service;
+mod key_origin;
 mod label;
 mod listener;
 mod location;
@@ -89,6 +90,7 @@ pub use go_template::{
 };
 pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};
 pub use internal_service::InternalService;
+pub use key_origin::{KeyOrigin, KeyPlace};
 pub use listener::{
     Arrival, AsListener, HTTP, HTTPS, KnownListener, ListenerName, ListenerProtocol, ListenerScope, Transport,
     https_listener, usual_listener,
@@ -105,9 +107,8 @@ pub use reputation::{Judgement, OnDoubt, Reputation};
 pub use request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{
-    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, KeyOrigin, KeyPlace, ListenerOptions,
-    Middleware, Policy, Readiness, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion,
-    Upstream,
+    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, ListenerOptions, Middleware, Policy,
+    Readiness, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
 };
 pub use router::{Router, RouterTls};
 pub use select::{NotASelector, Selector};

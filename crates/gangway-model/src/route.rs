@@ -16,6 +16,7 @@ use crate::cors::Cors;
 use crate::error_pages::ErrorPages;
 use crate::host::{HostPattern, Hostname};
 use crate::internal_service::InternalService;
+use crate::key_origin::KeyOrigin;
 use crate::listener::{ListenerScope, Transport};
 use crate::location::RedirectTarget;
 use crate::path_change::PathChange;
@@ -27,7 +28,6 @@ use crate::router::Router;
 use crate::tile::Tile;
 use crate::transport_settings::TransportSettings;
 use crate::url_redirect::UrlRedirect;
-use gangway_diagnostic::Place;
 use http::{HeaderName, HeaderValue};
 
 /// One route: what happens to a request that it takes. The conditions are in the table's index.
@@ -72,41 +72,6 @@ pub struct Route {
     pub router: Option<Arc<Router>>,
     /// How it appears on the start page: nothing that serves asks for it.
     pub tile: Tile,
-}
-
-/// Where a key of a route was written.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KeyOrigin {
-    /// The key, such as `allow` or `response.header.X-Frame-Options`.
-    pub key: Box<str>,
-    /// Where it was written.
-    pub place: KeyPlace,
-}
-
-/// A place where a key of a route was written.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum KeyPlace {
-    /// In this label of its containers, which is given whole and as written.
-    Label(Box<str>),
-    /// In a file.
-    File(Box<Place>),
-    /// In a shared definition.
-    Definition {
-        /// The name of the definition.
-        name: Box<str>,
-        /// Whether it is used by default, and not because the route says so.
-        is_default: bool,
-    },
-}
-
-impl KeyOrigin {
-    /// The shared definition that the key comes from, and whether it is used by default. None where the route says the key.
-    pub fn definition(&self) -> Option<(&str, bool)> {
-        match &self.place {
-            KeyPlace::Definition { name, is_default } => Some((name, *is_default)),
-            KeyPlace::Label(_) | KeyPlace::File(_) => None,
-        }
-    }
 }
 
 /// How a route is served to clients.

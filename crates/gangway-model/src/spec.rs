@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use crate::error_pages::ErrorPages;
 use crate::internal_service::InternalService;
+use crate::key_origin::KeyOrigin;
 use crate::label::Mark;
 use crate::matcher::Matcher;
-use crate::route::{Address, Endpoint, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
+use crate::route::{Address, Endpoint, HostHeader, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
 use crate::router::Router;
 use crate::tile::Tile;
 use crate::transport_settings::TransportSettings;

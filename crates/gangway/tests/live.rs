@@ -22,8 +22,13 @@ fn route(name: &str, upstream: &str) -> String {
     )
 }
 
+/// The status, once there is a route: the API tells of a table a moment before the threads that serve have it.
 async fn ask(instance: &Instance, host: &str, path: &str) -> u16 {
-    Client::plain(instance.http).get(host, path).await.unwrap().status.as_u16()
+    eventually(&format!("{host} has a route"), STUCK, async || {
+        let status = Client::plain(instance.http).get(host, path).await.unwrap().status.as_u16();
+        (status != 404).then_some(status)
+    })
+    .await
 }
 
 /// The last requests of a route, once it has as many: one is kept when its exchange has ended, which may be after the client
