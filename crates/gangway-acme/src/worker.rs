@@ -19,6 +19,7 @@ use gangway_tls::{Bundle, HANDSHAKE_WAIT_MAX, UnixTime};
 use crate::account::Accounts;
 use crate::challenge::Solver;
 use crate::clock::Clock;
+use crate::directory::Directory;
 use crate::directory_url::DirectoryUrl;
 use crate::dns::Dns;
 use crate::failure::{self, Failure};
@@ -530,11 +531,12 @@ impl<S: Storage> Worker<S> {
         self.storage_error = None;
     }
 
-    fn issuers(&self) -> Vec<IssuerView> {
-        let known = self.services.accounts.known();
-        let is_of = |state: &NameState, directory: &DirectoryUrl| {
-            state.stored.as_ref().is_some_and(|stored| stored.directory == *directory)
-        };
+    /// The public CAs; `known` are those that have answered.
+    fn issuers(&self, known: &BTreeMap<DirectoryUrl, Directory>) -> Vec<IssuerView> {
+        let mut certificates: HashMap<&DirectoryUrl, usize> = HashMap::new();
+        for stored in self.states.values().filter_map(|state| state.stored.as_ref()) {
+            *certificates.entry(&stored.directory).or_default() += 1;
+        }
         let view = |issuer: &Issuer| {
             let directory = &issuer.directory;
             let failed = self.cas.get(directory).and_then(|state| Some((state.last.as_ref()?, state.next)));
@@ -546,7 +548,7 @@ impl<S: Storage> Worker<S> {
                     None if known.contains_key(directory) => IssuerState::Up,
                     None => IssuerState::Unasked,
                 },
-                certificates: self.states.values().filter(|state| is_of(state, directory)).count(),
+                certificates: certificates.get(directory).copied().unwrap_or(0),
             }
         };
         self.services.settings.issuers.iter().map(view).collect()
@@ -581,7 +583,7 @@ impl<S: Storage> Worker<S> {
             bundles: bundles.collect(),
             names,
             on_demand: wanted.on_demand.keys().cloned().collect(),
-            issuers: self.issuers(),
+            issuers: self.issuers(&input.known),
             findings,
             degraded: self.storage_error.is_some() || !self.unsaved.is_empty(),
         };

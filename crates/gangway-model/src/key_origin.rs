@@ -1,12 +1,14 @@
 //! Where the keys of a route were written, for people.
 
+use std::borrow::Cow;
+
 use gangway_diagnostic::Place;
 
 /// Where a key of a route was written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeyOrigin {
     /// The key, such as `allow` or `response.header.X-Frame-Options`.
-    pub key: Box<str>,
+    pub key: Cow<'static, str>,
     /// Where it was written.
     pub place: KeyPlace,
 }
@@ -34,5 +36,10 @@ impl KeyOrigin {
             KeyPlace::Definition { name, is_default } => Some((name, *is_default)),
             KeyPlace::Label(_) | KeyPlace::File(_) => None,
         }
+    }
+
+    /// Whether the key comes from a shared definition that is used by default.
+    pub fn is_default(&self) -> bool {
+        self.definition().is_some_and(|(_, is_default)| is_default)
     }
 }

@@ -68,12 +68,12 @@ impl Source<'_> {
         diagnostic(self.place(mark), finding, mark.value.to_owned(), span, effect)
     }
 
-    /// Where the key of a route was written.
-    pub(crate) fn key_place(self, mark: Mark<'_>) -> KeyPlace {
+    /// Where the key of a route was written. A shared definition is used by default, or because the route says so.
+    pub(crate) fn key_place(self, mark: Mark<'_>, is_default: bool) -> KeyPlace {
         match self {
             Self::Container(_) => KeyPlace::Label(cut(mark.label).into()),
             Self::File(_) | Self::Provider(_) => KeyPlace::File(Box::new(self.place(mark))),
-            Self::Definition(table) => KeyPlace::Definition { name: table.name.clone(), is_default: false },
+            Self::Definition(table) => KeyPlace::Definition { name: table.name.clone(), is_default },
         }
     }
 

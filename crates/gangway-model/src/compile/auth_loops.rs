@@ -78,12 +78,7 @@ fn open(group: &mut RouteGroup<'_>, found: &mut Vec<Diagnostic>) {
     );
     let effect = format!("route `{}` is served without a question; the service protects itself", group.spec.name);
     // A log-in of all routes was not written for the page where people log in.
-    if group
-        .spec
-        .origins
-        .iter()
-        .any(|origin| origin.definition().is_some_and(|(_, is_default)| is_default) && &*origin.key == "auth.forward")
-    {
+    if group.spec.origins.iter().any(|origin| origin.is_default() && origin.key == "auth.forward") {
         return;
     }
     report(group, finding.warning(), effect, found);

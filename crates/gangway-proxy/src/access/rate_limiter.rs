@@ -68,12 +68,12 @@ impl Rate {
 
 impl RateLimiter {
     pub(crate) fn new() -> Self {
-        Self::with_sets(SETS)
+        Self::with(SETS, RandomState::new())
     }
 
-    fn with_sets(sets: usize) -> Self {
+    fn with(sets: usize, keys: RandomState) -> Self {
         let words = (0..sets * WAYS).map(|_| AtomicU64::new(0)).collect();
-        Self { words, keys: RandomState::new(), start: Instant::now() }
+        Self { words, keys, start: Instant::now() }
     }
 
     /// Whether the bucket of a key has a request left at this time. Takes none.
@@ -159,9 +159,14 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    /// Buckets of two clients are the same by chance, so the chance is always the same.
+    fn limiter(sets: usize) -> RateLimiter {
+        RateLimiter::with(sets, RandomState::with_seeds(1, 2, 3, 4))
+    }
+
     #[tokio::test]
     async fn a_burst_and_then_one_each_interval() {
-        let (limiter, start) = (RateLimiter::with_sets(4), Instant::now());
+        let (limiter, start) = (limiter(4), Instant::now());
         let rate = Rate::new(Duration::from_secs(1), 10, 3);
         let take = |at: u64| limiter.take(&"ann", rate, start + ms(at));
         assert_eq!((take(0), take(0), take(0)), (Ok(()), Ok(()), Ok(())));
@@ -175,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_takes_nothing() {
-        let limiter = RateLimiter::with_sets(1);
+        let limiter = limiter(1);
         let rate = Rate::new(Duration::from_secs(3600), 1, 1);
         let now = Instant::now();
         assert!(limiter.check(&1, rate, now).is_ok() && limiter.check(&1, rate, now).is_ok());
@@ -185,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_bucket_that_is_full_first_makes_room() {
-        let (limiter, start) = (RateLimiter::with_sets(1), Instant::now());
+        let (limiter, start) = (limiter(1), Instant::now());
         let slow = Rate::new(Duration::from_secs(100), 1, 1);
         let fast = Rate::new(Duration::from_secs(1), 1, 1);
         assert!(limiter.take(&"slow", slow, start).is_ok());
@@ -197,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn threads_share_one_bucket() {
-        let (limiter, taken) = (Arc::new(RateLimiter::with_sets(1)), Arc::new(AtomicU32::new(0)));
+        let (limiter, taken) = (Arc::new(limiter(1)), Arc::new(AtomicU32::new(0)));
         let rate = Rate::new(Duration::from_secs(24 * 3600), 500, 500);
         let threads: Vec<_> = (0..4)
             .map(|_| {
@@ -220,7 +225,7 @@ mod tests {
         fn it_is_a_token_bucket(
             requests in 1..100_u32, burst in 1..50_u32, gaps in prop::collection::vec(0..200_u64, 1..200), uptime in 0..400_u64,
         ) {
-            let limiter = RateLimiter::with_sets(1);
+            let limiter = limiter(1);
             let rate = Rate::new(Duration::from_secs(1), requests, burst);
             // Also where the time begins anew.
             let mut at = limiter.start + Duration::from_secs(uptime * 86_400);

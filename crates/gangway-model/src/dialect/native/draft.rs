@@ -18,7 +18,7 @@ use super::vocabulary::VOCABULARY;
 use crate::address_filter::{AddressEntry, ClientEntry, ClientList};
 use crate::compression::Compression;
 use crate::host::HostPattern;
-use crate::key_origin::{KeyOrigin, KeyPlace};
+use crate::key_origin::KeyOrigin;
 use crate::label::{Mark, Source, whole};
 use crate::matcher::{HostCondition, Matcher};
 use crate::route::{HealthCheck, Hsts, ListenerOptions, Middleware, TlsMode};
@@ -200,13 +200,10 @@ impl<'a> RouteDraft<'a> {
 
     /// Where a label of the route was written.
     fn origin(&self, label: &Label<'a>) -> KeyOrigin {
-        let place = match self.use_of(label) {
-            Some(DefinitionUse { name, mark }) => {
-                KeyPlace::Definition { name: name.into(), is_default: mark.is_none() }
-            }
-            None => label.source.key_place(label.mark),
-        };
-        KeyOrigin { key: [label.key.stem(), label.tail].concat().into(), place }
+        let is_default = self.use_of(label).is_some_and(|used| used.mark.is_none());
+        let stem = label.key.stem();
+        let key = if label.tail.is_empty() { stem.into() } else { [stem, label.tail].concat().into() };
+        KeyOrigin { key, place: label.source.key_place(label.mark, is_default) }
     }
 
     /// Closes the route because a shared definition cannot be used.

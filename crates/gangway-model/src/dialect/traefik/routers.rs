@@ -112,7 +112,7 @@ pub(super) fn read<'s>(
         found.push(source.about_key(mark, finding, format!("router {} is served", quoted(name))));
     });
 
-    let written = Box::new([KeyOrigin { key: "router".into(), place: source.key_place(claim) }]);
+    let written = Box::new([KeyOrigin { key: "router".into(), place: source.key_place(claim, false) }]);
     let together = entry_points::together(&served, tls.is_some());
     let is_split = together.len() > 1;
     // Most routers are one route, to which all is given without a copy.
