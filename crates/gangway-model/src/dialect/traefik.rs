@@ -46,6 +46,9 @@ const LABELS: [&str; 7] = ["enable", "http", "tcp", "udp", "tls", "docker", "swa
 /// What files of the file provider begin with.
 const FILES: [&str; 4] = ["http", "tcp", "udp", "tls"];
 
+/// The parts of `tls` in files.
+const TLS: [&str; 3] = ["certificates", "options", "stores"];
+
 /// The parts of `http`.
 const HTTP: [&str; 5] = ["routers", "services", "middlewares", "serverstransports", "models"];
 
@@ -134,18 +137,9 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
             }
         }
     }
-    for protocol in ["tcp", "udp"] {
-        if let Some(node) = root.child(protocol) {
-            let finding = findings::without_effect(
-                &format!("`traefik.{protocol}` is not in force yet"),
-                "publish the port of the container",
-            );
-            found.push(source.about_key(
-                node.first,
-                finding,
-                "nothing of it is served; http is unaffected".to_string(),
-            ));
-        }
+    report_protocols(&root, "traefik.", source, found);
+    if let Some(stores) = root.at(&["tls", "stores"]) {
+        report_stores(stores, source, found);
     }
     let middlewares = http.child("middlewares");
     let middlewares = middlewares
@@ -193,11 +187,12 @@ pub(super) fn read_files<'s>(
     let http = root.child("http").unwrap_or(&empty);
     let strays = strays(&root, &FILES).chain(strays(http, &HTTP)).collect::<Vec<_>>();
     if let Some(tls) = root.child("tls") {
-        report_values_of_tables(tls, source, found);
+        report_unread_of_tls(tls, source, found);
     }
     if let Some(options) = root.at(&["tls", "options"]) {
         tls_options::check(options, found);
     }
+    entry_points::check(traefik, &provided.tls_options, found);
     if let Some(transports) = http.child("serverstransports") {
         transports::check(transports, found);
     }
@@ -226,9 +221,10 @@ pub(super) fn read_files<'s>(
     let middlewares = middlewares
         .map(|all| middlewares::read(all, source, Provider::File, provided.features, found))
         .unwrap_or_default();
+    report_protocols(&root, "", source, found);
     report_unread(about_parts(&root, &FILES, "a file of the file provider"), http, source, found);
     routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
-    routes.extend(internal::routers(traefik));
+    routes.extend(internal::routers(&provided));
     Declarations { routes, upstreams, middlewares }
 }
 
@@ -246,16 +242,42 @@ fn about_parts<'s>(node: &Node<'s>, parts: &'static [&'static str], of: &str) ->
     options.unread().iter().map(|unread| about_unread(unread, of)).collect()
 }
 
-/// Reports values of `tls` and of its parts, which are tables and lists.
-fn report_values_of_tables<'s>(tls: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
-    for part in std::iter::once(tls).chain(tls.children.values()) {
-        if let Some(mark) = part.mark.filter(|mark| !mark.value.trim().is_empty()) {
-            let finding = values::invalid(
-                format!("{} has no value of its own", quoted(part.name)),
-                "write what belongs to it below it, each with a name or in a list",
-            );
-            found.push(source.about_key(mark, finding, "it does nothing".to_owned()));
-        }
+/// Reports routers of protocols that come later.
+fn report_protocols<'s>(root: &Node<'s>, prefix: &str, source: Source<'s>, found: &mut Vec<Diagnostic>) {
+    for node in ["tcp", "udp"].into_iter().filter_map(|protocol| root.child(protocol)) {
+        let what = format!("`{prefix}{}` is not in force yet", node.name);
+        let finding = findings::without_effect(&what, "publish the port of the container");
+        let effect = "nothing of it is served; http is unaffected".to_owned();
+        found.push(source.about_key(node.first, finding, effect));
+    }
+}
+
+/// Reports what stands at `tls` or below it in files and is not read.
+fn report_unread_of_tls<'s>(tls: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
+    let of_parts = tls.children.values().filter_map(|part| Some((part.mark?, part.name)));
+    let values = of_parts.filter(|(mark, _)| !mark.value.trim().is_empty()).map(|(mark, name)| {
+        let message = format!("{} has no value of its own", quoted(name));
+        (mark, values::invalid(message, "write what belongs to it below it, each with a name or in a list"))
+    });
+    for (mark, finding) in about_parts(tls, &TLS, "`tls`").into_iter().chain(values) {
+        found.push(source.about_key(mark, finding, "it does nothing".to_owned()));
+    }
+    if let Some(stores) = tls.child("stores") {
+        report_stores(stores, source, found);
+    }
+}
+
+/// Reports what certificate stores ask for beside the default certificate that is in a file.
+fn report_stores<'s>(stores: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>) {
+    let of_stores = stores.children.values().flat_map(|store| {
+        let used = if store.name == "default" { "defaultcertificate" } else { "" };
+        store.children.iter().filter(move |(name, _)| *name != used).map(|(_, node)| node)
+    });
+    for node in of_stores {
+        let what = format!("`{}` of a certificate store is not in force", node.name);
+        let finding =
+            findings::without_effect(&what, "`--default-cert` says whose certificate clients get that name no host");
+        found.push(source.about_key(node.first, finding, "each name gets a certificate of its own".to_owned()));
     }
 }
 

@@ -234,6 +234,9 @@ fn entry_point(text: &str) -> EntryPoint {
     while let Some(word) = words.next() {
         match word {
             "tls" => point.tls = Some(EntryPointTls::default()),
+            "options" => {
+                point.tls.get_or_insert_default().options = Some(words.next().expect(text).into());
+            }
             "aside" => point.is_default = false,
             "with" => point.middlewares.push(words.next().expect(text).into()),
             "to" => {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use gangway_diagnostic::{codes, nearest, quoted};
+use gangway_diagnostic::{Diagnostic, Place, codes, nearest, quoted};
 
 use super::findings::{Problems, VOCABULARY, middleware_unresolved};
 use super::names::Provider;
+use super::tls_options::{OneTlsOptions, TlsOptions, Unusable};
 use super::tree::Node;
-use crate::label::{Mark, whole};
+use crate::label::{Mark, Source, whole};
 use crate::listener::{ListenerName, ListenerScope, Transport};
 use crate::matcher::Matcher;
 use crate::route::{ListenerOptions, Middleware, TlsMode};
@@ -16,8 +17,10 @@ use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpe
 use crate::tile::Tile;
 use crate::url_redirect::{UrlChange, UrlRedirect};
 
-/// The entry points of a router that say the same to it.
+/// Entry points of a router that are served by one route.
 pub(super) struct Served<'s> {
+    /// The entry point, if the router is copied for it, as it says something to its routers.
+    pub copied_for: Option<&'s ListenerName>,
     pub scope: ListenerScope,
     /// The whole names of middlewares that come before those of the router.
     pub middlewares: &'s [Box<str>],
@@ -57,16 +60,39 @@ pub(super) fn of_router<'s>(
     served
 }
 
+/// The middlewares that an entry point puts before those of a router. A name without a provider is of the router's one.
+pub(super) fn middlewares<'s>(
+    names: &'s [Box<str>],
+    provider: Provider,
+    mark: Mark<'s>,
+) -> impl Iterator<Item = Part<'s, Middleware>> {
+    let reference = move |name| Part::Named(Reference { name, mark, unresolved: middleware_unresolved });
+    names.iter().map(move |name| reference(provider.referred(name)))
+}
+
+/// The TLS options in force for routers on an entry point that name none themselves. A name without a provider is of the
+/// file provider, which alone declares any.
+pub(super) fn tls_options(tls: Option<&EntryPointTls>, declared: &TlsOptions) -> Result<OneTlsOptions, Unusable> {
+    declared.find(tls.and_then(|tls| tls.options.as_deref()), Provider::File)
+}
+
+/// Reports entry points whose TLS options cannot be in force.
+pub(super) fn check(traefik: &TraefikSettings, declared: &TlsOptions, found: &mut Vec<Diagnostic>) {
+    for entry_point in &traefik.entry_points {
+        let name = entry_point.tls.as_ref().and_then(|tls| tls.options.as_deref());
+        if let (Some(name), Err(why)) = (name, tls_options(entry_point.tls.as_ref(), declared)) {
+            let effect = format!("routers on {} that name no others are closed", quoted(&entry_point.name));
+            found.push(Source::Provider(&Place::Configuration).about(why.finding(name), effect));
+        }
+    }
+}
+
 /// The route that redirects what comes to an entry point, if it redirects.
 pub(super) fn redirection<'s>(entry_point: &'s EntryPoint) -> Option<RouteSpec<'s>> {
     let EntryPointRedirection { scheme, port, is_permanent, priority } = entry_point.redirection.as_ref()?;
     let change = UrlChange::Scheme { scheme: scheme.clone(), port: Some(*port) };
     let redirect = UrlRedirect { change, is_permanent: *is_permanent };
     let matcher = Matcher::from_lists(Vec::new(), Vec::new(), &mut Vec::new())?;
-    let middlewares = entry_point.middlewares.iter().map(|middleware| {
-        let name = Provider::File.referred(middleware);
-        Part::Named(Reference { name, mark: Mark::default(), unresolved: middleware_unresolved })
-    });
     let redirect = Part::Own(Middleware::UrlRedirect(Arc::new(redirect)));
     let scope = ListenerScope { names: Some([entry_point.name.clone()].into()), transport: Transport::Plain };
     Some(RouteSpec {
@@ -76,7 +102,7 @@ pub(super) fn redirection<'s>(entry_point: &'s EntryPoint) -> Option<RouteSpec<'
         priority: *priority,
         priority_mark: None,
         listener: ListenerOptions { scope, tls: TlsMode::Off, ..ListenerOptions::default() },
-        middlewares: middlewares.chain([redirect]).collect(),
+        middlewares: middlewares(&entry_point.middlewares, Provider::File, Mark::default()).chain([redirect]).collect(),
         upstream: Part::Own(UpstreamSpec { destination: Destination::Nowhere, delivery: Delivery::default() }),
         auth_service: None,
         auth_endpoints: Vec::new(),
@@ -92,23 +118,30 @@ pub(super) fn redirection<'s>(entry_point: &'s EntryPoint) -> Option<RouteSpec<'
     })
 }
 
-/// Puts those entry points together that say the same to a router. `is_tls` says whether it asks for TLS itself.
-pub(super) fn together<'s>(entry_points: &[&'s EntryPoint], is_tls: bool) -> Vec<(ListenerName, Served<'s>)> {
-    let mut all: Vec<(Vec<ListenerName>, Transport, &'s EntryPoint)> = Vec::new();
-    for entry_point in entry_points {
-        let transport = if is_tls || entry_point.tls.is_some() { Transport::Tls } else { Transport::Plain };
-        let alike = all.iter_mut().find(|(_, known, other)| {
-            *known == transport && other.middlewares == entry_point.middlewares && other.tls == entry_point.tls
-        });
-        match alike {
-            Some((names, ..)) => names.push(entry_point.name.clone()),
-            None => all.push((vec![entry_point.name.clone()], transport, entry_point)),
-        }
-    }
-    let served = |(names, transport, entry_point): (Vec<ListenerName>, Transport, &'s EntryPoint)| {
-        let scope = ListenerScope { names: Some(names.into()), transport };
-        let served = Served { scope, middlewares: &entry_point.middlewares, tls: entry_point.tls.as_ref() };
-        (entry_point.name.clone(), served)
-    };
-    all.into_iter().map(served).collect()
+/// Divides the entry points of a router as Traefik does: those that say nothing to their routers are together, and for each
+/// other one the router is copied. `is_tls` says whether it asks for TLS itself.
+pub(super) fn divided<'s>(entry_points: &[&'s EntryPoint], is_tls: bool) -> Vec<Served<'s>> {
+    let says_something = |one: &EntryPoint| !one.middlewares.is_empty() || one.tls.is_some();
+    let (speaking, silent): (Vec<&EntryPoint>, Vec<_>) = entry_points.iter().partition(|one| says_something(one));
+    let transport = |is_tls| if is_tls { Transport::Tls } else { Transport::Plain };
+    let together = (!silent.is_empty()).then(|| Served {
+        copied_for: None,
+        scope: ListenerScope {
+            names: Some(silent.iter().map(|one| one.name.clone()).collect()),
+            transport: transport(is_tls),
+        },
+        middlewares: &[],
+        tls: None,
+    });
+    let is_only = entry_points.len() == 1;
+    let copies = speaking.into_iter().map(|one| Served {
+        copied_for: (!is_only).then_some(&one.name),
+        scope: ListenerScope {
+            names: Some([one.name.clone()].into()),
+            transport: transport(is_tls || one.tls.is_some()),
+        },
+        middlewares: &one.middlewares,
+        tls: one.tls.as_ref(),
+    });
+    together.into_iter().chain(copies).collect()
 }

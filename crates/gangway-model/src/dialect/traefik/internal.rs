@@ -6,7 +6,10 @@ use std::sync::Arc;
 use gangway_diagnostic::{Finding, codes, nearest, quoted};
 
 use super::findings::VOCABULARY;
+use super::names::Provider;
 use super::rule;
+use super::tls_options::OneTlsOptions;
+use super::{Provided, entry_points};
 use crate::internal_service::InternalService;
 use crate::label::{Mark, whole};
 use crate::listener::{ListenerName, ListenerScope, Transport};
@@ -15,7 +18,7 @@ use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
 use crate::route::{ListenerOptions, Middleware, TlsMode};
 use crate::router::Router;
-use crate::settings::{InternalPages, TraefikSettings};
+use crate::settings::InternalPages;
 use crate::spec::{Delivery, Destination, Part, RouteSpec, UpstreamSpec};
 use crate::tile::Tile;
 use crate::url_redirect::{UrlChange, UrlRedirect};
@@ -59,12 +62,12 @@ pub(super) fn service(name: &str, internal: &InternalPages) -> Result<InternalSe
 }
 
 /// The routers that Traefik makes of its static configuration.
-pub(super) fn routers<'s>(traefik: &'s TraefikSettings) -> Vec<RouteSpec<'s>> {
-    let InternalPages { api, ping, prometheus } = &traefik.internal;
+pub(super) fn routers<'s>(provided: &Provided<'s>) -> Vec<RouteSpec<'s>> {
+    let InternalPages { api, ping, prometheus } = &provided.traefik.internal;
     let mut routers = Vec::new();
     let mut add = |name: &str, at: &Option<ListenerName>, path: &str, priority: i64, service, redirect| {
         let at = at.as_ref();
-        routers.extend(at.and_then(|at| router(traefik, name, at, path, priority, service, redirect)));
+        routers.extend(at.and_then(|at| router(provided, name, at, path, priority, service, redirect)));
     };
     // Before every router that users can write: the priorities of those end below.
     for (page, path, service) in
@@ -94,7 +97,7 @@ fn to_dashboard(base: &str) -> Option<UrlRedirect> {
 }
 
 fn router<'s>(
-    traefik: &'s TraefikSettings,
+    provided: &Provided<'s>,
     name: &str,
     at: &ListenerName,
     path: &str,
@@ -102,19 +105,26 @@ fn router<'s>(
     service: InternalService,
     redirect: Option<UrlRedirect>,
 ) -> Option<RouteSpec<'s>> {
-    let entry_point = traefik.entry_points.iter().find(|one| one.name == *at)?;
+    let entry_point = provided.traefik.entry_points.iter().find(|one| one.name == *at)?;
     let is_tls = entry_point.tls.is_some();
     let text = format!("PathPrefix(`{path}`)");
     let mut findings = Vec::new();
     let matcher = rule::parse(&text, &mut findings).and_then(|rule| Matcher::from_expression(rule, &mut findings))?;
     let transport = if is_tls { Transport::Tls } else { Transport::Plain };
+    // What an entry point says to its routers holds for these as well: it may protect them.
+    let of_entry_point = entry_points::middlewares(&entry_point.middlewares, Provider::File, Mark::default());
+    let redirect = redirect.map(|redirect| Part::Own(Middleware::UrlRedirect(Arc::new(redirect))));
+    let tls = entry_point.tls.as_ref();
+    let options = tls.map(|tls| entry_points::tls_options(Some(tls), &provided.tls_options));
+    let is_unusable = matches!(options, Some(Err(_)));
+    let OneTlsOptions { min: tls_min, client_ca, .. } = options.and_then(Result::ok).unwrap_or_default();
     let router = Router {
         rule: text.into(),
         priority,
         entry_points: Box::new([at.clone()]),
         service: service.to_string().into(),
         service_name: service.to_string().into(),
-        middlewares: Box::default(),
+        middlewares: entry_point.middlewares.iter().map(|name| Provider::File.referred(name)).collect(),
         tls: None,
     };
     Some(RouteSpec {
@@ -126,12 +136,11 @@ fn router<'s>(
         listener: ListenerOptions {
             scope: ListenerScope { names: Some([at.clone()].into()), transport },
             tls: if is_tls { TlsMode::Auto } else { TlsMode::Off },
+            tls_min,
+            client_ca,
             ..ListenerOptions::default()
         },
-        middlewares: redirect
-            .map(|redirect| Part::Own(Middleware::UrlRedirect(Arc::new(redirect))))
-            .into_iter()
-            .collect(),
+        middlewares: of_entry_point.chain(redirect).collect(),
         upstream: Part::Own(UpstreamSpec {
             destination: Destination::Internal(service),
             delivery: Delivery::default(),
@@ -139,7 +148,7 @@ fn router<'s>(
         auth_service: None,
         auth_endpoints: Vec::new(),
         page_services: Vec::new(),
-        closed: false,
+        closed: is_unusable,
         group: None,
         share: Box::default(),
         origins: Box::default(),

@@ -8,19 +8,19 @@ use gangway_diagnostic::{Diagnostic, Finding, codes, nearest, quoted};
 use http::{HeaderName, HeaderValue};
 
 use super::entry_points::{self, Served};
-use super::findings::{Problems, VOCABULARY, about_unread, middleware_unresolved};
+use super::findings::{Problems, VOCABULARY, about_unread, middleware_unresolved, without_effect};
 use super::internal;
 use super::names::Provider;
 use super::rule;
 use super::services::{is_on, reference};
-use super::tls_options::TlsOptions;
+use super::tls_options::{OneTlsOptions, TlsOptions};
 use super::tree::{Node, Unread};
 use super::values;
 use crate::host::HostPattern;
 use crate::internal_service::InternalService;
 use crate::key_origin::KeyOrigin;
 use crate::label::{Mark, Source, whole};
-use crate::listener::{ListenerName, Transport};
+use crate::listener::Transport;
 use crate::matcher::Matcher;
 use crate::route::{ListenerOptions, Middleware, TlsMode};
 use crate::router::{Router, RouterTls};
@@ -91,8 +91,12 @@ pub(super) fn read<'s>(
     let middlewares = middlewares(options.list("middlewares"), reading, &mut problems);
     let (service, service_name) = service_names(options.text("service"), reading);
     let upstream = upstream(options.text("service"), name, reading, &mut problems, found);
-    for name in ["rulesyntax", "observability", "parentrefs"] {
-        let _ = options.get(name);
+    let _ = (options.get("rulesyntax"), options.get("parentrefs"));
+    for node in options.get("observability").into_iter().flat_map(|node| node.children.values()) {
+        if node.mark.is_some_and(|mark| !is_on(mark.value.trim())) {
+            let what = format!("`{}` of a router cannot be switched off", node.name);
+            of_tls.without_effect.push((node.first, without_effect(&what, "what is on is on for all routers")));
+        }
     }
     for unread in options.unread() {
         let (mark, finding) = about_unread(&unread, "a router");
@@ -113,24 +117,26 @@ pub(super) fn read<'s>(
     });
 
     let written = Box::new([KeyOrigin { key: "router".into(), place: source.key_place(claim, false) }]);
-    let together = entry_points::together(&served, tls.is_some());
-    let is_split = together.len() > 1;
+    let divided = entry_points::divided(&served, tls.is_some());
     // Most routers are one route, to which all is given without a copy.
-    let alike = std::iter::repeat_n((matcher, middlewares, upstream, service, service_name), together.len());
-    let spec = |(at, ((entry_point, served), alike)): (usize, ((ListenerName, Served<'s>), _))| {
+    let alike = std::iter::repeat_n((matcher, middlewares, upstream, service, service_name), divided.len());
+    let spec = |(served, alike): (Served<'s>, _)| {
         let (matcher, middlewares, upstream, service, service_name): (Matcher, Vec<Part<'s, Middleware>>, _, _, _) =
             alike;
-        let own_name = if is_split && at > 0 { format!("{entry_point}-{name}") } else { name.to_owned() };
+        let own_name = served.copied_for.map_or_else(|| name.to_owned(), |copied_for| format!("{copied_for}-{name}"));
         let is_tls = served.scope.transport == Transport::Tls;
         let tls_options = of_tls.options.as_deref().or(served.tls.and_then(|tls| tls.options.as_deref()));
         let of_entry_point = served.tls.into_iter().flat_map(|tls| &tls.domains).filter_map(|name| certifiable(name));
         let cert_names: Vec<HostPattern> = of_tls.names.iter().cloned().chain(of_entry_point).collect();
-        let (tls_min, client_ca) = tls_options.map_or_else(Default::default, |name| reading.tls_options.of(name));
-        let of_entry_point = served.middlewares.iter().map(|middleware| {
-            let name = Provider::File.referred(middleware);
-            Part::Named(Reference { name, mark: claim, unresolved: middleware_unresolved })
-        });
-        let of_entry_point_names = served.middlewares.iter().map(|name| Provider::File.referred(name));
+        let in_force = match of_tls.options.as_deref() {
+            _ if !is_tls => Ok(OneTlsOptions::default()),
+            Some(own) => reading.tls_options.find(Some(own), reading.provider),
+            None => entry_points::tls_options(served.tls, reading.tls_options),
+        };
+        let is_unusable = in_force.is_err();
+        let OneTlsOptions { min: tls_min, client_ca, .. } = in_force.unwrap_or_default();
+        let of_entry_point = entry_points::middlewares(served.middlewares, reading.provider, claim);
+        let of_entry_point_names = served.middlewares.iter().map(|name| reading.provider.referred(name));
         let router = Router {
             rule: text.into(),
             priority,
@@ -153,8 +159,8 @@ pub(super) fn read<'s>(
                 scope: served.scope,
                 tls: if is_tls { TlsMode::Auto } else { TlsMode::Off },
                 https_redirect: false,
-                tls_min: if is_tls { tls_min } else { crate::route::TlsVersion::default() },
-                client_ca: client_ca.filter(|_| is_tls),
+                tls_min,
+                client_ca,
                 cert_export: None,
                 cert_names: if is_tls { cert_names.into() } else { Box::default() },
                 cert_issuer: of_tls.resolver.clone().or_else(|| resolver_of(reading, served.tls)).filter(|_| is_tls),
@@ -164,7 +170,7 @@ pub(super) fn read<'s>(
             auth_service: None,
             auth_endpoints: Vec::new(),
             page_services: Vec::new(),
-            closed: closed || of_tls.closes,
+            closed: closed || is_unusable,
             group: None,
             share: Box::default(),
             origins: written.clone(),
@@ -174,7 +180,7 @@ pub(super) fn read<'s>(
             is_common: true,
         }
     };
-    routes.extend(together.into_iter().zip(alike).enumerate().map(spec));
+    routes.extend(divided.into_iter().zip(alike).map(spec));
 }
 
 /// Tells applications the machine, as Traefik does. A middleware of the user may say something else.
@@ -212,7 +218,6 @@ struct OfTls<'s> {
     resolver: Option<Box<str>>,
     /// Names of certificates.
     names: Vec<HostPattern>,
-    closes: bool,
     without_effect: Vec<(Mark<'s>, Finding)>,
 }
 
@@ -258,16 +263,10 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
     }
     if let Some(mark) = options.text("options").filter(|mark| !mark.value.trim().is_empty()) {
         let name = mark.value.trim();
-        match reading.tls_options.find(name, reading.provider) {
-            Some(found) => of_tls.options = Some(found),
-            None => {
-                of_tls.closes = true;
-                let message = format!("no TLS options {} are declared", quoted(name));
-                problems.add(
-                    mark,
-                    whole(codes::TRAEFIK_TLS_OPTIONS, message, "", "declare them in a file of the file provider"),
-                );
-            }
+        of_tls.options = Some(name.into());
+        let unusable = reading.tls_options.find(Some(name), reading.provider).err();
+        if let Some(why) = unusable {
+            problems.add(mark, why.finding(name));
         }
     }
     problems.unknown(&options, "`tls` of a router");

@@ -35,6 +35,13 @@ pub(super) struct Reading<'a, 's> {
     pub transports: &'a Transports,
 }
 
+impl<'s> Reading<'_, 's> {
+    /// Reports an option of a service that is known and does nothing here.
+    fn report(self, mark: Mark<'s>, what: &str, instead: &str, found: &mut Vec<Diagnostic>) {
+        found.push(self.source.about_key(mark, without_effect(what, instead), "the service is served".to_owned()));
+    }
+}
+
 /// The services below `http.services`.
 pub(super) fn read<'s>(
     services: &Node<'s>,
@@ -116,10 +123,10 @@ fn service<'s>(node: &Node<'s>, reading: Reading<'_, 's>, found: &mut Vec<Diagno
     let spec = match kinds {
         [None, None, None, None, None] => load_balancer(node, None, reading, &mut problems, found),
         [Some(balancer), ..] => load_balancer(node, Some(balancer), reading, &mut problems, found),
-        [_, Some(weighted), ..] => shares(&weighted.options(), reading, &mut problems),
-        [_, _, Some(failover), ..] => failover_of(&failover.options(), reading, &mut problems),
+        [_, Some(weighted), ..] => shares(&weighted.options(), reading, &mut problems, found),
+        [_, _, Some(failover), ..] => failover_of(&failover.options(), reading, &mut problems, found),
         [_, _, _, Some(mirroring), _] => mirroring_of(mirroring, reading, &mut problems, found),
-        [.., Some(weighted)] => shares(&weighted.options(), reading, &mut problems),
+        [.., Some(weighted)] => shares(&weighted.options(), reading, &mut problems, found),
     };
     let is_broken = !problems.is_empty();
     problems.report(reading.source, || format!("service {} answers 503", quoted(node.name)), found);
@@ -127,9 +134,15 @@ fn service<'s>(node: &Node<'s>, reading: Reading<'_, 's>, found: &mut Vec<Diagno
 }
 
 /// Several services, each with its share.
-fn shares<'s>(options: &Options<'_, 's>, reading: Reading<'_, 's>, problems: &mut Problems<'s>) -> UpstreamSpec<'s> {
+fn shares<'s>(
+    options: &Options<'_, 's>,
+    reading: Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> UpstreamSpec<'s> {
     let mut delivery = delivery();
-    sticky(options, &mut delivery, problems);
+    delivery.policy.sticky = sticky(options, reading, problems, found);
+    // Whether a service is well is always known to those above it.
     let _ = options.get("healthcheck");
     let services = options.get("services");
     let mut all = Vec::new();
@@ -157,8 +170,13 @@ fn failover_of<'s>(
     options: &Options<'_, 's>,
     reading: Reading<'_, 's>,
     problems: &mut Problems<'s>,
+    found: &mut Vec<Diagnostic>,
 ) -> UpstreamSpec<'s> {
-    let _ = (options.get("healthcheck"), options.get("errors"));
+    let _ = options.get("healthcheck");
+    if let Some(errors) = options.get("errors") {
+        let instead = "the fallback serves while the service has no endpoint that is well";
+        reading.report(errors.first, "`errors` of a failover is not in force", instead, found);
+    }
     let mut all = Vec::new();
     for (option, weight) in [("service", 1), ("fallback", 0)] {
         match options.text(option) {
@@ -229,8 +247,9 @@ fn load_balancer<'s>(
     if problems.read(&options, "passhostheader", values::boolean) == Some(false) {
         delivery.host_header = HostHeader::Upstream;
     }
-    sticky(&options, &mut delivery, problems);
-    delivery.policy.health = options.get("healthcheck").and_then(|node| health(&node.options(), problems));
+    delivery.policy.sticky = sticky(&options, reading, problems, found);
+    delivery.policy.health =
+        options.get("healthcheck").and_then(|node| health(&node.options(), reading, problems, found));
     let strategies = [
         ("wrr", Balance::RoundRobin),
         ("p2c", Balance::RandomTwo),
@@ -246,12 +265,12 @@ fn load_balancer<'s>(
     match reading.provider {
         Provider::Docker => {
             let server = options.get("server");
-            targets.extend(target(server, transport, reading, problems));
+            targets.extend(target(server, transport, reading, problems, found));
         }
         Provider::File => {
             for server in options.get("servers").into_iter().flat_map(Node::items) {
                 let options = server.options();
-                targets.extend(by_url(&options, &transport.settings, problems));
+                targets.extend(by_url(&options, &transport.settings, reading, problems, found));
                 problems.unknown(&options, "a server");
             }
         }
@@ -270,11 +289,13 @@ fn target<'s>(
     transport: &ServersTransport,
     reading: Reading<'_, 's>,
     problems: &mut Problems<'s>,
+    found: &mut Vec<Diagnostic>,
 ) -> Option<TargetSpec<'s>> {
     let mut access = access(reading, transport);
     let mut weight = 1;
     if let Some(server) = server {
         let options = server.options();
+        // Without a URL there is no path.
         let _ = options.get("preservepath");
         let port = options.text("port").filter(|mark| !mark.value.trim().is_empty());
         let url = options.text("url");
@@ -291,7 +312,7 @@ fn target<'s>(
             if port.is_some() || scheme.is_some() {
                 problems.add(mark, values::invalid("`url` beside `port` or `scheme`", "remove one of them"));
             }
-            let target = by_url(&options, &transport.settings, problems);
+            let target = by_url(&options, &transport.settings, reading, problems, found);
             problems.unknown(&options, "a server");
             return target;
         }
@@ -303,9 +324,14 @@ fn target<'s>(
 fn by_url<'s>(
     options: &Options<'_, 's>,
     transport: &Arc<TransportSettings>,
+    reading: Reading<'_, 's>,
     problems: &mut Problems<'s>,
+    found: &mut Vec<Diagnostic>,
 ) -> Option<TargetSpec<'s>> {
-    let _ = options.get("preservepath");
+    if let Some(kept) = options.text("preservepath").filter(|mark| is_on(mark.value.trim())) {
+        let instead = "the application gets the path of the request alone; `addPrefix` puts one before it";
+        reading.report(kept, "`preservePath` is not in force", instead, found);
+    }
     let weight = share(options, problems);
     let Some(mark) = options.text("url") else {
         problems.add(options.node.first, values::invalid("a server without a URL", "add `url`"));
@@ -316,7 +342,7 @@ fn by_url<'s>(
     Some(TargetSpec { place: TargetPlace::Url(UrlTarget { transport, ..target }), weight })
 }
 
-/// Traefik does not use the path of a URL.
+/// Traefik does not use the path of a URL, unless it is told to.
 fn without_path(url: &str) -> String {
     let begin = url.find("://").map_or(0, |at| at + 3);
     let end = url[begin..].find(['/', '?']).map_or(url.len(), |at| begin + at);
@@ -328,19 +354,32 @@ fn share<'s>(options: &Options<'_, 's>, problems: &mut Problems<'s>) -> u16 {
     u16::try_from(weight).unwrap_or(WEIGHT_MAX).min(WEIGHT_MAX)
 }
 
-fn sticky<'s>(options: &Options<'_, 's>, delivery: &mut Delivery, problems: &mut Problems<'s>) {
-    let Some(cookie) = options.get("sticky").and_then(|sticky| sticky.options().get("cookie")) else { return };
+/// The name of the cookie that binds clients to an endpoint.
+fn sticky<'s>(
+    options: &Options<'_, 's>,
+    reading: Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Box<str>> {
+    let cookie = options.get("sticky")?.options().get("cookie")?;
     if cookie.mark.is_some_and(|mark| !is_on(mark.value)) {
-        return;
+        return None;
     }
     let options = cookie.options();
-    // The cookie is for the host and its application alone, whatever is asked for.
-    for name in ["secure", "httponly", "samesite", "maxage", "path", "domain"] {
-        let _ = options.get(name);
+    // Scripts never see the cookie, and it is secure wherever the request is.
+    let _ = (options.get("secure"), options.get("httponly"));
+    for (name, ours) in [("samesite", "lax"), ("maxage", "0"), ("path", "/"), ("domain", "")] {
+        let is_other =
+            |mark: &Mark<'_>| !matches!(mark.value.trim(), "") && !mark.value.trim().eq_ignore_ascii_case(ours);
+        if let Some(mark) = options.text(name).filter(is_other) {
+            let what = format!("`{name}` of the cookie is not in force");
+            let instead = "it is `SameSite=Lax`, for all paths of its host, until the browser ends";
+            reading.report(mark, &what, instead, found);
+        }
     }
     let name = options.text("name").map(|mark| mark.value.trim()).filter(|name| !name.is_empty());
     problems.unknown(&options, "a cookie");
-    delivery.policy.sticky = Some(name.unwrap_or(STICKY_COOKIE).into());
+    Some(name.unwrap_or(STICKY_COOKIE).into())
 }
 
 /// Whether a text switches an object without options on.
@@ -348,17 +387,39 @@ pub(super) fn is_on(text: &str) -> bool {
     text.is_empty() || text.eq_ignore_ascii_case("true")
 }
 
-fn health<'s>(options: &Options<'_, 's>, problems: &mut Problems<'s>) -> Option<HealthCheck> {
+/// What asks endpoints whether they are well. One that would have to be asked in a way that is not ours is not asked at all:
+/// it might never seem well.
+fn health<'s>(
+    options: &Options<'_, 's>,
+    reading: Reading<'_, 's>,
+    problems: &mut Problems<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<HealthCheck> {
     let path = options.text("path").filter(|mark| !mark.value.trim().is_empty());
     let interval = problems.read(options, "interval", values::duration).unwrap_or(Duration::from_secs(30));
     let timeout = problems.read(options, "timeout", values::duration).unwrap_or(Duration::from_secs(5));
     let status = problems.read(options, "status", values::count).and_then(|status| u16::try_from(status).ok());
-    for name in ["scheme", "mode", "hostname", "port", "unhealthyinterval", "method", "followredirects", "headers"] {
-        let _ = options.get(name);
+    if let Some(node) = options.get("unhealthyinterval") {
+        reading.report(node.first, "`unhealthyInterval` is not in force", "all are asked at the same interval", found);
+    }
+    // Of an answer that redirects it is known that it is one.
+    let _ = options.get("followredirects");
+    let mut is_ours = true;
+    for (name, ours) in
+        [("scheme", "http"), ("mode", "http"), ("method", "get"), ("hostname", ""), ("port", "0"), ("headers", "")]
+    {
+        let is_same = |value: &str| matches!(value.trim(), "") || value.trim().eq_ignore_ascii_case(ours);
+        if let Some(node) = options.get(name)
+            && !(node.children.is_empty() && node.mark.is_none_or(|mark| is_same(mark.value)))
+        {
+            let what = format!("health checks with `{}` are not made", node.name);
+            reading.report(node.first, &what, "endpoints count as well until a request fails", found);
+            is_ours = false;
+        }
     }
     problems.unknown(options, "a health check");
     let path = path?.value.trim().into();
-    Some(HealthCheck {
+    is_ours.then(|| HealthCheck {
         path,
         interval,
         timeout,
