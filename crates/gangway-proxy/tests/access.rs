@@ -123,6 +123,16 @@ async fn nobody_is_let_in_whose_address_is_in_doubt() {
         let answer = ask(&mut connection, "/", &[("x-forwarded-for", "203.0.113.7")]).await;
         assert_eq!((answer.status.as_u16(), answer.text().contains("route-closed")), (503, true));
     }
+    // One that may not come in itself.
+    let refusing = AddressFilter { deny: list(&["127.0.0.0/8", "::1/128"]), ..AddressFilter::default() };
+    let refusing = vec![Middleware::AddressFilter(Arc::new(refusing))];
+    let plane = Plane::serving(vec![guarded(route("a.localhost", address), refusing)]).await;
+    for client in clients(&plane) {
+        let mut connection = client.connect("a.localhost").await.expect("connected");
+        for fields in [&[][..], &[("x-forwarded-for", "203.0.113.7")], &[("via", "1.1 proxy")]] {
+            assert_eq!(ask(&mut connection, "/", fields).await.status, 403, "{fields:?}");
+        }
+    }
     let mut trusting =
         Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("valid"));
     trusting.serve(routes()).await;

@@ -6,20 +6,18 @@ use crate::access::chosen_address::ChosenAddress;
 use crate::reply::local_reply::{FailureReply, LocalReply};
 use crate::reply::reason::Reason;
 
-/// Refuses a client that is not let in. Where the address may be a proxy's or a gateway's, and where it depends on a place
-/// that nobody can tell, nobody is let in: closed on doubt.
+/// Refuses a client that is not let in. Closed on doubt: where every client has the address of a gateway, where one that
+/// would be let in may be a proxy that speaks for another, and where it depends on a place that nobody can tell.
 pub(crate) fn on_request(
     filter: &AddressFilter,
     chosen: ChosenAddress,
     client: &ClientPlace<'_>,
     geography: &dyn Geography,
 ) -> Option<LocalReply> {
-    if !chosen.is_certain {
-        let detail = match chosen.is_anonymous {
-            true => "every client has the address of a gateway here, so `allow` and `deny` cannot tell them apart",
-            false => "the client came through a proxy that `--trusted-proxies` does not name",
-        };
-        return Some(FailureReply::new(Reason::RouteClosed).with_detail(detail).into());
+    let closed = |detail: String| Some(FailureReply::new(Reason::RouteClosed).with_detail(detail).into());
+    if chosen.is_anonymous {
+        let detail = "every client has the address of a gateway here, so `allow` and `deny` cannot tell them apart";
+        return closed(detail.to_owned());
     }
     let refused = || {
         let reply = FailureReply::new(Reason::Forbidden);
@@ -32,11 +30,12 @@ pub(crate) fn on_request(
         Some(address) => filter.verdict(&ClientPlace::new(address, geography)),
     };
     match verdict {
-        AddressVerdict::Admitted => None,
+        // A peer that may not come in gets the same answer with a field of proxies as without.
         AddressVerdict::Refused => refused(),
-        AddressVerdict::Undecided(kind) => {
-            let detail = format!("no file of `--geoip` tells the {kind} of the client");
-            Some(FailureReply::new(Reason::RouteClosed).with_detail(detail).into())
+        AddressVerdict::Admitted | AddressVerdict::Undecided(_) if !chosen.is_certain => {
+            closed("the client came through a proxy that `--trusted-proxies` does not name".to_owned())
         }
+        AddressVerdict::Admitted => None,
+        AddressVerdict::Undecided(kind) => closed(format!("no file of `--geoip` tells the {kind} of the client")),
     }
 }

@@ -326,6 +326,50 @@ mod tests {
     }
 
     #[test]
+    fn a_list_refuses_a_peer_by_its_own_address_and_closes_where_another_may_speak_by_it() {
+        let networks = |networks: &[&str]| -> ClientList {
+            networks.iter().map(|network| network.parse::<ipnet::IpNet>().expect("a network")).collect()
+        };
+        let here = || networks(&["192.0.2.0/24"]);
+        let elsewhere = || networks(&["203.0.113.0/24"]);
+        let german = || networks(&[]).with([CountryCode::of("DE").expect("two letters")].into(), Vec::new());
+        let gateway = ClientOrigin { is_anonymous: true, is_certain: false, ..ORIGIN };
+        let unnamed_proxy = ClientOrigin { is_certain: false, ..ORIGIN };
+        let answer = |allow, deny, refusal, origin| {
+            let chain = [Middleware::AddressFilter(Arc::new(AddressFilter {
+                allow,
+                deny,
+                refusal,
+                ..AddressFilter::default()
+            }))];
+            let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
+            let knowledge: (&dyn Geography, Option<&dyn Reputation>) = (&NoGeography, None);
+            let reply = on_request(&chain, &head, ("a", None), (&samples::connection(true), origin), knowledge, "/")
+                .err()?
+                .reply;
+            let audience = crate::reply::page::Audience { request_id: "id", local: false, url: "", own: None };
+            Some((reply.render(&head, audience).0.status.as_u16(), reply.reason()?.token()))
+        };
+        let (forbidden, closed) = (Some((403, "forbidden")), Some((503, "route-closed")));
+        let teapot = Some(http::StatusCode::IM_A_TEAPOT);
+        for (allow, deny, refusal, [certain, by_proxy, by_gateway]) in [
+            (Some(here()), networks(&[]), None, [None, closed, closed]),
+            (Some(elsewhere()), networks(&[]), None, [forbidden, forbidden, closed]),
+            (None, here(), None, [forbidden, forbidden, closed]),
+            (None, elsewhere(), None, [None, closed, closed]),
+            (None, here(), teapot, [Some((418, "forbidden")), Some((418, "forbidden")), closed]),
+            // Nobody can tell.
+            (Some(german()), networks(&[]), None, [closed, closed, closed]),
+            (Some(german()), here(), None, [forbidden, forbidden, closed]),
+        ] {
+            for (origin, expected) in [(ORIGIN, certain), (unnamed_proxy, by_proxy), (gateway, by_gateway)] {
+                let found = answer(allow.clone(), deny.clone(), refusal, origin);
+                assert_eq!(found, expected, "{allow:?} {deny:?} {origin:?}");
+            }
+        }
+    }
+
+    #[test]
     fn only_what_a_client_follows_is_redirected_to_the_slash() {
         let chain = [Middleware::StripPrefix(vec!["/stash".into()])];
         let is_redirected = |method: &str, fields: &[(&str, &str)]| {
