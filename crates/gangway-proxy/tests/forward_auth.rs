@@ -319,10 +319,12 @@ async fn oauth2_proxy_is_asked_as_it_expects_and_people_are_sent_to_its_page() {
             let answer = ask(&client, "GET", path, &[page]).await;
             assert_eq!((answer.status.as_u16(), answer.header("location")), (302, location), "{}", answer.text());
             assert_eq!(cookies(&answer), ["_oauth2_proxy=; Max-Age=0"]);
+            assert!(!answer.header("x-request-id").is_empty(), "this one is ours");
         }
         for (method, fields) in [("GET", &[][..]), ("POST", &[page]), ("GET", &[page, ("sec-fetch-mode", "cors")])] {
             let answer = ask(&client, method, "/", fields).await;
             assert_eq!((answer.status.as_u16(), &*answer.text()), (401, "Unauthorized\n"), "{method} {fields:?}");
+            assert_eq!(answer.header("x-request-id"), "", "its answer stays as it is");
         }
         let known =
             [("cookie", "_oauth2_proxy=ann"), ("X-Auth-Request-User", "root"), ("x-auth-request-groups", "root")];

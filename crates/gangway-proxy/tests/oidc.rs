@@ -153,6 +153,7 @@ async fn a_browser_logs_in_and_the_application_learns_who_it_is() {
         let mut browser = Browser::new(client);
         let answer = browser.page("/photos?album=1&x=%2F").await;
         assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (302, "no-store"));
+        assert!(!answer.header("x-request-id").is_empty());
         let state = set_cookies(&answer)[0].to_owned();
         assert!(state.starts_with("__Host-gangway-oidc-l-"), "{state}");
         assert!(state.ends_with("; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"), "{state}");
@@ -160,6 +161,7 @@ async fn a_browser_logs_in_and_the_application_learns_who_it_is() {
         assert!(back.starts_with(&format!("https://{HOST}")) && path_of(&back).starts_with("/.gangway/oidc/callback?"));
         let answer = browser.page(path_of(&back)).await;
         assert_eq!(answer.status, 303, "{}", answer.text());
+        assert!(!answer.header("x-request-id").is_empty());
         let location = answer.header("location");
         assert!(location.starts_with(&format!("https://{HOST}")), "{location}");
         assert_eq!(path_of(location), "/photos?album=1&x=%2F");
@@ -578,7 +580,7 @@ async fn after_a_log_out_no_copy_of_the_cookie_counts() {
         assert_eq!(foreign.status, 403);
         assert_eq!(browser.page("/").await.status, 200, "another site cannot log anybody out");
         let answer = browser.page("/.gangway/oidc/logout").await;
-        assert_eq!(answer.status, 303);
+        assert_eq!((answer.status.as_u16(), answer.header("x-request-id").is_empty()), (303, false));
         let location = answer.header("location");
         assert!(location.starts_with(&format!("{}/logout?from=us&client_id=gang+way&", provider.issuer)), "{location}");
         assert!(location.contains("post_logout_redirect_uri=https%3A%2F%2Fa.localhost"), "{location}");
@@ -587,6 +589,7 @@ async fn after_a_log_out_no_copy_of_the_cookie_counts() {
         assert_eq!(browser.page("/").await.status, 302, "the copy");
         let page = browser.page("/.gangway/oidc/logged-out").await;
         assert!(page.status == 200 && page.text().contains("You are logged out."));
+        assert!(!page.header("x-request-id").is_empty());
         assert_eq!(browser.page("/.gangway/oidc/logout").await.status, 200, "there was no session to end");
     }
 }
@@ -755,6 +758,7 @@ async fn a_provider_logs_users_out_by_its_signed_word_alone() {
             let answer = send_logout(client, &form).await;
             assert_eq!(answer.status, 400, "{what}: {}", answer.text());
             assert_eq!(answer.header("cache-control"), "no-store", "{what}");
+            assert!(!answer.header("x-request-id").is_empty(), "{what}");
             assert!(answer.text().contains("invalid_request"), "{what}");
         }
     }

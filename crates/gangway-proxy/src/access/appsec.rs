@@ -196,7 +196,7 @@ fn challenged(challenge: Challenge) -> LocalReply {
     for (name, value) in &challenge.fields {
         fields.push(name.as_str().as_bytes(), value.as_bytes());
     }
-    AuthReply { status: challenge.status, fields, body: challenge.body.into() }.into()
+    AuthReply::of_service(challenge.status, fields, challenge.body.into()).into()
 }
 
 fn unavailable(error: &EngineError) -> LocalReply {

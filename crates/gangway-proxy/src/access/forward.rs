@@ -380,7 +380,7 @@ async fn judged(
     question.connector.release(stream);
     let mut fields = std::mem::take(&mut head.fields);
     fields.retain(|field| !matches!(field.kind, FieldKind::ContentLength | FieldKind::ProxyAuthenticate));
-    Ok(Err(AuthReply { status, fields, body }.into()))
+    Ok(Err(AuthReply::of_service(status, fields, body).into()))
 }
 
 const ANSWER_TOO_LARGE: &str = "the answer of the log-in service is larger than it may be";
@@ -412,7 +412,7 @@ async fn answer_of_traefiks(
             fields.set(b"Location", &location);
         }
     }
-    Ok(AuthReply { status, fields, body }.into())
+    Ok(AuthReply::of_service(status, fields, body).into())
 }
 
 /// A place as the service means it (RFC 3986, section 5.2, without `..`): relative to the URL at which it was asked.

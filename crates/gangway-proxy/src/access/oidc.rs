@@ -474,7 +474,7 @@ impl OidcLogins {
         self.logout_tokens.insert(&token.id, token.counts_until, now);
         let mut fields = Fields::default();
         fields.push(b"cache-control", b"no-store");
-        AuthReply { status: StatusCode::OK, fields, body: Bytes::new() }.into()
+        AuthReply::own(StatusCode::OK, fields, Bytes::new()).into()
     }
 }
 
@@ -494,7 +494,7 @@ fn logout_refused(why: &str) -> LocalReply {
     fields.push(b"content-type", b"application/json");
     fields.push(b"cache-control", b"no-store");
     let body = serde_json::json!({ "error": "invalid_request", "error_description": why }).to_string();
-    AuthReply { status: StatusCode::BAD_REQUEST, fields, body: body.into() }.into()
+    AuthReply::own(StatusCode::BAD_REQUEST, fields, body.into()).into()
 }
 
 /// Removes what an application could take for a statement about the user.
@@ -549,7 +549,7 @@ fn push_cookie(fields: &mut Fields, value: &str) {
 fn logged_out_page(mut fields: Fields) -> LocalReply {
     fields.push(b"content-type", b"text/html; charset=utf-8");
     fields.push(b"cache-control", b"no-store");
-    AuthReply { status: StatusCode::OK, fields, body: Bytes::from_static(LOGGED_OUT_PAGE.as_bytes()) }.into()
+    AuthReply::own(StatusCode::OK, fields, Bytes::from_static(LOGGED_OUT_PAGE.as_bytes())).into()
 }
 
 fn closed(detail: &str) -> LocalReply {

@@ -36,6 +36,7 @@ pub(super) fn render(
     service: InternalService,
     head: &RequestHead,
     ctx: &RequestContext,
+    request_id: &str,
 ) -> (ResponseHead, Bytes) {
     let routed = ctx.routed.as_ref();
     let target = routed.and_then(|routed| {
@@ -43,14 +44,13 @@ pub(super) fn render(
         upstream_target(middlewares, &head.target, &routed.prefix).ok()
     });
     let Some(target) = target else {
-        let (status, fields, body) = (StatusCode::BAD_REQUEST, Fields::default(), Bytes::new());
-        return AuthReply { status, fields, body }.render(head);
+        return AuthReply::own(StatusCode::BAD_REQUEST, Fields::default(), Bytes::new()).render(head, request_id);
     };
     // A page of ours knows no prefix: its links are relative, and it stands below whatever path its route has.
     let prefix = routed.filter(|_| service.is_own_page() && target.removed_prefix.is_empty()).map(|to| &*to.prefix);
     let prefix = prefix.filter(|prefix| !matches!(*prefix, "" | "/"));
     if let Some(location) = prefix.and_then(|prefix| slash_redirect(&target.text, prefix)) {
-        return AuthReply::redirect(&location).render(head);
+        return AuthReply::redirect(&location).render(head, request_id);
     }
     let below = prefix.and_then(|prefix| without_prefix(prefix, &target.text));
     let target = below.as_deref().unwrap_or(&target.text);
@@ -60,5 +60,5 @@ pub(super) fn render(
     for (name, value) in &parts.headers {
         fields.push(name.as_str().as_bytes(), value.as_bytes());
     }
-    AuthReply { status: parts.status, fields, body }.render(head)
+    AuthReply::own(parts.status, fields, body).render(head, request_id)
 }

@@ -35,7 +35,7 @@ pub(crate) enum LocalReply {
     Redirect { status: StatusCode, location: String },
     /// A service of Gangway itself answers.
     OfInternalService(InternalService),
-    /// A service that was asked about the request answers in place of the application.
+    /// A log-in, or a service that was asked about the request, answers in place of the application.
     OfAuthService(Box<AuthReply>),
     /// What a browser may do with requests of another origin.
     Preflight(Box<Fields>),
@@ -138,7 +138,7 @@ impl LocalReply {
         match self {
             Self::Challenge { key_authorization } => challenge(key_authorization, request),
             Self::Redirect { status, location } => redirection(*status, location, audience),
-            Self::OfAuthService(reply) => reply.render(request),
+            Self::OfAuthService(reply) => reply.render(request, audience.request_id),
             Self::Preflight(fields) => preflight(fields, audience),
             // Who knows the services answers before this.
             Self::OfInternalService(_) => FailureReply::new(Reason::Internal).page(request, audience),
@@ -309,6 +309,24 @@ mod tests {
         let (head, body) = LocalReply::from(FailureReply::new(Reason::NoRoute)).render(&request, audience);
         assert!(body.is_empty() && head.body == BodyLength::Empty && field(&head, "content-length") != "0");
         assert_eq!((field(&head, "cache-control"), field(&head, "x-request-id")), ("no-store", "id"));
+    }
+
+    #[test]
+    fn an_answer_of_our_own_to_a_log_in_has_the_id_of_the_request_and_one_of_a_service_stays_as_it_is() {
+        let request = RequestHead::of_test("GET", "/", &[]);
+        let audience = Audience { request_id: "id-1", local: false, url: "", own: None };
+        let ids = |reply: AuthReply| {
+            let (head, _) = LocalReply::from(reply).render(&request, audience);
+            let ids = head.fields.all_named(b"x-request-id");
+            ids.map(|id| String::from_utf8(id.to_vec()).expect("text")).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(AuthReply::redirect("/sign-in")), ["id-1"]);
+        assert_eq!(ids(AuthReply::own(StatusCode::OK, Fields::default(), Bytes::new())), ["id-1"]);
+        let of_service = |fields| AuthReply::of_service(StatusCode::FORBIDDEN, fields, Bytes::new());
+        let mut fields = Fields::default();
+        assert!(ids(of_service(fields.clone())).is_empty());
+        fields.push(b"X-Request-ID", b"theirs");
+        assert_eq!(ids(of_service(fields)), ["theirs"]);
     }
 
     #[test]

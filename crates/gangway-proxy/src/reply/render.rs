@@ -26,10 +26,10 @@ pub(crate) fn render_for(
     }
     ctx.reply.reason = reply.reason();
     ctx.reply.detail = reply.detail().map(str::to_owned);
-    if let LocalReply::OfInternalService(service) = reply {
-        return internal::render(&*shared.internal, *service, head, ctx);
-    }
     let request_id = ctx.request_id().to_owned();
+    if let LocalReply::OfInternalService(service) = reply {
+        return internal::render(&*shared.internal, *service, head, ctx, &request_id);
+    }
     let admission = ctx.admission().filter(|admission| admission.origin.local);
     let url = admission.map_or_else(String::new, |admission| url(head, admission));
     let compiled = shared.compiled.load();
