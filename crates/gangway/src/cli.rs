@@ -245,6 +245,8 @@ pub(crate) struct SessionListArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum SessionsCommand {
+    /// List the sessions that count, as without a subcommand
+    List(SessionListArgs),
     /// End sessions: their cookies count no more, at any instance
     Revoke(RevokeArgs),
 }

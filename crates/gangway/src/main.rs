@@ -69,6 +69,7 @@ fn main() -> ExitCode {
         Command::Hosts(args) => hosts::hosts(&args),
         Command::Release(args) => hosts::release(&args),
         Command::Sessions(SessionsArgs { command: None, list }) => sessions::list(&list),
+        Command::Sessions(SessionsArgs { command: Some(SessionsCommand::List(list)), .. }) => sessions::list(&list),
         Command::Sessions(SessionsArgs { command: Some(SessionsCommand::Revoke(args)), .. }) => sessions::revoke(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Hash(args) => hash::run(&args),

@@ -283,8 +283,10 @@ async fn who_is_logged_in_is_listed_and_logged_out_on_the_volume() {
     let (code, _, _) = running::run(["sessions", "revoke", "--user", "ann", "--data", &data]);
     assert_eq!(code, 0);
     eventually("nobody is logged in", STUCK, async || is_out(rest).await).await;
-    let (code, printed, _) = running::run(["sessions", "--data", &data]);
-    assert_eq!((code, &*printed), (0, "nobody is logged in by `auth.oidc`\n"));
+    for command in [&["sessions"][..], &["sessions", "list"]] {
+        let (code, printed, said) = running::run([command, &["--data", &*data]].concat());
+        assert_eq!((code, &*printed), (0, "nobody is logged in by `auth.oidc`\n"), "{command:?}: {said}");
+    }
     // The provider's word goes the same way.
     let third = log_in().await;
     let events = serde_json::json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
