@@ -88,7 +88,8 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &Kn
             AddressVerdict::Refused => {
                 let denied = filter.deny.entry_with(place).map(|entry| format!("`deny` names `{entry}`"));
                 let why = denied.unwrap_or_else(|| "`allow` does not name it".to_owned());
-                Some(format!("403 forbidden: {} may not come in, for {why}{}", query.from, found_place(filter, place)))
+                let (status, place) = (refusal_status(filter), found_place(filter, place));
+                Some(format!("{status} forbidden: {} may not come in, for {why}{place}", query.from))
             }
             AddressVerdict::Undecided(kind) => {
                 let why = format!("no file of `--geoip` tells the {kind} of {}, so nobody is let in", query.from);
@@ -202,7 +203,7 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
     }
     Some(match middleware {
         Middleware::AddressFilter(filter) if filter.by.source != AddressSource::Client => {
-            let status = filter.refusal.map_or(403, |status| status.as_u16());
+            let status = refusal_status(filter);
             format!("the address of {} is compared; who is not let in gets {status}", filter.by.source)
         }
         Middleware::AddressFilter(filter) => {
@@ -265,6 +266,11 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client
     })
 }
 
+/// The status of the answer to a client that is not let in.
+fn refusal_status(filter: &AddressFilter) -> u16 {
+    filter.refusal.map_or(403, |status| status.as_u16())
+}
+
 /// What the cache of a route does with a request; what is kept, only the data plane knows.
 fn cache(route: &Route, query: &ExplainQuery) -> String {
     let has = |name: http::HeaderName| query.headers.contains_key(name);
@@ -285,8 +291,7 @@ fn cache(route: &Route, query: &ExplainQuery) -> String {
             "kept for all who are let in only where `Cache-Control` of the answer says `public`"
         }
         () if has(AUTHORIZATION) => {
-            "kept only where `Cache-Control` of the answer says `public`, `s-maxage` or `must-revalidate`, as the request \
-             has `Authorization`"
+            "kept only where `Cache-Control` of the answer says `public`, as the request has `Authorization`"
         }
         () => "kept where `Cache-Control` or `Expires` of the answer allows it",
     };
@@ -357,7 +362,13 @@ fn by_service(forward: &ForwardAuth, route: &Route) -> String {
     let asked = route.auth_service.iter().map(|endpoint| format!("`{}{target}`", views::endpoint_url(endpoint)));
     match asked.collect::<Vec<_>>().join(" or ") {
         asked if asked.is_empty() => "503: the log-in service is not there, so nobody is let in".to_owned(),
-        asked => format!("asks {asked}; 2xx lets the request in, any other answer goes to the client"),
+        asked => {
+            let otherwise = match &forward.rules {
+                None => "redirections and 4xx go to the client, anything else is 502 auth-invalid",
+                Some(_) => "any other answer goes to the client",
+            };
+            format!("asks {asked}; 2xx lets the request in, {otherwise}")
+        }
     }
 }
 
@@ -636,7 +647,8 @@ mod tests {
             (
                 &[("auth.forward", "http://192.0.2.8:9091/check?token=hunter2")],
                 "method=GET",
-                "asks `http://192.0.2.8:9091/check?token=***`; 2xx lets the request in, any other answer goes to the client",
+                "asks `http://192.0.2.8:9091/check?token=***`; 2xx lets the request in, redirections and 4xx go to the \
+                 client, anything else is 502 auth-invalid",
             ),
             (
                 &[("cache", "true")],
@@ -654,7 +666,7 @@ mod tests {
                 &[("cache", "true")],
                 "header=Authorization:Bearer+x",
                 "answered from memory if it is kept and fresh; else by the application, and kept only where `Cache-Control` \
-                 of the answer says `public`, `s-maxage` or `must-revalidate`, as the request has `Authorization`",
+                 of the answer says `public`, as the request has `Authorization`",
             ),
             (&[("compress", "true")], "header=Accept-Encoding:gzip,br", "by br, where the answer is worth it"),
             (
@@ -671,6 +683,38 @@ mod tests {
             assert_eq!((&decisions[..], refusal), (&[Some(decision.to_owned())][..], None), "{keys:?}");
             assert!(!decision.contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn a_list_with_a_status_of_its_own_refuses_by_it() {
+        let query = ExplainQuery::parse("url=https://a.test/&from=192.0.2.7").expect("a query");
+        let place = ClientPlace::new(query.from, &Known);
+        let client = KnownClient { judgement: Judgement::Free, place, gateway: None };
+        for (refusal, status) in [(None, 403), (Some(http::StatusCode::NOT_FOUND), 404)] {
+            let allow = Some(gangway_model::ClientList::default());
+            let filter = AddressFilter { allow, refusal, ..AddressFilter::default() };
+            let said = super::refusal(&Middleware::AddressFilter(filter.into()), &query, &client);
+            let expected = format!("{status} forbidden: 192.0.2.7 may not come in, for `allow` does not name it");
+            assert_eq!(said, Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_the_answers_of_a_log_in_service_depends_on_how_it_is_asked() {
+        let at = |key: &str, value: &str| (key.into(), value.into(), gangway_diagnostic::Place::Configuration);
+        let keys = [("host", "a.test"), ("upstream", "http://192.0.2.9"), ("auth.forward", "http://192.0.2.8/check")];
+        let keys = keys.map(|(key, value)| at(key, value)).into();
+        let place = gangway_diagnostic::Place::Configuration;
+        let file_routes = vec![gangway_model::FileRoute { name: "a".into(), keys, place }];
+        let compiled = compile(&Snapshot::default(), &Settings { file_routes, ..Settings::default() });
+        let route = &compiled.table.routes()[0];
+        let login = route.middlewares.iter().find_map(Middleware::authentication).expect("a log-in");
+        let LoginMethod::Forward(forward) = &login.method else { panic!("a service") };
+        let as_traefik = ForwardAuth { rules: Some(Box::default()), ..forward.clone() };
+        let asked = "asks `http://192.0.2.8:80/check`; 2xx lets the request in,";
+        let ours = "redirections and 4xx go to the client, anything else is 502 auth-invalid";
+        assert_eq!(by_service(forward, route), format!("{asked} {ours}"));
+        assert_eq!(by_service(&as_traefik, route), format!("{asked} any other answer goes to the client"));
     }
 
     #[test]

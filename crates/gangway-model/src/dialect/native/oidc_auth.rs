@@ -43,11 +43,11 @@ pub(super) fn auth_domains<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, 
 pub(super) fn auth_bearer<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let text = label.value();
     let is_audience = (1..=ENTRY_LEN_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let audience = match text {
-        "true" => Ok(Some(BearerAudience::Client)),
-        "false" => Ok(None),
-        text if is_audience => Ok(Some(BearerAudience::Named(text.into()))),
-        text => {
+    let audience = match value::boolean(text) {
+        Ok(true) => Ok(Some(BearerAudience::Client)),
+        Ok(false) => Ok(None),
+        Err(_) if is_audience => Ok(Some(BearerAudience::Named(text.into()))),
+        Err(_) => {
             let help = "write the audience of the access tokens, such as `https://api.example.org`, or `true`";
             let note = "1 to 255 characters of ASCII without spaces";
             Err(Finding::error(codes::OIDC_ENTRY, 0..text.len(), "not an audience", note, help))

@@ -22,13 +22,15 @@ pub(crate) enum ResolvedKey<'k> {
     Unknown,
 }
 
-/// Another spelling of a key, as a part of the key that it belongs to. Only labels have it: in a file, what has a value
-/// has no parts.
-const OTHER_SPELLING: (&str, &str) = ("auth.forward.headers", "auth.headers");
+/// Other spellings of keys, each as a part of the key that it belongs to. Only labels have them: in a file, what has a
+/// value has no parts.
+const OTHER_SPELLINGS: [(&str, &str); 2] =
+    [("auth.forward.headers", "auth.headers"), ("auth.oidc.bearer", "auth.bearer")];
 
 /// Looks a key up, without regard to case.
 pub(crate) fn resolve(key: &str) -> ResolvedKey<'_> {
-    let key = if key.eq_ignore_ascii_case(OTHER_SPELLING.0) { OTHER_SPELLING.1 } else { key };
+    let other = OTHER_SPELLINGS.iter().find(|(other, _)| key.eq_ignore_ascii_case(other));
+    let key = other.map_or(key, |(_, name)| name);
     // Nearly all keys are one of ours.
     if let Some(known) = KEYS.iter().find(|known| key.eq_ignore_ascii_case(known.name) && !known.is_open()) {
         return ResolvedKey::Known(known, "");
@@ -118,6 +120,7 @@ mod tests {
         assert_eq!(known("Response.Header.X-Foo"), "response.header.<Name> X-Foo");
         assert_eq!(known("sleep.after"), "sleep.* after");
         assert_eq!(known("Auth.Forward.Headers"), "auth.headers ");
+        assert_eq!(known("auth.oidc.Bearer"), "auth.bearer ");
         assert!(matches!(resolve("hosts"), ResolvedKey::Unknown));
         assert!(matches!(resolve(""), ResolvedKey::Unknown));
         assert!(matches!(resolve("ünknown"), ResolvedKey::Unknown));

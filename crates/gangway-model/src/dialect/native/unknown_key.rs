@@ -9,6 +9,9 @@ use crate::value::and_list;
 use gangway_diagnostic::codes;
 use gangway_diagnostic::{Finding, quoted};
 
+/// What only the owner of the configuration file may say, since hosts that are not ours get the cookie too.
+const OF_PROVIDERS: &str = "auth.oidc.cookie-domain";
+
 /// A label under our prefix whose key is not in the schema.
 #[derive(Debug)]
 pub(super) struct UnknownKey<'a> {
@@ -62,7 +65,10 @@ impl UnknownKey<'_> {
             }
             UnknownKind::Below(known) => {
                 let message = format!("nothing stands below `{}`", known.name);
-                let help = format!("write {}", quoted(&self.full(source, known.name)));
+                let help = match self.key.eq_ignore_ascii_case(OF_PROVIDERS) {
+                    true => "write `cookie-domain` in the table `[oidc.<name>]` of the configuration file".to_owned(),
+                    false => format!("write {}", quoted(&self.full(source, known.name))),
+                };
                 whole(codes::LABEL_BELOW_VALUE, message, "has a value itself", help)
             }
             UnknownKind::Unknown => {

@@ -347,7 +347,7 @@ pub(crate) const KEYS: &[Key] = &[
         example: "64MiB",
         doc: "Keeps answers in memory, up to this size, and gives them to others who ask for the same (RFC 9111). Kept is what the \
               application says may be kept, by `Cache-Control` with `max-age` or `s-maxage`, or by `Expires`; never what sets a \
-              cookie, and for clients who have logged in only what is `public`. `true` is 64 MiB. One answer takes at most an \
+              cookie, and for clients who have logged in or send `Authorization` only what is `public`. `true` is 64 MiB. One answer takes at most an \
               eighth of it. What is kept goes when the route changes or has a new container.",
         without: "nothing is kept",
         status: KeyStatus::InForce(KeyId::Cache),
@@ -370,8 +370,8 @@ pub(crate) const KEYS: &[Key] = &[
         example: "http://192.0.2.9:9091/api/authz/forward-auth",
         doc: "Asks a log-in service whether a request may pass: by GET, with the client's headers and \
               `X-Forwarded-Method`, `-Proto`, `-Host`, `-Uri` and `-For`. After 2xx the application gets the request with the \
-              fields in `auth.headers`; any other answer goes to the client. Without an answer nobody is let in. A name \
-              stands for a service of the same project, else a container, else the only service of that name, and may have a \
+              fields in `auth.headers`; redirections and 4xx go to the client, anything else is a failure (502). Without an \
+              answer nobody is let in. A name stands for a service of the same project, else a container, else the only service of that name, and may have a \
               port (`login:9000`); a host in a URL without a dot too. Which of the four products it is follows from the name, \
               the path or the image; for any other service the URL has a path. The paths `/outpost.goauthentik.io` of \
               authentik and `/oauth2` of oauth2-proxy are served at the hosts of the route.",
@@ -434,13 +434,13 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "auth.bearer",
-        value: Form::Line("audience, or `true`"),
+        value: Form::Line("audience, or boolean"),
         default: "no access token counts",
         example: "https://api.example.org",
         doc: "Lets clients in by an access token of the provider of `auth.oidc` too, which they send as `Authorization: Bearer`. \
               It has to be a signed JWT for this audience; with `true`, for the client of Gangway at the provider. The lists of \
               `auth.users`, `auth.groups` and `auth.domains` hold for it by what the token itself says. The application gets \
-              `Authorization` only if `auth.keep` says so.",
+              `Authorization` only if `auth.keep` says so. Also written `auth.oidc.bearer` as a label.",
         status: KeyStatus::InForce(KeyId::AuthBearer),
         ..PROTECTS
     },
