@@ -33,6 +33,7 @@ async fn a_service_answers_what_the_middlewares_leave_of_a_request() {
             let answer = connection.get("/own/api/version?x=1").await.expect("answered");
             assert_eq!((answer.status.as_u16(), answer.header("x-set")), (200, "1"), "{name}");
             assert_eq!(answer.text(), "api@internal GET /api/version?x=1", "{name}");
+            assert!(!answer.header("x-request-id").is_empty(), "{name}");
         }
         let head = connection.ask("HEAD", "/own/", &[], "").await.expect("answered");
         assert_eq!((head.header("content-length"), &*head.text()), ("19", ""), "{name}");
