@@ -5,8 +5,10 @@ mod common;
 
 use std::sync::Arc;
 
+use gangway_diagnostic::Place;
 use gangway_model::{
-    Container, EntryPoint, EntryPointTls, ListenerName, Middleware, Route, Settings, Snapshot, TraefikSettings, compile,
+    Container, DynamicKey, EntryPoint, EntryPointTls, ListenerName, Middleware, Route, Settings, Snapshot,
+    TraefikSettings, compile,
 };
 use proptest::prelude::*;
 
@@ -49,6 +51,53 @@ enum Damage {
     TwoTypes,
     /// An option beside it is not one.
     UnknownOption,
+}
+
+/// How TLS options that ask clients for certificates come to a router.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum OptionsBy {
+    Router,
+    EntryPoint,
+    Default,
+}
+
+/// What may become of such options.
+#[derive(Clone, Copy, Debug)]
+enum OptionsDamage {
+    None,
+    /// Somebody else's name stands where they are declared.
+    Elsewhere,
+    /// One letter of a key is another one.
+    Misspelt(usize),
+    /// What is asked of clients is something else.
+    Garbled,
+}
+
+fn options_damage() -> impl Strategy<Value = OptionsDamage> {
+    prop_oneof![
+        Just(OptionsDamage::None),
+        Just(OptionsDamage::Elsewhere),
+        (0..40usize).prop_map(OptionsDamage::Misspelt),
+        Just(OptionsDamage::Garbled),
+    ]
+}
+
+/// TLS options of this name in a file, which ask clients for certificates.
+fn declared_options(name: &str, damage: OptionsDamage) -> Vec<DynamicKey> {
+    let name = if matches!(damage, OptionsDamage::Elsewhere) { "elsewhere" } else { name };
+    let wanted = if matches!(damage, OptionsDamage::Garbled) { "Everything" } else { "RequireAndVerifyClientCert" };
+    [("clientAuth.caFiles", "/certs/clients.pem"), ("clientAuth.clientAuthType", wanted)]
+        .map(|(key, value)| {
+            let mut key = key.to_owned();
+            if let OptionsDamage::Misspelt(at) = damage {
+                let at = at % key.len();
+                // A dot in the place of a letter, or the other way round, is another key, too.
+                key.replace_range(at..=at, if &key[at..=at] == "x" { "y" } else { "x" });
+            }
+            let path = ["tls", "options", name].into_iter().chain(key.split('.')).map(Into::into).collect();
+            DynamicKey { path, value: value.into(), place: Place::Configuration }
+        })
+        .into()
 }
 
 fn settings() -> Settings {
@@ -250,6 +299,41 @@ proptest! {
                     compiled.diagnostics
                 );
             }
+        }
+    }
+    #[test]
+    fn where_certificates_are_asked_of_clients_they_are_or_the_route_is_closed(
+        by in prop::sample::select(vec![OptionsBy::Router, OptionsBy::EntryPoint, OptionsBy::Default]),
+        damage in options_damage(),
+        has_tls: bool,
+        is_apart: bool,
+    ) {
+        // Without a declaration there is a default, which asks for nothing.
+        prop_assume!(!(by == OptionsBy::Default && matches!(damage, OptionsDamage::Elsewhere)));
+        let mut settings = settings();
+        let traefik = settings.traefik.as_mut().expect("in Traefik's place");
+        let name = if by == OptionsBy::Default { "default" } else { "mutual" };
+        traefik.dynamic = declared_options(name, damage);
+        if by == OptionsBy::EntryPoint {
+            traefik.entry_points[1].tls = Some(EntryPointTls { options: Some("mutual@file".into()), ..EntryPointTls::default() });
+        }
+        let mut labels = vec![("traefik.http.routers.r.rule".to_owned(), "Host(`r.test`)".to_owned())];
+        if is_apart {
+            labels.push(("traefik.http.routers.r.entrypoints".to_owned(), "websecure".to_owned()));
+        }
+        if has_tls {
+            labels.push(("traefik.http.routers.r.tls".to_owned(), "true".to_owned()));
+        }
+        if by == OptionsBy::Router {
+            labels.push(("traefik.http.routers.r.tls.options".to_owned(), "mutual@file".to_owned()));
+        }
+        let snapshot = Snapshot { containers: vec![container("app", labels)], ..Snapshot::default() };
+        let compiled = compile(&snapshot, &settings);
+        let names = |route: &&Arc<Route>| route.listener.scope.names.as_ref().is_some_and(|names| names.iter().any(|name| **name == *"websecure"));
+        let on_websecure: Vec<_> = compiled.table.routes().iter().filter(names).collect();
+        prop_assert!(!on_websecure.is_empty());
+        for route in on_websecure {
+            prop_assert!(route.closed || route.listener.client_ca.is_some(), "{} is open: {:?}", route.id, compiled.diagnostics);
         }
     }
 }

@@ -13,6 +13,7 @@ mod findings;
 mod internal;
 mod middlewares;
 mod names;
+mod provided;
 mod routers;
 mod rule;
 mod services;
@@ -25,15 +26,12 @@ use std::collections::BTreeSet;
 
 use gangway_diagnostic::{Diagnostic, Finding, Place, codes, nearest, quoted};
 
-use self::constraints::Constraint;
 use self::findings::{Problems, about_unread};
-use self::middlewares::Features;
 use self::names::Provider;
-use self::tls_options::TlsOptions;
+pub(super) use self::provided::Provided;
 pub use self::tls_options::tls_options_client_ca;
-use self::transports::Transports;
 use self::tree::Node;
-use crate::go_template::{GoTemplate, TemplateContainer, TemplateData};
+use crate::go_template::{TemplateContainer, TemplateData};
 use crate::label::{Mark, Source, whole};
 use crate::matcher::HostCondition;
 use crate::settings::{Settings, TraefikSettings};
@@ -51,36 +49,6 @@ const TLS: [&str; 3] = ["certificates", "options", "stores"];
 
 /// The parts of `http`.
 const HTTP: [&str; 5] = ["routers", "services", "middlewares", "serverstransports", "models"];
-
-/// What the configuration and the files of the file provider say to all containers. It is made once for many.
-pub(super) struct Provided<'s> {
-    traefik: &'s TraefikSettings,
-    tls_options: TlsOptions,
-    transports: Transports,
-    /// None where it cannot be read: then no container is ours.
-    constraint: Option<Constraint>,
-    /// The error says why there is none.
-    default_rule: Result<GoTemplate, String>,
-    features: Features<'s>,
-}
-
-impl<'s> Provided<'s> {
-    pub(super) fn new(traefik: &'s TraefikSettings, settings: &'s Settings) -> Self {
-        let root = Node::of_files(&traefik.dynamic);
-        let tls_options = root.at(&["tls", "options"]).map(TlsOptions::read).unwrap_or_default();
-        let transports = root.at(&["http", "serverstransports"]).map(Transports::read).unwrap_or_default();
-        let constraint = Constraint::parse(&traefik.constraints);
-        let default_rule = GoTemplate::parse(&traefik.default_rule);
-        let default_rule = default_rule.map_err(|error| format!("`defaultRule` cannot be read: {error}"));
-        let features = Features {
-            plugins: &traefik.plugins,
-            geoip: settings.has_geoip,
-            crowdsec: settings.has_crowdsec,
-            appsec: settings.has_appsec,
-        };
-        Self { traefik, tls_options, transports, constraint, default_rule, features }
-    }
-}
 
 /// Reads the labels of a container.
 pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found: &mut Vec<Diagnostic>) -> Declared<'s> {

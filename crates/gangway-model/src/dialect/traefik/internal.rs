@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use gangway_diagnostic::{Finding, codes, nearest, quoted};
 
+use super::entry_points;
 use super::findings::VOCABULARY;
 use super::names::Provider;
+use super::provided::Provided;
 use super::rule;
 use super::tls_options::OneTlsOptions;
-use super::{Provided, entry_points};
 use crate::internal_service::InternalService;
 use crate::label::{Mark, whole};
 use crate::listener::{ListenerName, ListenerScope, Transport};

@@ -342,7 +342,7 @@ fn by_url<'s>(
     Some(TargetSpec { place: TargetPlace::Url(UrlTarget { transport, ..target }), weight })
 }
 
-/// Traefik does not use the path of a URL, unless it is told to.
+/// Traefik uses the path of a URL only where `preservePath` asks for it.
 fn without_path(url: &str) -> String {
     let begin = url.find("://").map_or(0, |at| at + 3);
     let end = url[begin..].find(['/', '?']).map_or(url.len(), |at| begin + at);
