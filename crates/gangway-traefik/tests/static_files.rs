@@ -60,7 +60,7 @@ fn the_three_forms_of_one_configuration_are_one() {
     assert!(flags.config.entry_points.values().any(|entry| entry.trusts_all || !entry.trusted.is_empty()));
 }
 
-/// Whoever says what becomes of each option has to hear of each, as it was written.
+/// A list of what becomes of each option is made of these, by the names that the user knows.
 #[test]
 fn each_option_that_is_in_force_is_given_once_as_it_was_written() {
     let written = |reading: &StaticReading| {
