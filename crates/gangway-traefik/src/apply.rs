@@ -16,7 +16,7 @@ use crate::config::{
 };
 use crate::entry::{Entry, EntryValue, segments};
 use crate::later::meanwhile;
-use crate::setting::Setting;
+use crate::setting::{GivenOption, Setting};
 use crate::value::{boolean, duration, items};
 
 /// A configuration, and what was said about it.
@@ -27,6 +27,8 @@ pub(crate) struct Applied {
     pub in_force: usize,
     /// Options that are not.
     pub without_effect: usize,
+    /// Each option that was given and could be put in force.
+    pub given: Vec<GivenOption>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -76,6 +78,9 @@ struct Applier {
     config: StaticConfig,
     in_force: BTreeSet<Box<str>>,
     without_effect: BTreeSet<Box<str>>,
+    given: Vec<GivenOption>,
+    /// The whole names of those.
+    known: BTreeSet<Box<str>>,
     diagnostics: Vec<Diagnostic>,
     /// Where each entry point is first named.
     entry_points: BTreeMap<ListenerName, Place>,
@@ -106,10 +111,17 @@ impl Applier {
             Fate::WithoutEffect(instead) => return self.idle(entry, option, instead),
         };
         match self.put_in_force(setting, &names, entry, option.kind) {
-            Ok(()) => match meanwhile(setting) {
-                Some(instead) => self.idle(entry, option, instead),
-                None => self.count_in_force(entry, option),
-            },
+            Ok(()) => {
+                match meanwhile(setting) {
+                    Some(instead) => self.idle(entry, option, instead),
+                    None => self.count_in_force(entry, option),
+                }
+                if self.known.insert(whole(entry, option)) {
+                    let written = if is_item(entry, option) { entry.written_list() } else { &entry.written };
+                    let written = written.into();
+                    self.given.push(GivenOption { setting, names, written });
+                }
+            }
             Err(Unusable(help)) => self.unusable(entry, option, help),
         }
     }
@@ -479,8 +491,8 @@ impl Applier {
         for (name, place) in std::mem::take(&mut self.resolvers_asked) {
             self.check_resolver(&name, place);
         }
-        let Self { config, in_force, without_effect, diagnostics, .. } = self;
-        Applied { config, in_force: in_force.len(), without_effect: without_effect.len(), diagnostics }
+        let Self { config, in_force, without_effect, given, diagnostics, .. } = self;
+        Applied { config, in_force: in_force.len(), without_effect: without_effect.len(), given, diagnostics }
     }
 
     /// An entry point at which nothing listens gives a finding, whatever the reason.
@@ -545,9 +557,12 @@ impl Applier {
 
 /// The name of an option as a whole: the items of a list are one option.
 fn whole(entry: &Entry, option: &StaticOption) -> Box<str> {
-    let is_item = option.kind == Kind::List && entry.path.last().is_some_and(|last| last.starts_with('['));
-    let len = entry.path.len() - usize::from(is_item);
+    let len = entry.path.len() - usize::from(is_item(entry, option));
     entry.path[..len].join(".").to_ascii_lowercase().into()
+}
+
+fn is_item(entry: &Entry, option: &StaticOption) -> bool {
+    option.kind == Kind::List && entry.path.last().is_some_and(|last| last.starts_with('['))
 }
 
 fn variable(path: &str) -> String {

@@ -34,6 +34,16 @@ impl Entry {
         }
     }
 
+    /// The written way without its last segment, if that is the position in a list.
+    pub(crate) fn written_list(&self) -> &str {
+        let has_position = self.path.last().is_some_and(|last| last.starts_with('['));
+        let separator = if matches!(self.key_place, Place::Variable(_)) { '_' } else { '[' };
+        match self.written.rsplit_once(separator) {
+            Some((list, _)) if has_position => list,
+            Some(_) | None => &self.written,
+        }
+    }
+
     /// The bytes of the written way that name the segment at `position`. Below a list item, or where a name holds
     /// dots, it is the whole way.
     pub(crate) fn segment_span(&self, position: usize) -> Span {

@@ -95,3 +95,15 @@ pub enum Setting {
     TransportIdleTimeout,
     PluginModule,
 }
+
+/// An option that was given and is in force, even where that is in another way than in Traefik.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GivenOption {
+    /// Which one it is.
+    pub setting: Setting,
+    /// What stands for each `<name>` and `[n]` of its way in the catalogue, in order, as written.
+    pub names: Vec<Box<str>>,
+    /// The way to it as the user wrote it: `--api.insecure`, `TRAEFIK_API_INSECURE`, or the dotted key of a file. A list is
+    /// one option.
+    pub written: Box<str>,
+}

@@ -11,6 +11,7 @@ use crate::entry::Entry;
 use crate::file::{Form, SourceFile, read_file};
 use crate::files_on_disk::{CONFIGURATION_LEN_MAX, read_text};
 use crate::flags::{Flags, read_flags};
+use crate::setting::GivenOption;
 use crate::variables::{self, read_variables};
 
 /// The source of a static configuration. Traefik reads one, the first of these that there is.
@@ -31,6 +32,8 @@ pub struct StaticReading {
     pub config: StaticConfig,
     /// Where it comes from; none where nothing is configured.
     pub source: Option<Source>,
+    /// Each option that is in force, in the order of its source.
+    pub given: Vec<GivenOption>,
     /// How many options are in force.
     pub in_force: usize,
     /// How many options do nothing, because they are unknown, unusable, or nothing that Gangway does.
@@ -88,9 +91,9 @@ pub fn read_static(arguments: &[String], variables: &[(String, String)], folders
         None if !from_variables.is_empty() => (Some(Source::Variables), from_variables),
         None => (None, Vec::new()),
     };
-    let Applied { config, in_force, without_effect, diagnostics } = apply(&entries);
+    let Applied { config, in_force, without_effect, given, diagnostics } = apply(&entries);
     let diagnostics = diagnostics.into_iter().chain(found).collect();
-    StaticReading { config, source, in_force, without_effect, diagnostics }
+    StaticReading { config, source, given, in_force, without_effect, diagnostics }
 }
 
 /// The file that counts, if there is one, with its leaves.

@@ -60,6 +60,54 @@ fn the_three_forms_of_one_configuration_are_one() {
     assert!(flags.config.entry_points.values().any(|entry| entry.trusts_all || !entry.trusted.is_empty()));
 }
 
+/// A list of what becomes of each option is made of these, by the names that the user knows.
+#[test]
+fn each_option_that_is_in_force_is_given_once_as_it_was_written() {
+    let written = |reading: &StaticReading| {
+        reading.given.iter().map(|option| format!("{:?} {}", option.setting, option.written)).collect::<Vec<_>>()
+    };
+    let flags = [
+        "--EntryPoints.Web.address=:80",
+        "--ping=false",
+        "--ping.entryPoint=web",
+        "--api=true",
+        "--nope=1",
+        "--entrypoints.web.transport.respondingtimeouts.readtimeout=0",
+    ];
+    assert_eq!(
+        written(&read_static(&flags.map(str::to_owned), &[], &[])),
+        [
+            "EntryPointAddress --EntryPoints.Web.address",
+            "Api --api",
+            "ReadTimeout --entrypoints.web.transport.respondingtimeouts.readtimeout",
+        ]
+    );
+    let variables = [
+        "TRAEFIK_ENTRYPOINTS_WEB_FORWARDEDHEADERS_TRUSTEDIPS_0",
+        "TRAEFIK_ENTRYPOINTS_WEB_FORWARDEDHEADERS_TRUSTEDIPS_1",
+    ];
+    let variables = variables.map(|name| (name.to_owned(), "192.0.2.1".to_owned()));
+    assert_eq!(
+        written(&read_static(&[], &variables, &[])),
+        ["ForwardedTrustedIps TRAEFIK_ENTRYPOINTS_WEB_FORWARDEDHEADERS_TRUSTEDIPS"]
+    );
+    let file = read(&fixtures().join("a-file-of-today.yml"));
+    assert_eq!(
+        file.given
+            .iter()
+            .filter(|option| option.names.iter().any(|name| **name == *"websecure"))
+            .map(|option| &*option.written)
+            .collect::<Vec<_>>(),
+        [
+            "entryPoints.websecure.forwardedHeaders.trustedIPs",
+            "entryPoints.websecure.http.tls.certResolver",
+            "entryPoints.websecure.http.tls.domains[0].main",
+            "entryPoints.websecure.http.tls.domains[0].sans",
+            "entryPoints.websecure.http.middlewares",
+        ]
+    );
+}
+
 #[test]
 fn the_first_source_counts_and_the_others_are_told() {
     let folder = tempfile::tempdir().unwrap();

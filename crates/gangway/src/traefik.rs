@@ -1,7 +1,7 @@
 //! Gangway in Traefik's place: Traefik's command line, variables and files become our settings.
 
 pub(crate) mod followed_files;
-mod issuing;
+pub(crate) mod issuing;
 mod surroundings;
 
 use std::fs::DirBuilder;
@@ -67,7 +67,7 @@ pub(crate) struct Rest {
 impl InTraefiksPlace {
     /// What was read, with the files that it names.
     pub(crate) fn of(reading: StaticReading) -> Self {
-        let StaticReading { config, source, in_force, without_effect, diagnostics } = reading;
+        let StaticReading { config, source, given: _, in_force, without_effect, diagnostics } = reading;
         let files = config.file.as_ref().map(FollowedFiles::read);
         let dynamic = files.as_ref().map(FollowedFiles::keys).unwrap_or_default();
         let settings = model_settings(&config, &host_name(), dynamic);
@@ -84,17 +84,43 @@ impl InTraefiksPlace {
         }
     }
 
-    /// What a table is made of where nothing is served: flags of ours, the entry points, and settings for the dialect.
-    pub(crate) fn read_alone(self) -> (Layer, Vec<KnownListener>, TraefikSettings) {
+    /// What a table is made of where nothing is served: the entry points, and settings for the dialect.
+    pub(crate) fn for_reading(self) -> (Vec<KnownListener>, TraefikSettings) {
         let known = |one: &ListenerSettings| KnownListener { name: one.name.clone(), protocol: one.protocol };
         // Both sides tell applications of the machine, and neither is ours.
         let settings = TraefikSettings { host_name: Box::default(), ..self.settings };
-        (self.flags, self.listeners.iter().map(known).collect(), settings)
+        (self.listeners.iter().map(known).collect(), settings)
     }
 
-    /// The settings that have a flag of ours below those of the `variables`, without what cannot be used: nothing that
-    /// Traefik would have taken keeps Gangway from starting.
+    /// As [`readable_below`](Self::readable_below), for an instance that keeps certificates.
     pub(crate) fn usable_below(
+        &self,
+        variables: &Layer,
+        docker: &DockerEnvironment,
+        found: &mut Vec<Diagnostic>,
+    ) -> ProcessLayer {
+        let mut layer = self.readable_below(variables, docker, found);
+        let Ok(raw) = layer.read() else { return layer };
+        if let Some(data) = raw.layer.get(&DATA).last()
+            && let SettingOrigin::Traefik(option) = data.origin
+            && let Err(error) = made_writable(Path::new(&data.text))
+        {
+            layer.remove(&DATA);
+            let message = format!("the folder `{}` beside the file cannot be written: {error}", data.text);
+            found.push(
+                Diagnostic::warning(codes::TRAEFIK_VALUE_UNUSABLE, Place::Name(option.into()), message)
+                    .with_help(
+                        "mount the folder of the file so that Gangway can write beside it, or set `GANGWAY_DATA`",
+                    )
+                    .with_effect(format!("certificates are kept in `{}`", DATA.default)),
+            );
+        }
+        layer
+    }
+
+    /// The settings that have a flag of ours below those of the `variables`, which are said to Gangway itself, without what
+    /// cannot be used: nothing that Traefik would have taken keeps Gangway from starting. Nothing is written.
+    pub(crate) fn readable_below(
         &self,
         variables: &Layer,
         docker: &DockerEnvironment,
@@ -112,20 +138,6 @@ impl InTraefiksPlace {
                 "the option is left out"
             };
             found.push(Diagnostic { severity: Severity::Warning, ..error.diagnostic(effect) });
-        }
-        if let Some(data) = raw.layer.get(&DATA).last()
-            && let SettingOrigin::Traefik(option) = data.origin
-            && let Err(error) = made_writable(Path::new(&data.text))
-        {
-            layer.remove(&DATA);
-            let message = format!("the folder `{}` beside the file cannot be written: {error}", data.text);
-            found.push(
-                Diagnostic::warning(codes::TRAEFIK_VALUE_UNUSABLE, Place::Name(option.into()), message)
-                    .with_help(
-                        "mount the folder of the file so that Gangway can write beside it, or set `GANGWAY_DATA`",
-                    )
-                    .with_effect(format!("certificates are kept in `{}`", DATA.default)),
-            );
         }
         layer
     }

@@ -14,7 +14,7 @@ use crate::output::{print, print_error};
 use crate::serve;
 use crate::settings::Layer;
 use crate::traefik::InTraefiksPlace;
-use crate::traefik_compare::{self, Place};
+use crate::traefik_compare;
 
 /// Where Traefik looks for its file, in this order.
 const FOLDERS: [&str; 2] = ["/etc/traefik", "."];
@@ -116,10 +116,7 @@ fn serve_in_place(arguments: &[String]) -> ExitCode {
     let reading = read_static(arguments, &variables(), &FOLDERS.map(PathBuf::from));
     let place = InTraefiksPlace::of(reading);
     match compared_with {
-        Some(url) => {
-            let (flags, listeners, traefik) = place.read_alone();
-            traefik_compare::run(&url, flags, &Place { listeners, traefik })
-        }
+        Some(url) => traefik_compare::run(&url, place),
         None => serve::run(Layer::default(), Some(place)),
     }
 }

@@ -51,8 +51,11 @@ fn every_case_prints_its_snapshot_and_that_passes_check() {
         settings.set_prepend_module_to_snapshot(false);
         settings.set_omit_expression(true);
         settings.bind(|| insta::assert_snapshot!("output", run_case(&folder)));
-        let (_, printed, _) = gangway(&folder, &["migrate"], &[], None);
-        passes_check(&printed, &folder);
+        // Without a compose file there are comments alone.
+        if folder.join("compose.yaml").exists() {
+            let (_, printed, _) = gangway(&folder, &["migrate"], &[], None);
+            passes_check(&printed, &folder);
+        }
     }
 }
 

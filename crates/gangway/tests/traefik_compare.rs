@@ -15,6 +15,11 @@ const SAME: &str = include_str!("traefik_compare/same.json");
 
 /// What the command says of the containers beside this answer.
 async fn compared(containers: Vec<Container>, rawdata: &str) -> Ended {
+    compared_with(&[], &[], containers, rawdata).await
+}
+
+/// The same with further flags and variables.
+async fn compared_with(flags: &[&str], variables: &[(&str, &str)], containers: Vec<Container>, rawdata: &str) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("engine.sock");
     let engine = Engine::default();
@@ -34,26 +39,28 @@ async fn compared(containers: Vec<Container>, rawdata: &str) -> Ended {
     .await
     .unwrap();
     let url = format!("http://me:secret@{}", traefik.address);
-    tokio::task::spawn_blocking(move || {
-        let mut command = gangway();
-        command.args([
-            "traefik",
-            "--compare",
-            &url,
-            "--entrypoints.web.address=:80",
-            "--entrypoints.websecure.address=:443",
-        ]);
-        command
-            .args(["--providers.docker.exposedbydefault=false", "--certificatesresolvers.le.acme.email=a@example.org"]);
-        command.arg(format!("--providers.docker.endpoint=unix://{}", socket.display()));
-        command.current_dir(folder.path());
-        ended(&mut command)
-    })
-    .await
-    .unwrap()
+    let mut command = gangway();
+    command.args([
+        "traefik",
+        "--compare",
+        &url,
+        "--entrypoints.web.address=:80",
+        "--entrypoints.websecure.address=:443",
+    ]);
+    command.args(["--providers.docker.exposedbydefault=false", "--certificatesresolvers.le.acme.email=a@example.org"]);
+    command.arg(format!("--providers.docker.endpoint=unix://{}", socket.display()));
+    command.args(flags).envs(variables.iter().copied()).current_dir(folder.path());
+    tokio::task::spawn_blocking(move || ended(&mut command)).await.unwrap()
 }
 
 fn web() -> Container {
+    router()
+        .label("traefik.http.middlewares.limit.ratelimit.average", "10")
+        .label("traefik.http.middlewares.limit.ratelimit.burst", "20")
+}
+
+/// It names a middleware that is not there yet.
+fn router() -> Container {
     Container::new("web")
         .service("shop", "web")
         .network("shop_default")
@@ -64,8 +71,6 @@ fn web() -> Container {
         .label("traefik.http.routers.web.entrypoints", "websecure")
         .label("traefik.http.routers.web.tls.certresolver", "le")
         .label("traefik.http.routers.web.middlewares", "limit")
-        .label("traefik.http.middlewares.limit.ratelimit.average", "10")
-        .label("traefik.http.middlewares.limit.ratelimit.burst", "20")
         .label("traefik.http.services.web.loadbalancer.server.port", "8080")
 }
 
@@ -73,6 +78,61 @@ fn web() -> Container {
 async fn a_stack_that_is_served_alike_is_the_same() {
     let (code, out, err) = compared(vec![web()], SAME).await;
     assert_eq!((code, out.as_str()), (0, "same     web@docker\n1 router is the same\n"), "{err}");
+}
+
+/// A router that names no entry point, of which `websecure` alone asks for TLS: Traefik tells it as two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_entry_points_split_is_one_on_both_sides() {
+    let app = Container::new("app")
+        .service("shop", "app")
+        .network("shop_default")
+        .address(IpAddr::from([172, 30, 0, 5]))
+        .exposes(&[8080])
+        .label("traefik.enable", "true")
+        .label("traefik.http.routers.a.rule", "Host(`a.example.org`)");
+    let mut raw: Value = serde_json::from_str(SAME).unwrap();
+    let router = |entry_point: &str| {
+        json!({"entryPoints": [entry_point], "service": "app-shop", "rule": "Host(`a.example.org`)", "priority": 21,
+            "status": "enabled", "using": [entry_point]})
+    };
+    let mut over_tls = router("websecure");
+    over_tls["tls"] = json!({"options": "default", "certResolver": "le"});
+    raw["routers"] = json!({"a@docker": router("web"), "websecure-a@docker": over_tls});
+    raw["services"] = json!({"app-shop@docker": raw["services"]["web@docker"]});
+    let flags = &["--entrypoints.websecure.http.tls.certresolver=le"];
+    let (code, out, err) = compared_with(flags, &[], vec![app.clone()], &raw.to_string()).await;
+    assert_eq!((code, out.as_str()), (0, "same     a@docker\n1 router is the same\n"), "{err}");
+    // What holds at one entry point only is not the same as what holds at both.
+    raw["routers"]["websecure-a@docker"]["priority"] = json!(7);
+    let (code, out, err) = compared_with(flags, &[], vec![app], &raw.to_string()).await;
+    assert_eq!(code, 1, "{err}");
+    let shown = "differs  a@docker\n           priority\n             Traefik: 21 at web, 7 at websecure\n             Gangway: 21\n";
+    assert!(out.starts_with(shown), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_of_gangway_count_as_they_do_where_it_serves() {
+    let mut raw: Value = serde_json::from_str(SAME).unwrap();
+    raw["middlewares"]["limit@docker"] = json!({"plugin": {"geoblock": {"countries": ["DE"]}}, "status": "enabled"});
+    let guarded = router().label("traefik.http.middlewares.limit.plugin.geoblock.countries", "DE");
+    let flags = &["--experimental.plugins.geoblock.modulename=github.com/example/geoblock"];
+    let (code, out, err) = compared_with(flags, &[], vec![guarded.clone()], &raw.to_string()).await;
+    assert!(code == 1 && out.contains("Gangway: closed"), "{out}{err}");
+    let variables = &[("GANGWAY_GEOIP", "/countries.mmdb")];
+    let (code, out, err) = compared_with(flags, variables, vec![guarded.clone()], &raw.to_string()).await;
+    assert_eq!((code, out.as_str()), (0, "same     web@docker\n1 router is the same\n"), "{err}");
+    let (code, _, err) = compared_with(flags, &[("GANGWAY_GEOPI", "x")], vec![guarded], &raw.to_string()).await;
+    assert!(code == 2 && err.contains("unknown variable `GANGWAY_GEOPI`"), "{err}");
+}
+
+/// Nothing is made beside the file of certificates, as it is where Gangway serves.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let flag = format!("--certificatesresolvers.le.acme.storage={}/acme.json", folder.path().display());
+    let (code, _, err) = compared_with(&[&flag], &[], vec![web()], SAME).await;
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

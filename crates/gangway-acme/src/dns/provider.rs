@@ -70,16 +70,27 @@ impl DnsProvider {
                 theirs.transpose()
             }
         };
+        Self::parse(&Self::text_of_lego(name, variable)?, &also_elsewhere)
+    }
+
+    /// What [`parse`](Self::parse) takes for the provider that lego, and with it Traefik, has by this name. Of `variable` only
+    /// programs and URLs are asked.
+    ///
+    /// # Errors
+    ///
+    /// If no provider has that name, or the variable with its program or URL is missing.
+    pub fn text_of_lego(name: &str, variable: Lookup<'_>) -> Result<String, UnusableProvider> {
         let with_value = |ours: &str, of: &'static str| {
             let value = optional(of, variable)?.ok_or(UnusableProvider::Missing(of))?;
-            Self::parse(&format!("{ours}={value}"), &also_elsewhere)
+            Ok(format!("{ours}={value}"))
         };
         match name {
-            "gandiv5" => Self::parse("gandi", &also_elsewhere),
+            "gandiv5" => Ok("gandi".to_owned()),
             "exec" => with_value("exec", "EXEC_PATH"),
             "httpreq" => with_value("webhook", "HTTPREQ_ENDPOINT"),
             "acme-dns" => with_value("acme-dns", "ACME_DNS_API_BASE"),
-            name => Self::parse(name, &also_elsewhere),
+            name if KNOWN.iter().any(|known| known.name == name) => Ok(name.to_owned()),
+            name => Err(UnusableProvider::Unknown(name.into())),
         }
     }
 

@@ -13,8 +13,8 @@ use gangway_compose::{
 use gangway_diagnostic::{Code, Diagnostic, Place, Span, codes};
 use gangway_model::{EntryPoint, EntryPointTls, KnownListener, ListenerName, ListenerProtocol, TraefikSettings};
 use gangway_traefik::{
-    DynamicFiles, DynamicFolder, FileKind, FileProvider, StaticConfig, are_variables, file_kind, is_command_line,
-    model_settings, read_static,
+    DynamicFiles, DynamicFolder, FileKind, FileProvider, GivenOption, StaticConfig, StaticReading, are_variables,
+    file_kind, is_command_line, model_settings, read_static,
 };
 
 use super::disk::Disk;
@@ -71,8 +71,12 @@ pub(crate) struct TraefikStack {
     pub(crate) is_known: bool,
     /// The service that runs in Traefik's place.
     pub(crate) service: Option<String>,
-    /// What of the static configuration is not in force, one sentence each.
+    /// Each option of the static configuration that is in force.
+    pub(crate) given: Vec<GivenOption>,
+    /// What of it is not in force, one sentence each.
     pub(crate) without_equal: Vec<String>,
+    /// Whether files of the file provider were found, or it has none.
+    pub(crate) has_dynamic_files: bool,
     /// The files, by the names that diagnostics have.
     ids: BTreeMap<Box<str>, FileId>,
 }
@@ -152,10 +156,12 @@ impl TraefikStack {
         let is_known = file.is_some() || (reading.source.is_some() && !is_elsewhere);
         let mut stack = Self {
             settings: model_settings(&reading.config, "", keys),
-            config: reading.config,
             is_known,
             service: service.map(|service| service.name.as_str().to_owned()),
-            without_equal: reading.diagnostics.iter().map(|found| found.message.clone()).collect(),
+            without_equal: without_equal(&reading),
+            has_dynamic_files: provider.is_none() || !folders.is_empty(),
+            config: reading.config,
+            given: reading.given,
             ids,
         };
         if !is_known {
@@ -264,6 +270,19 @@ impl TraefikStack {
             ) => start.map(|start| SourceDiagnostic::moved(sources, diagnostic, start.clone())),
         }
     }
+}
+
+/// What is not in force, with what happens instead. Options that are in force in another way are among those that are given.
+fn without_equal(reading: &StaticReading) -> Vec<String> {
+    let is_given = |found: &Diagnostic| {
+        found.code == codes::TRAEFIK_OPTION_WITHOUT_EFFECT
+            && reading.given.iter().any(|option| *option.written == *found.text)
+    };
+    let sentence = |found: &Diagnostic| match found.effect.as_str() {
+        "" => found.message.clone(),
+        effect => format!("{}: {effect}", found.message),
+    };
+    reading.diagnostics.iter().filter(|found| !is_given(found)).map(sentence).collect()
 }
 
 /// The bytes of a word that a diagnostic about a flag is about.

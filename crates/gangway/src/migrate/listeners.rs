@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gangway_model::{EntryPoint, ListenerName, Middleware, Route, RoutingTable, Transport, UrlChange};
-use gangway_traefik::EntryPointAddress;
+use gangway_traefik::{EntryPointAddress, OWN_ENTRY_POINT};
 
 use crate::check::traefik_stack::TraefikStack;
 
@@ -39,12 +39,18 @@ pub(super) struct ListenerPlan {
     parted_rules: Vec<Box<str>>,
     /// The rules that are served in clear as they are over TLS.
     open_rules: Vec<Box<str>>,
+    /// The entry point at which there is nothing but Traefik's own pages.
+    own_pages: Option<ListenerName>,
 }
 
 impl ListenerPlan {
-    pub(super) fn new(stack: &TraefikStack, table: &RoutingTable) -> Self {
+    /// `is_free` says whether a port can be given up: a published one leads nowhere if nothing listens there.
+    pub(super) fn new(stack: &TraefikStack, table: &RoutingTable, is_free: &dyn Fn(u16) -> bool) -> Self {
         let routes = table.routes();
-        let entry_points = &stack.settings.entry_points;
+        let port_of = |name: &ListenerName| Some(stack.config.entry_points.get(name)?.address?.port);
+        let own_pages = own_pages(stack, routes).filter(|name| port_of(name).is_none_or(is_free));
+        let entry_points: Vec<&EntryPoint> =
+            stack.settings.entry_points.iter().filter(|entry| Some(&entry.name) != own_pages.as_ref()).collect();
         let address = |entry: &EntryPoint| stack.config.entry_points.get(&entry.name)?.address;
         let port = |entry: &EntryPoint| address(entry).map(|at| at.port);
         let names = |entry: &EntryPoint, transport: Transport| {
@@ -59,8 +65,8 @@ impl ListenerPlan {
         let is_plain = |entry: &EntryPoint| names(entry, Transport::Plain);
         // The one on the usual port, or else the first.
         let usual = |usual: u16, other: u16, fits: &dyn Fn(&EntryPoint) -> bool| {
-            let mut fitting = entry_points.iter().filter(|entry| fits(entry) && port(entry) != Some(other));
-            let of_port = entry_points.iter().find(|entry| fits(entry) && port(entry) == Some(usual));
+            let mut fitting = entry_points.iter().copied().filter(|entry| fits(entry) && port(entry) != Some(other));
+            let of_port = entry_points.iter().copied().find(|entry| fits(entry) && port(entry) == Some(usual));
             of_port.or_else(|| fitting.next()).map(|entry| entry.name.clone())
         };
         let https =
@@ -88,7 +94,13 @@ impl ListenerPlan {
             redirected_rules: Vec::new(),
             parted_rules: Vec::new(),
             open_rules: Vec::new(),
+            own_pages,
         };
+        let at_own_pages = routes.iter().filter(|route| {
+            let names = route.listener.scope.names.as_deref().unwrap_or_default();
+            names.iter().any(|name| Some(name) == plan.own_pages.as_ref())
+        });
+        plan.superfluous.extend(at_own_pages.map(|route| route.id.clone()));
         for route in routes.iter().filter(|route| route.listener.scope.transport == Transport::Plain) {
             let is_of_entry_point = is_redirection(route) && route.name.ends_with("@internal");
             let twin = routes.iter().find(|other| {
@@ -176,11 +188,7 @@ impl ListenerPlan {
         }
         for (name, (listener, address)) in &self.listeners {
             let Some(address) = address else { continue };
-            // An address of one interface says who reaches the listener.
-            let at = match address.ip {
-                Some(ip) => SocketAddr::new(ip, address.port).to_string(),
-                None => format!(":{}", address.port),
-            };
+            let at = address_text(*address);
             let is_on = |port: u16| at == format!(":{port}") || at == format!("[::]:{port}");
             match listener {
                 Listener::Http if !is_on(HTTP_PORT) => flags.push(format!("--http={at}")),
@@ -190,6 +198,38 @@ impl ListenerPlan {
             }
         }
         flags
+    }
+
+    /// The name of the listener that an entry point becomes. None where nothing listens in its place.
+    pub(super) fn listener(&self, entry_point: &ListenerName) -> Option<String> {
+        let (listener, address) = self.listeners.get(entry_point)?;
+        address.is_some_and(|address| !address.is_udp).then(|| listener.name(entry_point))
+    }
+
+    /// The entry point at which there is nothing but Traefik's own pages, if there is one.
+    pub(super) fn own_pages(&self) -> Option<&ListenerName> {
+        self.own_pages.as_ref()
+    }
+
+    /// The keys without which a table of this listener could not stand in a file by itself.
+    pub(super) fn table_keys(&self, entry_point: &ListenerName) -> Vec<(&'static str, String)> {
+        match self.listeners.get(entry_point) {
+            Some((Listener::Named, Some(address))) => {
+                vec![("address", address_text(*address)), ("protocol", "auto".to_owned())]
+            }
+            Some((Listener::Http | Listener::Https, _) | (Listener::Named, None)) | None => Vec::new(),
+        }
+    }
+
+    /// Whether requests that come to an entry point in clear are redirected by its listener.
+    pub(super) fn redirects(&self, entry_point: &ListenerName) -> bool {
+        self.redirects && self.listeners.get(entry_point).is_some_and(|(listener, _)| *listener == Listener::Http)
+    }
+
+    /// The port to which it redirects where nothing else is said.
+    pub(super) fn https_port(&self) -> u16 {
+        let mut addresses = self.listeners.values().filter(|(listener, _)| *listener == Listener::Https);
+        addresses.find_map(|(_, address)| Some((*address)?.port)).unwrap_or(HTTPS_PORT)
     }
 
     /// Whether no entry point becomes this usual listener, and another one is on its port.
@@ -223,11 +263,39 @@ impl Listener {
     }
 }
 
-/// What of listeners and TLS no label says.
-pub(super) fn differences(route: &Route) -> Vec<String> {
+/// The names that the router of a route may have where the route is a part of it: a router to which entry points say different
+/// things is several routes, named `<entry point>-<router>`.
+pub(super) fn names_without_entry_point(route: &Route) -> impl Iterator<Item = &str> {
+    let names = route.listener.scope.names.iter().flatten();
+    names.filter_map(|name| route.name.strip_prefix(&**name)?.strip_prefix('-'))
+}
+
+/// An address of one interface says who reaches the listener.
+fn address_text(address: EntryPointAddress) -> String {
+    match address.ip {
+        Some(ip) => SocketAddr::new(ip, address.port).to_string(),
+        None => format!(":{}", address.port),
+    }
+}
+
+/// The entry point that Traefik makes for its own pages, if there is nothing else.
+fn own_pages(stack: &TraefikStack, routes: &[Arc<Route>]) -> Option<ListenerName> {
+    let name = ListenerName::parse(OWN_ENTRY_POINT).filter(|_| stack.is_known)?;
+    let mut there = routes.iter().filter(|route| route.listener.scope.takes_listener(&name)).peekable();
+    let is_known = there.peek().is_some();
+    let is_alone = |route: &Arc<Route>| {
+        let is_internal = route.upstream.internal.is_some() || route.name.ends_with("@internal");
+        is_internal && route.listener.scope.names.as_ref().is_some_and(|names| names.len() == 1)
+    };
+    (is_known && there.all(is_alone)).then_some(name)
+}
+
+/// What of listeners and TLS no label says; `is_told` says which names of certificates are ordered or were told of before.
+pub(super) fn differences(route: &Route, is_told: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut differences = Vec::new();
-    if !route.listener.cert_names.is_empty() {
-        let names: Vec<String> = route.listener.cert_names.iter().map(ToString::to_string).collect();
+    let names: Vec<String> =
+        route.listener.cert_names.iter().map(ToString::to_string).filter(|name| !is_told(name)).collect();
+    if !names.is_empty() {
         differences.push(format!(
             "a certificate is ordered for the hosts alone, and not for {}: `--acme-wildcard` asks for wildcards",
             names.join(", ")

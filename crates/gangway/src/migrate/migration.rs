@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gangway_compose::{ComposeSnapshot, Project, Service};
+use gangway_compose::{ComposeSnapshot, Project, Service, SourceMap};
 use gangway_diagnostic::{Diagnostic, Severity, codes};
 use gangway_model::{Compiled, Route};
 
-use super::listeners::ListenerPlan;
+use super::listeners::{ListenerPlan, names_without_entry_point};
+use super::published_ports;
+use super::static_options::StaticPlan;
 use crate::check::traefik_stack::{TraefikStack, is_label};
 
 /// What becomes of a stack.
@@ -17,6 +19,7 @@ pub(super) struct Migration<'m> {
     pub(super) compose: &'m ComposeSnapshot<'m>,
     pub(super) compiled: &'m Compiled,
     pub(super) plan: ListenerPlan,
+    pub(super) options: StaticPlan<'m>,
     /// The routes of each service, by its name.
     pub(super) of_services: BTreeMap<&'m str, Vec<&'m Arc<Route>>>,
     /// The services without a label of Traefik, which it serves all the same, with the rule of each.
@@ -33,8 +36,12 @@ impl<'m> Migration<'m> {
         compose: &'m ComposeSnapshot<'m>,
         stack: &'m TraefikStack,
         compiled: &'m Compiled,
+        sources: &SourceMap,
     ) -> Self {
-        let plan = ListenerPlan::new(stack, &compiled.table);
+        let mut services = project.services.values();
+        let proxy = services.find(|one| stack.service.as_deref() == Some(one.name.as_str()));
+        let is_free = |port| proxy.is_none_or(|service| published_ports::removals(service, port, sources).is_some());
+        let plan = ListenerPlan::new(stack, &compiled.table, &is_free);
         let (mut of_services, mut of_files) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
         let mut unlabelled = BTreeMap::new();
         for route in compiled.table.routes().iter().filter(|route| !plan.goes_without_saying(route)) {
@@ -51,7 +58,8 @@ impl<'m> Migration<'m> {
             }
         }
         let priorities = priorities(project, compiled);
-        Self { project, stack, compose, compiled, plan, of_services, unlabelled, of_files, priorities }
+        let options = StaticPlan::new(stack, proxy, &plan, &compiled.table);
+        Self { project, stack, compose, compiled, plan, options, of_services, unlabelled, of_files, priorities }
     }
 
     /// What was found about the labels of a service, one sentence each.
@@ -89,8 +97,11 @@ fn priorities<'m>(project: &Project, compiled: &'m Compiled) -> BTreeMap<&'m str
         .filter(|key| is_label(key) && key.ends_with(".priority"))
         .collect();
     let is_said = |route: &Route| {
-        let name = route.name.split('@').next().unwrap_or_default().to_ascii_lowercase();
-        labels.contains(&format!("traefik.http.routers.{name}.priority"))
+        let mut names = std::iter::once(&*route.name).chain(names_without_entry_point(route));
+        names.any(|name| {
+            let name = name.split('@').next().unwrap_or_default().to_ascii_lowercase();
+            labels.contains(&format!("traefik.http.routers.{name}.priority"))
+        })
     };
     let said: Vec<&Arc<Route>> = routes.iter().filter(|route| is_said(route)).collect();
     let shares_host = |one: &Route, other: &Route| one.hosts.iter().any(|host| other.hosts.contains(host));

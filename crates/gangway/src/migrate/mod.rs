@@ -4,13 +4,18 @@
 //! known here a second time. The files are edited line by line: everything that is not Traefik's stays as it was written, and what
 //! has no equal becomes a comment.
 
-mod file_routes;
+mod data_folder;
+mod file_tables;
+mod issuers;
 mod lines;
+mod listener_trust;
 mod listeners;
 mod migration;
 mod printing;
 mod proxy_service;
+mod published_ports;
 mod route_labels;
+mod static_options;
 mod variables;
 
 use std::process::ExitCode;
@@ -101,7 +106,7 @@ fn with_migration<T>(
     };
     let compose = ComposeSnapshot::new(&project);
     let compiled = compile(&compose.snapshot, &settings);
-    let migration = Migration::new(&project, &compose, &stack, &compiled);
+    let migration = Migration::new(&project, &compose, &stack, &compiled, loader.sources());
     Ok(seen(&migration, loader.sources(), &inputs))
 }
 
@@ -113,6 +118,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use gangway_model::{BasicAuth, KnownListener, ListenerProtocol, NativeLabels, Route};
+    use gangway_traefik::{CATALOGUE, Fate, Kind, Setting};
 
     use super::route_labels::close_what_no_label_protects;
     use super::*;
@@ -164,11 +170,100 @@ mod tests {
         let paths = std::fs::read_dir(all).expect("a folder").map(|entry| entry.expect("an entry").path());
         let mut files: Vec<PathBuf> = paths
             .map(|path| if path.is_dir() { path.join("compose.yaml") } else { path })
-            .filter(|path| path.extension().is_some_and(|kind| kind == "yaml"))
+            .filter(|path| path.extension().is_some_and(|kind| kind == "yaml") && path.exists())
             .collect();
         files.sort();
         assert!(files.len() > 4, "{files:?}");
         files
+    }
+
+    /// A value of an option that asks for something else than what goes without saying.
+    fn value(setting: Setting, kind: Kind) -> &'static str {
+        match setting {
+            Setting::EntryPointAddress => ":8443",
+            Setting::RedirectionTo => "websecure",
+            Setting::RedirectionPermanent | Setting::DockerExposedByDefault | Setting::FileWatch => "false",
+            Setting::EntryPointTlsResolver => "le",
+            Setting::AcmeCaServer => "https://ca.example.org/directory",
+            Setting::AcmeKeyType => "EC256",
+            Setting::DnsProvider => "hetzner",
+            Setting::DockerDefaultRule => "Host(`other.example.org`)",
+            Setting::DockerConstraints => "Label(`a`,`b`)",
+            Setting::LogLevel => "DEBUG",
+            Setting::LogFormat | Setting::AccessLogFormat => "json",
+            Setting::AccessLogDefaultMode
+            | Setting::AccessLogFieldMode
+            | Setting::AccessLogHeadersDefaultMode
+            | Setting::AccessLogHeaderMode => "redact",
+            Setting::PrometheusBuckets => "0.5",
+            Setting::PingTerminatingStatus => "503",
+            Setting::ApiBasePath | Setting::FileFilename | Setting::FileDirectory => "/x",
+            _ => match kind {
+                Kind::Section | Kind::Bool => "true",
+                Kind::Int => "3",
+                Kind::Duration => "7s",
+                Kind::List => "10.9.9.9",
+                Kind::Text | Kind::Secret => "x",
+            },
+        }
+    }
+
+    #[test]
+    fn no_option_that_is_in_force_is_lost_without_a_trace() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("compose.yaml");
+        let printed_with = |flags: &[String]| {
+            let words: String = flags.iter().map(|flag| format!("      - '{flag}'\n")).collect();
+            let text = format!(
+                "services:\n  traefik:\n    image: traefik:v3\n    command:\n{words}  app:\n    image: example/app\n    labels:\n      \
+                 - traefik.http.routers.app.rule=Host(`app.example.org`)\n      - traefik.http.services.app.loadbalancer.server.scheme=https\n"
+            );
+            File::create(&file).and_then(|mut file| file.write_all(text.as_bytes())).expect("a file");
+            migrated(&[file.display().to_string()], &[], Environment::default()).expect("something of Traefik")
+        };
+        let base = [
+            "providers.docker=true",
+            "entrypoints.web.address=:80",
+            "entrypoints.websecure.address=:443",
+            "certificatesresolvers.le.acme.email=you@example.org",
+        ];
+        let base = base.map(|flag| format!("--{flag}"));
+        // What is there in any case, or asks for nothing by itself.
+        let without_trace = [
+            Setting::EntryPoint,
+            Setting::ProxyProtocol,
+            Setting::Docker,
+            Setting::Acme,
+            Setting::HttpChallenge,
+            Setting::HttpChallengeEntryPoint,
+            Setting::TlsChallenge,
+            Setting::DnsChallenge,
+        ];
+        for option in CATALOGUE {
+            let Fate::InForce(setting) = option.fate else { continue };
+            let mut base = base.to_vec();
+            // Each option of TLS switches it on by itself.
+            if !option.path.contains(".http.tls") {
+                base.push("--entrypoints.websecure.http.tls=true".to_owned());
+            }
+            let is_redirection = option.path.contains("redirections");
+            if is_redirection && setting != Setting::RedirectionTo {
+                base.push("--entrypoints.web.http.redirections.entrypoint.to=websecure".to_owned());
+            }
+            let path = option.path.replace(
+                "entryPoints.<name>",
+                if is_redirection { "entryPoints.web" } else { "entryPoints.websecure" },
+            );
+            let path = path
+                .replace("certificatesResolvers.<name>", "certificatesResolvers.le")
+                .replace("[n]", "[0]")
+                .replace("<name>", "some");
+            let written = format!("--{path}");
+            let flags = [&base[..], &[format!("{written}={}", value(setting, option.kind))]].concat();
+            let (before, after) = (printed_with(&base), printed_with(&flags));
+            let has_trace = before != after;
+            assert_eq!(has_trace, !without_trace.contains(&setting), "{written}:\n{after}");
+        }
     }
 
     #[test]

@@ -8,12 +8,23 @@ use super::lines::{FileEdits, flow_end, flow_head};
 use super::migration::Migration;
 use super::route_labels::{LabelStyle, label_lines};
 use super::variables::References;
-use super::{file_routes, proxy_service};
+use super::{file_tables, proxy_service};
 use crate::check::traefik_stack::is_label;
 
 /// The files with everything of Traefik replaced.
 pub(super) fn printed(migration: &Migration<'_>, sources: &SourceMap, inputs: &[Input]) -> String {
     Printer { migration, sources, edits: BTreeMap::new() }.print(inputs)
+}
+
+/// What the static configuration becomes where no service of these files has it.
+fn elsewhere(migration: &Migration<'_>) -> Vec<String> {
+    if migration.stack.service.is_some() || !migration.stack.is_known {
+        return Vec::new();
+    }
+    let mut lines = vec!["Flags of Gangway that say what the static configuration says:".to_owned(), String::new()];
+    lines.extend(migration.options.comments.iter().map(|comment| format!("# {comment}")));
+    lines.extend(proxy_service::flags(None, migration));
+    lines
 }
 
 struct Printer<'p, 'm> {
@@ -29,7 +40,7 @@ impl Printer<'_, '_> {
             let is_proxy = migration.stack.service.as_deref() == Some(service.name.as_str());
             self.labels(service, is_proxy);
             if is_proxy {
-                proxy_service::edit(service, migration.stack, &migration.plan, sources, &mut self.edits);
+                proxy_service::edit(service, migration, sources, &mut self.edits);
             }
         }
         let mut printed = String::new();
@@ -45,7 +56,16 @@ impl Printer<'_, '_> {
             is_first = false;
             printed += &self.edits.remove(&id).unwrap_or_default().applied(sources.text(id));
         }
-        printed + &file_routes::shown(&migration.of_files, migration, sources)
+        // Flags of a service that is not in these files.
+        let sections = [elsewhere(migration), file_tables::lines(migration)];
+        for lines in sections.iter().filter(|lines| !lines.is_empty()) {
+            printed += if printed.is_empty() { "" } else { "\n" };
+            // As comments, so that what is printed stays a compose file.
+            printed.extend(
+                lines.iter().map(|line| if line.is_empty() { "#\n".to_owned() } else { format!("# {line}\n") }),
+            );
+        }
+        printed
     }
 
     /// Replaces Traefik's labels of a service.

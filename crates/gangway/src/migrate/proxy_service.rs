@@ -4,50 +4,56 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gangway_compose::{FileId, Service, SourceMap, SpannedText, VolumeMount};
-use gangway_traefik::{Resolver, serve_flags};
 
+use super::data_folder::{DATA, kept_folder};
 use super::lines::{FileEdits, flow_end, flow_head};
-use super::listeners::ListenerPlan;
+use super::migration::Migration;
+use super::published_ports;
 use super::variables::References;
 use crate::check::traefik_stack::TraefikStack;
 
-/// Where Gangway keeps certificates and keys.
-const DATA: &str = "/data";
+/// Variables of which the value becomes a part of a flag.
+const OF_PROVIDERS: [&str; 3] = ["EXEC_PATH", "HTTPREQ_ENDPOINT", "ACME_DNS_API_BASE"];
 
 /// Where Traefik's files are.
 const FOLDER: &str = "/etc/traefik";
 
 pub(super) fn edit(
     service: &Service,
-    stack: &TraefikStack,
-    plan: &ListenerPlan,
+    migration: &Migration<'_>,
     sources: &SourceMap,
     edits: &mut BTreeMap<FileId, FileEdits>,
 ) {
+    let stack = migration.stack;
     let own = service.name.span().file;
     if let Some(image) = service.image.as_ref().map(SpannedText::span).filter(|image| image.file == own) {
         edits.entry(own).or_default().replace(image.start..image.end, "gangway".to_owned());
     }
-    command(service, stack, plan, sources, edits);
+    command(service, migration, sources, edits);
     programs(service, sources, edits);
     mounts(service, stack, sources, edits);
     variables(service, sources, edits);
+    ports(service, migration, sources, edits.entry(own).or_default());
+}
+
+/// Nothing listens at the port of Traefik's own pages.
+fn ports(service: &Service, migration: &Migration<'_>, sources: &SourceMap, edits: &mut FileEdits) {
+    let entry_points = &migration.stack.config.entry_points;
+    let own_pages = migration.plan.own_pages().and_then(|name| entry_points.get(name)?.address);
+    let removals = own_pages.and_then(|address| published_ports::removals(service, address.port, sources));
+    removals.into_iter().flatten().for_each(|removal| removal.apply(edits));
 }
 
 /// Our flags in place of Traefik's.
-fn command(
-    service: &Service,
-    stack: &TraefikStack,
-    plan: &ListenerPlan,
-    sources: &SourceMap,
-    edits: &mut BTreeMap<FileId, FileEdits>,
-) {
+fn command(service: &Service, migration: &Migration<'_>, sources: &SourceMap, edits: &mut BTreeMap<FileId, FileEdits>) {
     let own = service.name.span().file;
-    let references = References::of(service.command.iter(), sources);
+    let variables = service.variables();
+    let of_provider = variables.iter().filter(|(name, _)| OF_PROVIDERS.contains(&name.as_str()));
+    let texts = service.command.iter().chain(of_provider.map(|(_, (_, value))| value));
+    let references = References::of(texts, sources);
     let flags: Vec<String> =
-        if stack.is_known { plan.flags().into_iter().chain(flags(service, stack)).collect() } else { Vec::new() };
-    let flags: Vec<String> = flags.iter().map(|flag| references.put_into(&flag.replace('$', "$$"))).collect();
-    let comments: Vec<String> = stack.without_equal.iter().map(|what| format!("# {what}")).collect();
+        flags(Some(service), migration).iter().map(|flag| references.put_into(&flag.replace('$', "$$"))).collect();
+    let comments: Vec<String> = migration.options.comments.iter().map(|what| format!("# {what}")).collect();
     let words: Vec<_> = service.command.iter().map(SpannedText::span).filter(|span| span.file == own).collect();
     let Some(first) = words.first().map(|span| sources.position(own, span.start).line) else {
         let head = sources.position(own, service.name.span().start).line;
@@ -125,45 +131,21 @@ fn programs(service: &Service, sources: &SourceMap, edits: &mut BTreeMap<FileId,
     }
 }
 
-/// Our flags that say the same.
-fn flags(service: &Service, stack: &TraefikStack) -> Vec<String> {
-    let is_kept = kept_folder(service, stack).is_some();
-    let kept = |(name, value): &(&str, String)| match *name {
+/// Our flags that say the same. None where the static configuration is elsewhere.
+pub(super) fn flags(service: Option<&Service>, migration: &Migration<'_>) -> Vec<String> {
+    if !migration.stack.is_known {
+        return Vec::new();
+    }
+    let is_kept = service.is_some_and(|service| kept_folder(service, migration.stack).is_some());
+    let kept = |(name, value): &&(&str, String)| match *name {
         "data" => is_kept,
         "docker" => value != "unix:///var/run/docker.sock",
         "log-level" => value != "info",
         "log-format" => value != "text",
         _ => true,
     };
-    let mut flags = serve_flags(&stack.config);
-    flags.extend(issuing(&stack.config.resolvers));
-    flags.iter().filter(|flag| kept(flag)).map(|(name, value)| format!("--{name}={value}")).collect()
-}
-
-/// What the resolvers say, in flags. One set of them is for all authorities: that of the first resolver, and the DNS provider
-/// of the first that has one.
-fn issuing(resolvers: &[Resolver]) -> Vec<(&'static str, String)> {
-    let mut flags = Vec::new();
-    if let Some(Resolver { email, ca_server, ca_certificates, profile, .. }) = resolvers.first() {
-        flags.extend(email.as_deref().map(|email| ("acme-email", email.to_owned())));
-        flags.extend(ca_server.as_deref().map(|server| ("acme-ca", server.to_owned())));
-        flags.extend(ca_certificates.first().map(|file| ("acme-ca-root", file.display().to_string())));
-        flags.extend(profile.as_deref().map(|profile| ("acme-profile", profile.to_owned())));
-    }
-    let provider = resolvers.iter().find_map(|resolver| resolver.dns_provider.as_deref());
-    flags.extend(provider.map(|provider| ("acme-dns", provider.to_owned())));
-    flags
-}
-
-/// The folder beside `acme.json` where Gangway keeps certificates and its authority while it runs in Traefik's place. None where
-/// no mount keeps that folder: then the volume is another one.
-fn kept_folder(service: &Service, stack: &TraefikStack) -> Option<String> {
-    let flags = serve_flags(&stack.config);
-    let (_, folder) = flags.into_iter().find(|(name, _)| *name == "data").filter(|_| stack.is_known)?;
-    let is_mounted = |(target, mount): (&String, &VolumeMount)| {
-        Path::new(&folder).starts_with(target) && mount.source.is_some() && !mount.is_read_only
-    };
-    service.mounts.iter().any(is_mounted).then_some(folder)
+    let others = migration.options.flags.iter().filter(kept).map(|(name, value)| format!("--{name}={value}"));
+    migration.plan.flags().into_iter().chain(others).collect()
 }
 
 /// Traefik's own files are no longer mounted. What keeps certificates stays where it is, or becomes our volume.

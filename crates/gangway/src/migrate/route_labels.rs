@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gangway_compose::{Service, SpannedText};
 use gangway_model::{BasicAuth, NativeLabels, Route};
 
-use super::listeners;
+use super::listeners::{self, names_without_entry_point};
 use super::migration::Migration;
 use super::variables::References;
 
@@ -125,7 +125,10 @@ pub(super) fn of_route(migration: &Migration<'_>, service: Option<&Service>, rou
     for (key, value) in migration.plan.labels(route) {
         native.labels.push((key.into(), value.into()));
     }
-    native.differences.extend(listeners::differences(route).into_iter().map(Into::into));
+    native
+        .differences
+        .extend(listeners::differences(route, &|name| migration.options.is_told(name)).into_iter().map(Into::into));
+    native.differences.extend(migration.options.other_issuer(route).map(Into::into));
     if let Some(priority) = migration.priorities.get(&*route.id) {
         native.labels.push(("priority".into(), priority.to_string().into()));
     }
@@ -218,12 +221,14 @@ fn users(migration: &Migration<'_>, basic: &BasicAuth) -> Option<Box<str>> {
     Some(meant.join(", ").into())
 }
 
-/// The name of the router. One to which entry points say different things is several routes, named `<entry point>-<router>`.
+/// The name of the router that a route is, or is a part of.
 pub(super) fn router<'r>(migration: &Migration<'_>, route: &'r Route) -> &'r str {
-    let first = route.listener.scope.names.iter().flatten().next();
-    let rest = first.and_then(|name| route.name.strip_prefix(&**name)?.strip_prefix('-'));
-    let is_router = |rest: &&str| migration.compiled.table.routes().iter().any(|other| *other.name == **rest);
-    rest.filter(is_router).unwrap_or(&route.name)
+    let is_router = |name: &&str| {
+        let mut others = migration.compiled.table.routes().iter().filter(|other| other.id != route.id);
+        let is_part = |other: &Route| names_without_entry_point(other).any(|of| of == *name);
+        others.any(|other| other.rule == route.rule && (*other.name == **name || is_part(other)))
+    };
+    names_without_entry_point(route).find(is_router).unwrap_or(&route.name)
 }
 
 /// A name for a route that labels can have.

@@ -24,7 +24,7 @@ pub(crate) use self::environment::{EnvironmentLayer, read_environment};
 pub(crate) use self::listeners::{ListenItem, WantedListeners};
 pub(crate) use self::log_options::{LogFormat, LogLevel};
 pub(crate) use self::oidc_table::{OidcTable, Outside, read_file};
-pub(crate) use self::parse::acme::{pem_file, secret};
+pub(crate) use self::parse::acme::{external_account_variables, pem_file, secret};
 pub(crate) use self::raw::{NOT_STARTED, ProcessLayer, RawSettings};
 pub(crate) use self::serve_settings::{OwnPage, ServeSettings, Times, undefined_defaults};
 pub(crate) use self::surroundings::Surroundings;

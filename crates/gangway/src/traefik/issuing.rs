@@ -17,7 +17,7 @@ use gangway_traefik::{AcmeStorage, Resolver, StaticConfig};
 use crate::settings::{pem_file, secret};
 
 /// The authority of a resolver that names none.
-const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+pub(crate) const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 /// The file of a resolver that names none.
 const STORAGE: &str = "acme.json";
@@ -257,7 +257,7 @@ fn challenges(resolvers: &[Resolver]) -> Vec<ChallengeKind> {
 }
 
 /// Domains for which an entry point asks for a wildcard certificate: one certificate serves all hosts of its routers.
-fn wildcards(config: &StaticConfig) -> Vec<Box<str>> {
+pub(crate) fn wildcards(config: &StaticConfig) -> Vec<Box<str>> {
     let domains = config.entry_points.values().filter_map(|entry| entry.tls.as_ref()).flat_map(|tls| &tls.domains);
     let wildcards: BTreeSet<Box<str>> =
         domains.filter_map(|name| Some(name.strip_prefix("*.")?.to_ascii_lowercase().into())).collect();

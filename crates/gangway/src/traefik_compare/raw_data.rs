@@ -32,6 +32,10 @@ pub(super) struct RawRouter {
     pub(super) is_enabled: bool,
     /// Why it does not.
     pub(super) errors: Vec<String>,
+    /// Its entry points, as Traefik tells them.
+    pub(super) entry_points: Vec<String>,
+    /// Its rule, as it was written.
+    pub(super) rule: String,
 }
 
 impl RawData {
@@ -48,10 +52,18 @@ impl RawData {
         }
         let mut raw = Self::default();
         for (name, router) in objects(&root, "routers").filter(|(name, _)| !name.ends_with("@internal")) {
-            let errors = router.get("error").and_then(Value::as_array).into_iter().flatten();
-            let errors = errors.filter_map(Value::as_str).map(str::to_owned).collect();
-            let is_enabled = router.get("status").and_then(Value::as_str) != Some("disabled");
-            raw.routers.insert(name.clone(), RawRouter { is_enabled, errors });
+            let text = |option| router.get(option).and_then(Value::as_str);
+            let texts = |option| {
+                let all = router.get(option).and_then(Value::as_array).into_iter().flatten();
+                all.filter_map(Value::as_str).map(str::to_owned).collect()
+            };
+            let told = RawRouter {
+                is_enabled: text("status") != Some("disabled"),
+                errors: texts("error"),
+                entry_points: texts("entryPoints"),
+                rule: text("rule").unwrap_or_default().trim().to_owned(),
+            };
+            raw.routers.insert(name.clone(), told);
             let provider = name.rsplit_once('@').map_or("", |(_, provider)| provider);
             for (option, value) in router.iter().filter(|(option, _)| OF_ROUTERS.contains(&option.as_str())) {
                 let value = match (option.as_str(), value) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gangway_model::{NativeLabels, Route, RoutingTable, Transport};
 
-use super::raw_data::{RawData, whole_name};
+use super::raw_data::{RawData, RawRouter, whole_name};
 
 /// What was found out about each router.
 pub(super) struct Report(BTreeMap<String, Verdict>);
@@ -27,32 +27,50 @@ struct Difference {
     gangway: String,
 }
 
-/// A router as requests meet it, in words that can be compared.
+/// A router as requests meet it, in words that can be compared: each text of a part with the entry points for which it holds.
 #[derive(Default)]
-struct Met(BTreeMap<&'static str, BTreeSet<String>>);
+struct Met {
+    parts: BTreeMap<&'static str, BTreeMap<String, BTreeSet<String>>>,
+    entry_points: BTreeSet<String>,
+}
+
+/// What Traefik tells of a router itself.
+#[derive(Default)]
+struct Told {
+    statuses: BTreeSet<&'static str>,
+    errors: Vec<String>,
+}
 
 impl Report {
-    /// Compares two tables by the names of their routers.
+    /// Compares two tables by the routers that a user has written.
     pub(super) fn new(raw: &RawData, theirs: &RoutingTable, ours: &RoutingTable) -> Self {
-        let (theirs, ours) = (by_router(theirs), by_router(ours));
-        let names = raw.routers().keys().chain(ours.keys());
-        let mut verdicts = BTreeMap::new();
-        for name in names {
-            let told = raw.routers().get(name);
-            let verdict = match (told, theirs.get(name), ours.get(name)) {
-                (Some(told), _, None) if !told.is_enabled => Verdict::OnlyTraefik(told.errors.clone()),
-                (Some(_), Some(theirs), Some(ours)) => compared(told.is_some_and(|told| told.is_enabled), theirs, ours),
-                (Some(told), None, Some(_)) => Verdict::Differs(vec![Difference {
-                    part: "status",
-                    traefik: format!("what cannot be read ({})", told.errors.join("; ")),
-                    gangway: "a router".to_owned(),
-                }]),
-                (Some(told), _, None) => Verdict::OnlyTraefik(told.errors.clone()),
-                (None, _, _) => Verdict::OnlyGangway,
-            };
-            verdicts.insert(name.clone(), verdict);
+        let (their_routes, our_routes) = (routes(theirs), routes(ours));
+        let mut their_names = Names::of(their_routes.iter().map(|(part, ..)| part));
+        let told: Vec<(RouterPart, &RawRouter)> =
+            raw.routers().iter().map(|(name, told)| (RouterPart::told(name, told), told)).collect();
+        told.iter().for_each(|(part, _)| their_names.add(part));
+        let our_names = Names::of(our_routes.iter().map(|(part, ..)| part));
+
+        let mut of_traefik: BTreeMap<String, Told> = BTreeMap::new();
+        for (part, router) in told {
+            let told = of_traefik.entry(part.router(&their_names, &our_names)).or_default();
+            told.statuses.insert(if router.is_enabled { "served" } else { "disabled" });
+            told.errors.extend(router.errors.iter().cloned());
         }
-        Self(verdicts)
+        let theirs = by_router(their_routes, &their_names, &our_names);
+        let ours = by_router(our_routes, &our_names, &their_names);
+        let names: BTreeSet<&String> = of_traefik.keys().chain(ours.keys()).collect();
+        let verdict = |name: &String| match (of_traefik.get(name), theirs.get(name), ours.get(name)) {
+            (Some(told), _, None) => Verdict::OnlyTraefik(told.errors.clone()),
+            (Some(told), Some(theirs), Some(ours)) => compared(told, theirs, ours),
+            (Some(told), None, Some(_)) => Verdict::Differs(vec![Difference {
+                part: "status",
+                traefik: format!("what cannot be read ({})", told.errors.join("; ")),
+                gangway: "a router".to_owned(),
+            }]),
+            (None, _, _) => Verdict::OnlyGangway,
+        };
+        Self(names.into_iter().map(|name| (name.clone(), verdict(name))).collect())
     }
 
     pub(super) fn is_same(&self) -> bool {
@@ -60,29 +78,84 @@ impl Report {
     }
 }
 
-/// The routes of each router, by its whole name. Entry points that redirect have none.
-fn by_router(table: &RoutingTable) -> BTreeMap<String, Met> {
-    let mut routers: BTreeMap<String, Met> = BTreeMap::new();
-    let routes = table.routes();
+/// A router as one side knows it. A router to which entry points say different things is several there, named
+/// `<entry point>-<name>`, and which of them keeps the plain name is not the same on both sides.
+#[derive(Debug)]
+struct RouterPart {
+    /// Its whole name.
+    name: String,
+    entry_points: Vec<String>,
+    /// The rule as it was written, which all parts of a router have.
+    rule: String,
+}
+
+impl RouterPart {
+    fn told(name: &str, router: &RawRouter) -> Self {
+        Self { name: name.to_owned(), entry_points: router.entry_points.clone(), rule: router.rule.clone() }
+    }
+
+    fn of(route: &Route) -> Self {
+        let rule = route.router.as_ref().map_or(&route.rule, |router| &router.rule);
+        let entry_points = route.listener.scope.names.iter().flatten().map(ToString::to_string).collect();
+        Self { name: whole_name(&route.name), entry_points, rule: rule.to_string() }
+    }
+
+    /// The name of the router of which this is a part; `own` are the names of this side. Another router that only has such
+    /// a name has a rule of its own.
+    fn router(&self, own: &Names, other: &Names) -> String {
+        let is_router = |name: &&str| match own.0.get(*name) {
+            Some(rules) => rules.contains(&self.rule),
+            // It has the plain name on the other side alone.
+            None => other
+                .0
+                .get(*name)
+                .is_some_and(|rules| other.0.get(&self.name).is_none_or(|of_same_name| of_same_name.is_subset(rules))),
+        };
+        let mut plain =
+            self.entry_points.iter().filter_map(|entry_point| self.name.strip_prefix(entry_point)?.strip_prefix('-'));
+        plain.find(is_router).unwrap_or(&self.name).to_owned()
+    }
+}
+
+/// The names of one side, with the rules that they have.
+#[derive(Default)]
+struct Names(BTreeMap<String, BTreeSet<String>>);
+
+impl Names {
+    fn of<'p>(parts: impl Iterator<Item = &'p RouterPart>) -> Self {
+        let mut names = Self::default();
+        parts.for_each(|part| names.add(part));
+        names
+    }
+
+    fn add(&mut self, part: &RouterPart) {
+        self.0.entry(part.name.clone()).or_default().insert(part.rule.clone());
+    }
+}
+
+/// The routes of a table with their priorities. Entry points that redirect have none.
+fn routes(table: &RoutingTable) -> Vec<(RouterPart, &Arc<Route>, i64)> {
     let mut priorities: BTreeMap<usize, i64> = BTreeMap::new();
     table.precedences().for_each(|(position, precedence)| _ = priorities.insert(position, precedence.priority));
-    let names: BTreeSet<String> = routes.iter().map(|route| whole_name(&route.name)).collect();
-    for (position, route) in routes.iter().enumerate().filter(|(_, route)| !route.name.ends_with("@internal")) {
-        // A router of which entry points demand different things is several routes: `<entry point>-<name>`.
-        let name = whole_name(&route.name);
-        let first = route.listener.scope.names.iter().flatten().next();
-        let of = first
-            .and_then(|entry_point| name.strip_prefix(&format!("{entry_point}-")))
-            .filter(|of| names.contains(*of));
-        let router = of.map_or_else(|| name.clone(), str::to_owned);
-        routers.entry(router).or_default().add(route, priorities.get(&position).copied().unwrap_or_default());
+    let routes = table.routes().iter().enumerate().filter(|(_, route)| !route.name.ends_with("@internal"));
+    let priority = |position| priorities.get(&position).copied().unwrap_or_default();
+    routes.map(|(position, route)| (RouterPart::of(route), route, priority(position))).collect()
+}
+
+fn by_router(routes: Vec<(RouterPart, &Arc<Route>, i64)>, own: &Names, other: &Names) -> BTreeMap<String, Met> {
+    let mut routers: BTreeMap<String, Met> = BTreeMap::new();
+    for (part, route, priority) in routes {
+        routers.entry(part.router(own, other)).or_default().add(route, priority);
     }
     routers
 }
 
 impl Met {
     fn add(&mut self, route: &Arc<Route>, priority: i64) {
-        let mut put = |part, text: String| _ = self.0.entry(part).or_default().insert(text);
+        let Self { parts, entry_points } = self;
+        let names = || route.listener.scope.names.iter().flatten().map(ToString::to_string);
+        entry_points.extend(names());
+        let mut put = |part, text: String| parts.entry(part).or_default().entry(text).or_default().extend(names());
         put("rule", route.rule.to_string());
         put("priority", priority.to_string());
         let transport = match route.listener.scope.transport {
@@ -90,8 +163,8 @@ impl Met {
             Transport::Plain => " in clear",
             Transport::Tls => " over TLS",
         };
-        for name in route.listener.scope.names.iter().flatten() {
-            put("entry points", format!("{name}{transport}"));
+        for name in names() {
+            put(ENTRY_POINTS, format!("{name}{transport}"));
         }
         for endpoint in &route.upstream.endpoints {
             let scheme = match endpoint.scheme {
@@ -122,19 +195,33 @@ impl Met {
     }
 }
 
-fn compared(is_enabled: bool, theirs: &Met, ours: &Met) -> Verdict {
-    let shown = |met: &Met, part| {
-        let texts = met.0.get(part).into_iter().flatten();
-        let joined = texts.cloned().collect::<Vec<_>>().join(", ");
+/// The part that says itself for which entry points it holds.
+const ENTRY_POINTS: &str = "entry points";
+
+impl Met {
+    /// A part in words, with the entry points of what does not hold for all of them.
+    fn shown(&self, part: &str) -> String {
+        let shown = |(text, of): (&String, &BTreeSet<String>)| {
+            if part == ENTRY_POINTS || *of == self.entry_points {
+                return text.clone();
+            }
+            format!("{text} at {}", of.iter().map(String::as_str).collect::<Vec<_>>().join(" and "))
+        };
+        let joined = self.parts.get(part).into_iter().flatten().map(shown).collect::<Vec<_>>().join(", ");
         if joined.is_empty() { "none".to_owned() } else { joined }
-    };
-    let parts = ["status", "rule", "entry points", "middlewares", "servers", "tls", "priority"];
+    }
+}
+
+fn compared(told: &Told, theirs: &Met, ours: &Met) -> Verdict {
+    let parts = ["status", "rule", ENTRY_POINTS, "middlewares", "servers", "tls", "priority"];
     let mut differences = Vec::new();
     for part in parts {
-        let (traefik, gangway) = (shown(theirs, part), shown(ours, part));
         // What could not be read of Traefik's answer is not what Traefik serves.
-        let traefik =
-            if part == "status" { if is_enabled { "served" } else { "disabled" }.to_owned() } else { traefik };
+        let traefik = match part {
+            "status" => told.statuses.iter().copied().collect::<Vec<_>>().join(", "),
+            part => theirs.shown(part),
+        };
+        let gangway = ours.shown(part);
         if traefik != gangway {
             differences.push(Difference { part, traefik, gangway });
         }
@@ -174,5 +261,69 @@ impl Display for Report {
         let plural = |count| if count == 1 { "router is" } else { "routers are" };
         write!(f, "{same} {} the same", plural(same))?;
         if differing > 0 { writeln!(f, ", {differing} not") } else { writeln!(f) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts of a side: name, entry points with spaces between them, and rule.
+    type Side<'s> = &'s [(&'s str, &'s str, &'s str)];
+
+    fn parts(side: Side<'_>) -> Vec<RouterPart> {
+        let part = |(name, entry_points, rule): &(&str, &str, &str)| RouterPart {
+            name: (*name).to_owned(),
+            entry_points: entry_points.split(' ').map(str::to_owned).collect(),
+            rule: (*rule).to_owned(),
+        };
+        side.iter().map(part).collect()
+    }
+
+    /// The routers of both sides.
+    fn routers(theirs: Side<'_>, ours: Side<'_>) -> [Vec<String>; 2] {
+        let (theirs, ours) = (parts(theirs), parts(ours));
+        let (their_names, our_names) = (Names::of(theirs.iter()), Names::of(ours.iter()));
+        [
+            theirs.iter().map(|part| part.router(&their_names, &our_names)).collect(),
+            ours.iter().map(|part| part.router(&our_names, &their_names)).collect(),
+        ]
+    }
+
+    #[test]
+    fn parts_are_of_one_router_whichever_of_them_keeps_the_name() {
+        let plain: Side<'_> = &[("a@docker", "web", "R"), ("websecure-a@docker", "websecure", "R")];
+        let grouped: Side<'_> = &[("a@docker", "lan web", "R"), ("websecure-a@docker", "websecure", "R")];
+        let none_plain: Side<'_> = &[("web-a@docker", "web", "R"), ("websecure-a@docker", "websecure", "R")];
+        let whole: Side<'_> = &[("a@docker", "web websecure", "R")];
+        for (theirs, ours) in [
+            (plain, plain),
+            (none_plain, plain),
+            (plain, none_plain),
+            (whole, plain),
+            (none_plain, whole),
+            (grouped, none_plain),
+        ] {
+            let routers = routers(theirs, ours);
+            assert!(routers.iter().flatten().all(|name| name == "a@docker"), "{theirs:?} {ours:?}: {routers:?}");
+        }
+        // Where neither side has the plain name, the parts are compared by themselves.
+        assert_eq!(routers(none_plain, none_plain)[0], ["web-a@docker", "websecure-a@docker"]);
+        // A rule that differs is a difference, and the router is the same one.
+        let changed: Side<'_> = &[("a@docker", "web", "S"), ("websecure-a@docker", "websecure", "S")];
+        assert_eq!(routers(none_plain, changed)[0], ["a@docker", "a@docker"]);
+    }
+
+    #[test]
+    fn a_router_that_only_has_such_a_name_is_its_own() {
+        let both: Side<'_> = &[("a@docker", "web", "R"), ("websecure-a@docker", "websecure", "S")];
+        let alone: Side<'_> = &[("websecure-a@docker", "websecure", "S")];
+        for (theirs, ours) in [(both, both), (both, alone), (alone, both)] {
+            for side in routers(theirs, ours) {
+                assert_eq!(side.last().map(String::as_str), Some("websecure-a@docker"), "{theirs:?} {ours:?}");
+            }
+        }
+        let elsewhere: Side<'_> = &[("a@docker", "web", "R"), ("websecure-a@docker", "web", "R")];
+        assert_eq!(routers(elsewhere, elsewhere)[0], ["a@docker", "websecure-a@docker"]);
     }
 }

@@ -62,10 +62,15 @@ fn issuer_without_account(text: &str) -> Result<Issuer, ValueError> {
     })
 }
 
-fn external_account(issuer: &str) -> Result<Option<ExternalAccount>, ValueError> {
+/// The variables of an authority's external account: of the key's identifier, and of the key.
+pub(crate) fn external_account_variables(issuer: &str) -> (String, String) {
     let prefix: String =
         issuer.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-    let (id, key) = (format!("{prefix}_EAB_KID"), format!("{prefix}_EAB_HMAC_KEY"));
+    (format!("{prefix}_EAB_KID"), format!("{prefix}_EAB_HMAC_KEY"))
+}
+
+fn external_account(issuer: &str) -> Result<Option<ExternalAccount>, ValueError> {
+    let (id, key) = external_account_variables(issuer);
     let read = |name: &str| match secret(name) {
         Ok(value) => Ok(value.map(|value| Box::<str>::from(value.trim())).filter(|value| !value.is_empty())),
         Err(error) => {

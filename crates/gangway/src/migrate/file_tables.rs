@@ -1,10 +1,8 @@
-//! Routes that lead to no container: tables of the configuration file.
+//! Tables of the configuration file: keys of listeners that no flag says, and routes that lead to no container.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use gangway_compose::SourceMap;
-use gangway_model::{NativeLabels, Route};
+use gangway_model::NativeLabels;
 
 use super::migration::Migration;
 use super::route_labels::{EVERYBODY, of_route, router, unique_name};
@@ -12,14 +10,23 @@ use super::route_labels::{EVERYBODY, of_route, router, unique_name};
 /// An address for documentation, which nobody has.
 const NOWHERE: &str = "http://192.0.2.1:80";
 
-/// The tables as comments, so that what is printed stays a compose file.
-pub(super) fn shown(routes: &[&Arc<Route>], migration: &Migration<'_>, sources: &SourceMap) -> String {
-    if routes.is_empty() {
-        return String::new();
+/// The lines of the tables, below one that says what they are. None where there is no table.
+pub(super) fn lines(migration: &Migration<'_>) -> Vec<String> {
+    let listeners = &migration.options.trust.tables;
+    let what = match (listeners.is_empty(), migration.of_files.is_empty()) {
+        (true, true) => return Vec::new(),
+        (true, false) => "Routes to what is no container",
+        (false, true) => "Listeners",
+        (false, false) => "Listeners, and routes to what is no container",
+    };
+    let mut lines = vec![format!("{what}, for a file that `--config` names:"), String::new()];
+    for (listener, keys) in listeners {
+        lines.push(format!("[listeners.{}]", key(listener)));
+        lines.extend(keys.iter().map(|(name, list)| format!("{} = {}", key(name), text(list))));
+        lines.push(String::new());
     }
-    let mut lines = vec!["Routes to what is no container, for a file that `--config` names:".to_owned(), String::new()];
     let mut taken = BTreeSet::new();
-    for route in routes {
+    for route in &migration.of_files {
         let NativeLabels { mut labels, mut differences } = of_route(migration, None, route);
         if !labels.iter().any(|(key, _)| **key == *"upstream") {
             // Without a table, its requests would fall to a broader route.
@@ -33,9 +40,7 @@ pub(super) fn shown(routes: &[&Arc<Route>], migration: &Migration<'_>, sources: 
         lines.extend(labels.iter().map(|(name, written)| format!("{} = {}", key(name), value(written))));
         lines.push(String::new());
     }
-    let head = if sources.ids().next().is_none() { "" } else { "\n" };
-    let comment = |line: &String| if line.is_empty() { "#\n".to_owned() } else { format!("# {line}\n") };
-    head.to_owned() + &lines.iter().map(comment).collect::<String>()
+    lines
 }
 
 /// A key, in quotes where it has to be.
