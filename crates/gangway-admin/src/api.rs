@@ -4,6 +4,8 @@
 //! The fields are promises, documented in `docs/reference/api.md`. New ones may be added, and a reader must skip fields
 //! that it does not know. The client commands deserialise the same types.
 
+use std::collections::BTreeMap;
+
 use gangway_model::{AsListener, ListenerProtocol};
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +126,8 @@ pub struct EngineView {
     pub reads: u64,
     /// The number of failed reads.
     pub failures: u64,
+    /// The number of events that it has sent, by their action.
+    pub events: BTreeMap<String, u64>,
     /// How long it takes from its events to the tables that answer them.
     pub reaction: LatencyView,
 }

@@ -82,7 +82,8 @@ impl Instance for Fake {
         let trouble = Some("read the container list: connection refused".to_owned());
         let url = "tcp://user:hunter2@engine:2375".to_owned();
         let engine = api::EngineView { name: "docker".into(), url, trouble, ..api::EngineView::default() };
-        vec![api::EngineView { containers: 3, reads: 7, failures: 2, ..engine }]
+        let events = [("die", 4), ("other", 0)].map(|(action, count)| (action.to_owned(), count)).into();
+        vec![api::EngineView { containers: 3, reads: 7, failures: 2, events, ..engine }]
     }
 
     fn config(&self) -> Option<api::ConfigFileView> {
@@ -599,6 +600,8 @@ async fn metrics_are_in_the_form_that_scrapers_read() {
         "gangway_diagnostics{code=\"G902\",severity=\"warning\"} 1",
         "gangway_engine_up{engine=\"docker\"} 0",
         "gangway_engine_reads_total{engine=\"docker\"} 7",
+        "gangway_engine_events_total{engine=\"docker\",action=\"die\"} 4",
+        "gangway_engine_events_total{engine=\"docker\",action=\"other\"} 0",
         "gangway_certificate_expiry_seconds{name=\"shop.test\",origin=\"folder\"} 1800007200",
         "gangway_on_demand_total{outcome=\"refused\"} 7",
         "gangway_certificates_in_trouble 1",

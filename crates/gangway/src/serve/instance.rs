@@ -373,6 +373,7 @@ fn engine(status: &EngineStatus) -> EngineView {
         containers: status.containers,
         reads: status.reads,
         failures: status.failures,
+        events: status.events.all().map(|(action, count)| (action.name().to_owned(), count)).collect(),
         reaction: LatencyView { count, whole: quantiles(whole), ours: quantiles(ours) },
     }
 }
