@@ -652,6 +652,8 @@ pub struct PointView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct RequestsResponse {
+    /// The id of the route that was named. `None` where they are those of all routes.
+    pub route: Option<String>,
     /// The requests.
     pub requests: Vec<RequestView>,
 }
@@ -660,6 +662,8 @@ pub struct RequestsResponse {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct RequestView {
+    /// The id of its route.
+    pub route: String,
     /// Its number among the requests of its route. Later requests have greater ones.
     pub number: u64,
     /// When it was answered, in RFC 3339.
@@ -698,6 +702,8 @@ pub struct ChangeView {
     pub what: String,
     /// The id of the route, if it is about one.
     pub route: Option<String>,
+    /// The ids of the routes that it concerns: that one, or those of the container that it is about.
+    pub routes: Vec<String>,
     /// The number of requests that failed because of it.
     pub lost: u64,
     /// The number of requests that waited because of it.
@@ -744,6 +750,32 @@ pub struct DiagnosticCounts {
     pub errors: usize,
     /// The number of findings about something that is in force but probably not meant.
     pub warnings: usize,
+}
+
+/// The event `diagnostic`: a finding is new, or was resolved.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct DiagnosticEvent {
+    /// When that was noticed, in RFC 3339.
+    pub at: String,
+    /// `found` or `resolved`.
+    pub news: String,
+    /// The ids of the routes that it concerns.
+    pub routes: Vec<String>,
+    /// The finding.
+    pub diagnostic: DiagnosticView,
+}
+
+/// The event `missed`: more happened than is told.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct MissedEvent {
+    /// When that was noticed, in RFC 3339.
+    pub at: String,
+    /// The number of requests that ended and are in no event.
+    pub requests: u64,
+    /// The number of findings that are new or resolved and are in no event.
+    pub diagnostics: u64,
 }
 
 /// The event `figures`: the figures of now.

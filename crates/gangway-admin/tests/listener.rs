@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gangway_admin::{
-    Admin, AdminSettings, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, Sources, api,
+    Admin, AdminSettings, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, RequestCount,
+    Sources, api,
 };
 use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span, codes};
 use gangway_model::{
@@ -30,6 +31,8 @@ struct Fake {
     ready: AtomicBool,
     states: std::sync::Mutex<HashMap<EndpointKey, EndpointActivity>>,
     refuses_plain: AtomicBool,
+    /// Nothing is found any more.
+    is_mended: AtomicBool,
     tls_is_shut: AtomicBool,
     /// The number of requests that the first route has had.
     requests: std::sync::atomic::AtomicU64,
@@ -114,6 +117,9 @@ impl Instance for Fake {
     }
 
     fn diagnostics(&self) -> Vec<Diagnostic> {
+        if self.is_mended.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
         vec![Diagnostic {
             code: Code(902),
             severity: Severity::Warning,
@@ -145,7 +151,18 @@ impl Instance for Fake {
     fn requests(&self, _: &str) -> api::RequestsResponse {
         let request = |number| api::RequestView { number, path: format!("/{number}"), ..api::RequestView::default() };
         let count = self.requests.load(Ordering::Relaxed);
-        api::RequestsResponse { requests: (1..=count).rev().map(request).collect() }
+        api::RequestsResponse { route: None, requests: (1..=count).rev().map(request).collect() }
+    }
+
+    fn latest_requests(&self, max: usize) -> api::RequestsResponse {
+        let mut latest = self.requests("");
+        latest.requests.truncate(max);
+        latest
+    }
+
+    fn request_counts(&self) -> Vec<(Arc<str>, RequestCount)> {
+        let number = self.requests.load(Ordering::Relaxed);
+        vec![("@file/shop".into(), RequestCount { number, ended: number })]
     }
 
     fn figures(&self) -> api::FiguresResponse {
@@ -696,8 +713,8 @@ async fn events_are_heard_as_they_happen() {
     );
     of_shop.hears("event: figures\n").await;
     running.fake.requests.store(2, Ordering::Relaxed);
-    of_shop.hears("event: request\ndata: {\"number\":1,").await;
-    of_shop.hears("event: request\ndata: {\"number\":2,").await;
+    of_shop.hears("event: request\ndata: {\"route\":\"\",\"number\":1,").await;
+    of_shop.hears("event: request\ndata: {\"route\":\"\",\"number\":2,").await;
     running.events.log(&api::LogView { message: "hello".into(), ..api::LogView::default() });
     running.events.change(&api::ChangeView { what: "`web` recreated".into(), ..api::ChangeView::default() });
     let before = of_shop.hears("event: change\ndata: {").await;
@@ -706,6 +723,44 @@ async fn events_are_heard_as_they_happen() {
     assert!(!before.contains("event: log") && !before.contains("event: request"), "{before}");
     running.shop();
     all.hears("event: table\ndata: {\"generation\":2}").await;
+}
+
+#[tokio::test]
+async fn requests_of_all_routes_and_each_finding_are_heard_by_those_who_ask() {
+    let mut running = start().await;
+    running.shop();
+    running.fake.requests.store(3, Ordering::Relaxed);
+    let mut all = Listening::to(&running, "events?requests&diagnostics", "localhost").await;
+    let mut others = Listening::to(&running, "events", "localhost").await;
+    for stream in [&mut all, &mut others] {
+        stream.hears("event: table").await;
+    }
+    running.fake.requests.store(5, Ordering::Relaxed);
+    let before = all.hears("event: request\ndata: {\"route\":\"\",\"number\":4,").await;
+    assert_eq!(before.matches("event: request").count(), 1, "what there was before is in the list: {before}");
+    all.hears("event: request\ndata: {\"route\":\"\",\"number\":5,").await;
+    // More than is told at once.
+    running.fake.requests.store(5 + 700, Ordering::Relaxed);
+    let before = all.hears("event: missed\ndata: {").await;
+    assert_eq!(before.matches("event: request\n").count(), 500);
+    assert!(before.contains("\"number\":206,") && before.contains("\"number\":705,"), "the latest ones");
+    assert!(all.hears("}").await.contains("\"requests\":200,\"diagnostics\":0"), "and how many were not told");
+
+    running.fake.is_mended.store(true, Ordering::Relaxed);
+    all.hears("event: diagnostic\ndata: {").await;
+    let resolved = all.hears("\n\n").await;
+    assert!(resolved.contains("\"news\":\"resolved\",\"routes\":[\"@file/shop\"],"), "{resolved}");
+    assert!(resolved.contains("\"code\":\"G902\"") && !resolved.contains("hunter2"), "{resolved}");
+    running.fake.is_mended.store(false, Ordering::Relaxed);
+    all.hears("event: diagnostic\ndata: {").await;
+    assert!(all.hears("\n\n").await.contains("\"news\":\"found\""));
+    others.hears("event: diagnostics\ndata: {\"errors\":0,\"warnings\":0}").await;
+    let before = others.hears("event: diagnostics\ndata: {\"errors\":0,\"warnings\":1}").await;
+    assert!(!before.contains("event: request") && !before.contains("event: diagnostic\n"), "{before}");
+    let latest: api::RequestsResponse = running.api("requests").await;
+    assert_eq!((latest.route, latest.requests.len(), latest.requests[0].number), (None, 500, 705));
+    let of_shop: api::RequestsResponse = running.api("requests?route=shop").await;
+    assert_eq!(of_shop.route.as_deref(), Some("@file/shop"));
 }
 
 #[tokio::test]
@@ -743,9 +798,7 @@ async fn streams_end_when_the_process_does_and_are_for_those_who_may_ask() {
     running.shop();
     let mut stream = Listening::to(&running, "events", "localhost").await;
     stream.hears("event: table").await;
-    for (path, host, status) in
-        [("events", "evil.example", 421), ("events?route=none", "localhost", 404), ("requests", "localhost", 400)]
-    {
+    for (path, host, status) in [("events", "evil.example", 421), ("events?route=none", "localhost", 404)] {
         let mut refused = Listening::to(&running, path, host).await;
         let head = refused.hears("\r\n\r\n").await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {head}");
@@ -835,10 +888,12 @@ async fn the_reference_names_every_field_and_path() {
             }],
             ..api::FiguresResponse::default()
         }),
-        serde_json::to_value(api::RequestsResponse { requests: vec![api::RequestView::default()] }),
+        serde_json::to_value(api::RequestsResponse { route: None, requests: vec![api::RequestView::default()] }),
         serde_json::to_value(api::ChangesResponse { changes: vec![api::ChangeView::default()] }),
         serde_json::to_value(api::LogResponse { lines: vec![api::LogView::default()] }),
         serde_json::to_value(api::DiagnosticCounts::default()),
+        serde_json::to_value(api::DiagnosticEvent::default()),
+        serde_json::to_value(api::MissedEvent::default()),
         serde_json::to_value(api::FiguresEvent {
             routes: vec![api::RouteNowView::default()],
             ..api::FiguresEvent::default()

@@ -70,12 +70,7 @@ pub(crate) struct EventStream {
 }
 
 /// Prepares a stream, whose events are counted. The request is sent when the stream is polled first.
-pub(crate) fn open(
-    docker: &Docker,
-    since: Option<SystemTime>,
-    budget: ReadBudget,
-    counts: EventCounts,
-) -> EventStream {
+pub(crate) fn open(docker: &Docker, since: Option<SystemTime>, budget: ReadBudget, counts: EventCounts) -> EventStream {
     let filters = HashMap::from([("type", vec!["container", "network"]), ("event", ACTIONS.to_vec())]);
     let mut options = EventsOptionsBuilder::new().filters(&filters);
     if let Some(since) = since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok()) {
