@@ -41,7 +41,8 @@ pub(super) enum Subject<'s> {
 }
 
 impl<'s> Subject<'s> {
-    fn route(self) -> Option<&'s str> {
+    /// The id of the route, if it is about one.
+    pub(super) fn route(self) -> Option<&'s str> {
         match self {
             Self::Route(route) => Some(route),
             Self::Container(_) => None,

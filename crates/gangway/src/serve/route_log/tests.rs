@@ -206,7 +206,7 @@ fn a_container_that_takes_the_place_of_one_with_its_name_is_recreated() {
         let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
         let compiled = compile(&snapshot, &Settings::default());
         let lines = all.lines(&compiled, &PublicPorts::default().into(), start + Duration::from_secs(60 * minute), 0);
-        lines.iter().map(|line| (line.route().map(str::to_owned), line.change())).collect::<Vec<_>>()
+        lines.iter().map(|line| (line.subject().route().map(str::to_owned), line.change())).collect::<Vec<_>>()
     };
     let served = changed(notes("172.20.0.3"), 0);
     let [(Some(route), text)] = served.as_slice() else { panic!("{served:?}") };
