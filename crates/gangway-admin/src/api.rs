@@ -766,7 +766,7 @@ pub struct DiagnosticEvent {
     pub diagnostic: DiagnosticView,
 }
 
-/// The event `missed`: more happened than is told.
+/// The event `missed`: more happened than the events say.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct MissedEvent {

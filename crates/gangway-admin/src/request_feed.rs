@@ -1,4 +1,4 @@
-//! Which requests are told to those who follow them: all that have ended since the last look, up to a bound.
+//! Which requests those who follow them hear of: all that have ended since the last look, up to a bound.
 //!
 //! What is beyond the bound, and what left no entry, is counted, so that those who follow know that there was more.
 

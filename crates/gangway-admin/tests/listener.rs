@@ -669,12 +669,15 @@ impl Listening {
 
     /// Waits until it has heard this, and forgets what came up to it.
     async fn hears(&mut self, what: &str) -> String {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(at) = self.heard.find(what) {
                 let rest = self.heard.split_off(at + what.len());
                 return std::mem::replace(&mut self.heard, rest);
             }
-            assert!(self.read().await, "the stream has ended, and there was no `{what}`: {}", self.heard);
+            // Figures come for ever.
+            let is_open = self.read().await && tokio::time::Instant::now() < deadline;
+            assert!(is_open, "the stream has ended or goes on without `{what}`: {}", self.heard);
         }
     }
 
@@ -739,7 +742,7 @@ async fn requests_of_all_routes_and_each_finding_are_heard_by_those_who_ask() {
     let before = all.hears("event: request\ndata: {\"route\":\"\",\"number\":4,").await;
     assert_eq!(before.matches("event: request").count(), 1, "what there was before is in the list: {before}");
     all.hears("event: request\ndata: {\"route\":\"\",\"number\":5,").await;
-    // More than is told at once.
+    // More than one look takes.
     running.fake.requests.store(5 + 700, Ordering::Relaxed);
     let before = all.hears("event: missed\ndata: {").await;
     assert_eq!(before.matches("event: request\n").count(), 500);
