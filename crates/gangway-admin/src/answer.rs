@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::allowed_hosts::AllowedHosts;
 use crate::api;
-use crate::events::{EventSink, Subscription, Wanted};
+use crate::events::{EventSink, Known, Subscription, Wanted};
 use crate::explain::{ExplainContext, explain};
 use crate::explain_query::ExplainQuery;
 use crate::instance::{CertificatesState, Instance, InstancePhase};
@@ -54,6 +54,9 @@ pub(crate) struct Answers {
     pub(crate) updates: Updates,
 }
 
+/// The requests of all routes in one answer.
+const REQUESTS_OF_ALL_MAX: usize = 500;
+
 /// The path at which events are listened to.
 pub(crate) const EVENTS_PATH: &str = "/api/v1/events";
 
@@ -79,7 +82,7 @@ Gangway
 /api/v1/diagnostics      what is wrong, where, and what to do
 /api/v1/explain?url=     which route takes a request, and why
 /api/v1/figures          how many requests, and how long they took
-/api/v1/requests?route=  the last requests of a route
+/api/v1/requests         the last requests, of all routes or with ?route= of one
 /api/v1/changes          what changed last
 /api/v1/log              the last lines of the log
 /api/v1/events           what happens, as server-sent events
@@ -162,15 +165,21 @@ impl Answers {
         let compiled = self.sources.compiled.load_full();
         let query = request.uri().query().unwrap_or_default();
         let route = asked_route(&compiled, query).map_err(|unknown| Box::new(unknown.response()))?;
-        let log = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "log");
-        let newest = |route: &Arc<Route>| {
-            self.sources.instance.requests(&route.id).requests.first().map_or(0, |request| request.number)
+        let asks = |wanted: &str| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == wanted);
+        let wanted = Wanted {
+            route: route.map(|route| Arc::from(&*route.id)),
+            requests: asks("requests") && route.is_none(),
+            diagnostics: asks("diagnostics"),
+            log: asks("log"),
         };
-        // Before the client asks for the list of requests: what ends meanwhile is in both, and nothing in neither.
-        let newest_request = route.map_or(0, newest);
-        let wanted = Wanted { route: route.map(|route| Arc::from(&*route.id)), newest_request, log };
+        // Before the client asks for the lists of what there was: what comes meanwhile is in both, and nothing in neither.
+        let has_requests = wanted.requests || wanted.route.is_some();
+        let known = Known {
+            requests: if has_requests { self.sources.instance.request_counts() } else { Vec::new() },
+            diagnostics: if wanted.diagnostics { self.diagnostics(&compiled) } else { Vec::new() },
+        };
         let table = api::TableEvent { generation: compiled.generation().count() };
-        match self.sources.events.subscribe(wanted, table) {
+        match self.sources.events.subscribe(wanted, known, table) {
             Some(subscription) => Ok((response(StatusCode::OK, EVENTS, String::new()).map(drop), subscription)),
             None => Err(Box::new(no_events("Gangway is about to end"))),
         }
@@ -270,8 +279,11 @@ impl Answers {
 
     fn requests(&self, compiled: &Compiled, query: &str) -> Response<String> {
         match asked_route(compiled, query) {
-            Ok(Some(route)) => json(&self.sources.instance.requests(&route.id)),
-            Ok(None) => failure(StatusCode::BAD_REQUEST, "no route is named", "add `?route=` and the id of a route"),
+            Ok(Some(route)) => {
+                let requests = self.sources.instance.requests(&route.id).requests;
+                json(&api::RequestsResponse { route: Some(route.id.to_string()), requests })
+            }
+            Ok(None) => json(&self.sources.instance.latest_requests(REQUESTS_OF_ALL_MAX)),
             Err(refusal) => refusal.response(),
         }
     }

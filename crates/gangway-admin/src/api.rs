@@ -4,6 +4,8 @@
 //! The fields are promises, documented in `docs/reference/api.md`. New ones may be added, and a reader must skip fields
 //! that it does not know. The client commands deserialise the same types.
 
+use std::collections::BTreeMap;
+
 use gangway_model::{AsListener, ListenerProtocol};
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +126,8 @@ pub struct EngineView {
     pub reads: u64,
     /// The number of failed reads.
     pub failures: u64,
+    /// The number of events that it has sent, by their action.
+    pub events: BTreeMap<String, u64>,
     /// How long it takes from its events to the tables that answer them.
     pub reaction: LatencyView,
 }
@@ -648,6 +652,8 @@ pub struct PointView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct RequestsResponse {
+    /// The id of the route that was named. `None` where they are those of all routes.
+    pub route: Option<String>,
     /// The requests.
     pub requests: Vec<RequestView>,
 }
@@ -656,6 +662,8 @@ pub struct RequestsResponse {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct RequestView {
+    /// The id of its route.
+    pub route: String,
     /// Its number among the requests of its route. Later requests have greater ones.
     pub number: u64,
     /// When it was answered, in RFC 3339.
@@ -694,6 +702,8 @@ pub struct ChangeView {
     pub what: String,
     /// The id of the route, if it is about one.
     pub route: Option<String>,
+    /// The ids of the routes that it concerns: that one, or those of the container that it is about.
+    pub routes: Vec<String>,
     /// The number of requests that failed because of it.
     pub lost: u64,
     /// The number of requests that waited because of it.
@@ -740,6 +750,32 @@ pub struct DiagnosticCounts {
     pub errors: usize,
     /// The number of findings about something that is in force but probably not meant.
     pub warnings: usize,
+}
+
+/// The event `diagnostic`: a finding is new, or was resolved.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct DiagnosticEvent {
+    /// When that was noticed, in RFC 3339.
+    pub at: String,
+    /// `found` or `resolved`.
+    pub news: String,
+    /// The ids of the routes that it concerns.
+    pub routes: Vec<String>,
+    /// The finding.
+    pub diagnostic: DiagnosticView,
+}
+
+/// The event `missed`: more happened than the events say.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct MissedEvent {
+    /// When that was noticed, in RFC 3339.
+    pub at: String,
+    /// The number of requests that ended and are in no event.
+    pub requests: u64,
+    /// The number of findings that are new or resolved and are in no event.
+    pub diagnostics: u64,
 }
 
 /// The event `figures`: the figures of now.

@@ -1,17 +1,22 @@
-//! Looks for events that nobody reports: tables, findings, figures, and the requests of routes that somebody listens to.
+//! Looks for events that nobody reports: tables, findings, figures, and the requests that somebody listens to.
 //!
-//! While nobody listens, it does nothing.
+//! While nobody listens, it does nothing. Requests, and which findings are new, are looked at only for those who ask for them.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use gangway_diagnostic::Severity;
-use tokio::time::{MissedTickBehavior, interval};
+use gangway_diagnostic::{Diagnostic, Severity};
+use gangway_model::{Compiled, ContainerState};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::answer::{Sources, diagnostics};
-use crate::api::{DiagnosticCounts, FiguresEvent, RouteNowView, TableEvent};
-use crate::events::{EventKind, EventSink};
+use crate::api::{DiagnosticCounts, DiagnosticEvent, FiguresEvent, MissedEvent, RouteNowView, TableEvent};
+use crate::diagnostic_feed::DiagnosticChanges;
+use crate::events::{EventKind, EventSink, event_text};
+use crate::request_feed::{NewRequests, REQUESTS_AT_ONCE_MAX};
+use crate::views::{self, rfc3339_millis};
 
 /// How often it is looked for requests of routes that somebody listens to.
 const LOOK_STEP: Duration = Duration::from_millis(500);
@@ -21,6 +26,9 @@ const FIGURES_STEPS: u32 = 4;
 
 /// Routes in one event of figures: the busiest ones.
 const FIGURES_MAX: usize = 500;
+
+/// Findings that one look tells, of the new ones and of the resolved ones.
+const DIAGNOSTICS_AT_ONCE_MAX: usize = 100;
 
 /// Reports tables, findings, figures and requests to those who listen, for ever.
 pub async fn feed_events(sources: Sources) -> Infallible {
@@ -68,26 +76,40 @@ impl Feed {
     }
 
     fn diagnostics(&mut self) {
-        let found = diagnostics(&self.sources, &self.sources.compiled.load_full());
+        let compiled = self.sources.compiled.load_full();
+        let found = diagnostics(&self.sources, &compiled);
         let count = |severity| found.iter().filter(|one| one.severity == severity).count();
         let counts = DiagnosticCounts { errors: count(Severity::Error), warnings: count(Severity::Warning) };
         if self.found.replace(counts) != Some(counts) {
             self.sink.send(EventKind::Diagnostics, "diagnostics", &counts);
         }
+        let mut followed = self.sink.subscribers.locked();
+        if followed.diagnostics.is_followed() {
+            let is_running = |state| state == ContainerState::Running;
+            let running = || {
+                let reports = compiled.containers.iter().filter(|report| is_running(report.state));
+                reports.map(|report| &*report.name).collect::<HashSet<&str>>()
+            };
+            let changes = followed.diagnostics.told.changes(Instant::now(), &found, running);
+            self.sink.send_text(EventKind::DiagnosticChanges, diagnostics_text(&changes, &compiled));
+        }
     }
 
     fn requests(&self) {
-        let followed: Vec<(Arc<str>, u64)> =
-            self.sink.subscribers.locked().iter().map(|(route, followed)| (Arc::clone(route), followed.last)).collect();
-        for (route, last) in followed {
-            let newest_first = self.sources.instance.requests_after(&route, last);
-            let Some(newest) = newest_first.first() else { continue };
-            if let Some(followed) = self.sink.subscribers.locked().get_mut(&route) {
-                followed.last = newest.number;
-            }
-            for request in newest_first.iter().rev() {
-                self.sink.send(EventKind::RequestOf(Arc::clone(&route)), "request", request);
-            }
+        let mut followed = self.sink.subscribers.locked();
+        if followed.routes.is_empty() && !followed.requests.is_followed() {
+            return;
+        }
+        let instance = &*self.sources.instance;
+        let counts = instance.request_counts();
+        for (route, of_route) in &mut followed.routes {
+            let Some((_, count)) = counts.iter().find(|(id, _)| id == route) else { continue };
+            let news = NewRequests::of_route(instance, route, *count, &mut of_route.told, REQUESTS_AT_ONCE_MAX);
+            self.sink.send_text(EventKind::RequestsOf(Arc::clone(route)), requests_text(&news));
+        }
+        if followed.requests.is_followed() {
+            let news = NewRequests::of_all(instance, &counts, &mut followed.requests.told);
+            self.sink.send_text(EventKind::Requests, requests_text(&news));
         }
     }
 
@@ -102,7 +124,7 @@ impl Feed {
             under_way: one.under_way,
         });
         let mut routes: Vec<RouteNowView> = now.collect();
-        let followed: Vec<Arc<str>> = self.sink.subscribers.locked().keys().cloned().collect();
+        let followed: Vec<Arc<str>> = self.sink.subscribers.locked().routes.keys().cloned().collect();
         for id in followed {
             let of_route = routes.iter().filter(|one| *one.route == *id).cloned().collect();
             let event = FiguresEvent { at: figures.at.clone(), routes: of_route };
@@ -113,4 +135,37 @@ impl Feed {
         routes.truncate(FIGURES_MAX);
         self.sink.send(EventKind::Figures, "figures", &FiguresEvent { at: figures.at, routes });
     }
+}
+
+fn requests_text(news: &NewRequests) -> String {
+    let text: String = news.requests.iter().map(|request| event_text("request", request)).collect();
+    text + &missed_text(&MissedEvent { requests: news.missed, ..MissedEvent::default() })
+}
+
+fn diagnostics_text(changes: &DiagnosticChanges, compiled: &Compiled) -> String {
+    let mut text = String::new();
+    for (news, of_kind) in [("found", &changes.found), ("resolved", &changes.resolved)] {
+        for diagnostic in of_kind.iter().take(DIAGNOSTICS_AT_ONCE_MAX) {
+            text += &event_text("diagnostic", &diagnostic_event(news, diagnostic, compiled));
+        }
+    }
+    let more = |of_kind: &[Diagnostic]| of_kind.len().saturating_sub(DIAGNOSTICS_AT_ONCE_MAX) as u64;
+    let diagnostics = more(&changes.found) + more(&changes.resolved);
+    text + &missed_text(&MissedEvent { diagnostics, ..MissedEvent::default() })
+}
+
+fn diagnostic_event(news: &str, diagnostic: &Diagnostic, compiled: &Compiled) -> DiagnosticEvent {
+    let diagnostic = views::diagnostic(diagnostic);
+    let routes = compiled.table.routes().iter();
+    let concerned = routes.filter(|route| views::is_about(&diagnostic, &route.name, &route.origin, &route.hosts));
+    let routes = concerned.map(|route| route.id.to_string()).collect();
+    DiagnosticEvent { at: rfc3339_millis(SystemTime::now()), news: news.to_owned(), routes, diagnostic }
+}
+
+/// The event that says how much is in no event; nothing if all is.
+fn missed_text(missed: &MissedEvent) -> String {
+    if missed.requests == 0 && missed.diagnostics == 0 {
+        return String::new();
+    }
+    event_text("missed", &MissedEvent { at: rfc3339_millis(SystemTime::now()), ..missed.clone() })
 }

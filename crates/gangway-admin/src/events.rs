@@ -2,19 +2,23 @@
 //!
 //! An [`EventSink`] takes events from all parts and never waits.
 //!
-//! An event is made once, whatever the number of subscribers. A subscriber that falls behind is dropped: it asks again, and
+//! An event is made once, whatever the number of subscribers, and those of one look are sent as one. A subscriber that falls behind is dropped: it asks again, and
 //! reads everything anew.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use gangway_diagnostic::Diagnostic;
 use hyper::body::Bytes;
 use serde::Serialize;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::{ChangeView, LogView, TableEvent};
+use crate::diagnostic_feed::KnownDiagnostics;
+use crate::instance::RequestCount;
+use crate::request_feed::Told;
 
 /// Events that a subscriber may fall behind.
 const QUEUE_MAX: usize = 256;
@@ -36,21 +40,38 @@ pub struct EventSink {
 /// The subscribers.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
-    /// The routes whose requests are followed.
-    routes: Mutex<BTreeMap<Arc<str>, FollowedRoute>>,
+    followed: Mutex<Followed>,
     /// Notified when somebody begins to listen.
     pub(crate) news: Notify,
 }
 
-/// A route whose requests are followed.
-#[derive(Debug)]
-pub(crate) struct FollowedRoute {
-    subscribers: usize,
-    /// The number of the last request that was sent, or that was there before somebody subscribed.
-    pub(crate) last: u64,
+/// What is looked at for subscribers alone.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    /// The routes whose requests are followed.
+    pub(crate) routes: BTreeMap<Arc<str>, Follow<Told>>,
+    /// The requests of all routes.
+    pub(crate) requests: Follow<BTreeMap<Arc<str>, Told>>,
+    pub(crate) diagnostics: Follow<KnownDiagnostics>,
 }
 
-/// One event, ready to be sent.
+/// Something that is followed by some subscribers.
+#[derive(Debug, Default)]
+pub(crate) struct Follow<T> {
+    subscribers: usize,
+    /// What was sent, or was there before somebody subscribed.
+    pub(crate) told: T,
+}
+
+/// What there is when a subscription begins: what is new is in no event before.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// How many requests of each route have ended.
+    pub(crate) requests: Vec<(Arc<str>, RequestCount)>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// One event or several, ready to be sent.
 #[derive(Clone, Debug)]
 struct Event {
     kind: EventKind,
@@ -65,18 +86,24 @@ pub(crate) enum EventKind {
     Change,
     Log,
     Figures,
+    /// Requests of all routes.
+    Requests,
+    /// Findings that are new or resolved.
+    DiagnosticChanges,
     /// Of one route, for those who listen to it.
     FiguresOf(Arc<str>),
-    RequestOf(Arc<str>),
+    RequestsOf(Arc<str>),
 }
 
 /// What a subscriber wants to hear.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
-    /// The id of a route.
+    /// The id of a route, of whose requests it wants to hear.
     pub(crate) route: Option<Arc<str>>,
-    /// The number of the newest request of that route: events begin behind it.
-    pub(crate) newest_request: u64,
+    /// The requests of all routes.
+    pub(crate) requests: bool,
+    /// Each finding that is new or resolved.
+    pub(crate) diagnostics: bool,
     pub(crate) log: bool,
 }
 
@@ -114,29 +141,29 @@ impl EventSink {
 
     /// Sends an event to those who want it, under the name by which a browser knows it.
     pub(crate) fn send(&self, kind: EventKind, name: &str, value: &impl Serialize) {
-        if self.has_subscribers()
-            && let Ok(json) = serde_json::to_string(value)
-        {
+        if self.has_subscribers() {
+            self.send_text(kind, event_text(name, value));
+        }
+    }
+
+    /// Sends the text of one event or several, at once: however many they are, nobody falls behind because of their number.
+    pub(crate) fn send_text(&self, kind: EventKind, text: String) {
+        if !text.is_empty() {
             // Without a subscriber by now, the event is nobody's.
-            let _ = self.events.send(Event { kind, text: format!("event: {name}\ndata: {json}\n\n").into() });
+            let _ = self.events.send(Event { kind, text: text.into() });
         }
     }
 
     /// Begins to listen. None at the end of the process.
-    pub(crate) fn subscribe(&self, wanted: Wanted, table: TableEvent) -> Option<Subscription> {
+    pub(crate) fn subscribe(&self, wanted: Wanted, known: Known, table: TableEvent) -> Option<Subscription> {
         let ended = self.ended.subscribe();
         if *ended.borrow() {
             return None;
         }
         let events = self.events.subscribe();
-        if let Some(route) = &wanted.route {
-            let mut routes = self.subscribers.locked();
-            let fresh = || FollowedRoute { subscribers: 0, last: wanted.newest_request };
-            routes.entry(Arc::clone(route)).or_insert_with(fresh).subscribers += 1;
-        }
+        self.subscribers.locked().join(&wanted, known);
         self.subscribers.news.notify_one();
-        let table = serde_json::to_string(&table).unwrap_or_default();
-        let begin = Some(format!("{BEGIN}event: table\ndata: {table}\n\n").into());
+        let begin = Some((BEGIN.to_owned() + &event_text("table", &table)).into());
         Some(Subscription { wanted, begin, events, subscribers: Arc::clone(&self.subscribers), ended })
     }
 
@@ -151,9 +178,68 @@ impl EventSink {
 }
 
 impl Subscribers {
-    pub(crate) fn locked(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, FollowedRoute>> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn locked(&self) -> MutexGuard<'_, Followed> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Followed {
+    fn join(&mut self, wanted: &Wanted, known: Known) {
+        let Known { requests, diagnostics } = known;
+        if let Some(route) = &wanted.route {
+            let of_route = || requests.iter().find(|(id, _)| id == route).map(|(_, count)| *count).unwrap_or_default();
+            self.routes.entry(Arc::clone(route)).or_default().join(of_route);
+        }
+        if wanted.requests {
+            self.requests.join(|| requests.into_iter().collect());
+        }
+        if wanted.diagnostics {
+            self.diagnostics.join(|| KnownDiagnostics::new(diagnostics));
+        }
+    }
+
+    fn leave(&mut self, wanted: &Wanted) {
+        if let Some(route) = &wanted.route
+            && let Some(followed) = self.routes.get_mut(route)
+        {
+            followed.leave();
+            if !followed.is_followed() {
+                self.routes.remove(route);
+            }
+        }
+        if wanted.requests {
+            self.requests.leave();
+        }
+        if wanted.diagnostics {
+            self.diagnostics.leave();
+        }
+    }
+}
+
+impl<T: Default> Follow<T> {
+    pub(crate) fn is_followed(&self) -> bool {
+        self.subscribers > 0
+    }
+
+    fn join(&mut self, known: impl FnOnce() -> T) {
+        if self.subscribers == 0 {
+            self.told = known();
+        }
+        self.subscribers += 1;
+    }
+
+    /// What was told is forgotten with the last subscriber.
+    fn leave(&mut self) {
+        self.subscribers -= 1;
+        if self.subscribers == 0 {
+            self.told = T::default();
+        }
+    }
+}
+
+/// An event as it is sent.
+pub(crate) fn event_text(name: &str, value: &impl Serialize) -> String {
+    serde_json::to_string(value).map(|json| format!("event: {name}\ndata: {json}\n\n")).unwrap_or_default()
 }
 
 impl Wanted {
@@ -162,7 +248,9 @@ impl Wanted {
             EventKind::Table | EventKind::Diagnostics | EventKind::Change => true,
             EventKind::Log => self.log,
             EventKind::Figures => self.route.is_none(),
-            EventKind::FiguresOf(route) | EventKind::RequestOf(route) => self.route.as_ref() == Some(route),
+            EventKind::Requests => self.requests,
+            EventKind::DiagnosticChanges => self.diagnostics,
+            EventKind::FiguresOf(route) | EventKind::RequestsOf(route) => self.route.as_ref() == Some(route),
         }
     }
 }
@@ -194,14 +282,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let Some(route) = &self.wanted.route else { return };
-        let mut routes = self.subscribers.locked();
-        if let Some(followed) = routes.get_mut(route) {
-            followed.subscribers -= 1;
-            if followed.subscribers == 0 {
-                routes.remove(route);
-            }
-        }
+        self.subscribers.locked().leave(&self.wanted);
     }
 }
 
@@ -220,8 +301,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_subscriber_hears_what_it_wants_and_a_comment_now_and_then() {
         let sink = EventSink::default();
-        let mut all = sink.subscribe(Wanted::default(), TableEvent { generation: 3 }).expect("it is open");
-        let mut log = sink.subscribe(Wanted { log: true, ..Wanted::default() }, TableEvent::default()).expect("open");
+        let listen = |wanted, generation| sink.subscribe(wanted, Known::default(), TableEvent { generation });
+        let mut all = listen(Wanted::default(), 3).expect("it is open");
+        let mut log = listen(Wanted { log: true, ..Wanted::default() }, 0).expect("it is open");
         assert_eq!(text(all.next().await), "retry: 2000\n\nevent: table\ndata: {\"generation\":3}\n\n");
         let _ = log.next().await;
         sink.log(&line("hello\nworld"));
@@ -236,8 +318,9 @@ mod tests {
     #[tokio::test]
     async fn one_that_falls_behind_is_dropped_and_all_are_at_the_end() {
         let sink = EventSink::default();
-        let [mut slow, mut quick] = [(); 2]
-            .map(|()| sink.subscribe(Wanted { log: true, ..Wanted::default() }, TableEvent::default()).expect("open"));
+        let wanted = || Wanted { log: true, ..Wanted::default() };
+        let listen = || sink.subscribe(wanted(), Known::default(), TableEvent::default());
+        let [mut slow, mut quick] = [(); 2].map(|()| listen().expect("it is open"));
         let _ = (slow.next().await, quick.next().await);
         for _ in 0..=QUEUE_MAX {
             sink.log(&line(""));
@@ -246,17 +329,31 @@ mod tests {
         assert_eq!(text(slow.next().await), "end");
         sink.end();
         assert_eq!(text(quick.next().await), "end");
-        assert!(sink.subscribe(Wanted::default(), TableEvent::default()).is_none());
+        assert!(listen().is_none());
     }
 
     #[tokio::test]
-    async fn routes_are_followed_as_long_as_somebody_subscribes() {
+    async fn what_subscribers_want_is_followed_as_long_as_there_are_some() {
         let sink = EventSink::default();
-        let of_web = || Wanted { route: Some("web".into()), ..Wanted::default() };
-        let [first, second] = [(); 2].map(|()| sink.subscribe(of_web(), TableEvent::default()).expect("open"));
+        let of_web = || Wanted { route: Some("web".into()), diagnostics: true, ..Wanted::default() };
+        let of_all = Wanted { requests: true, ..Wanted::default() };
+        let known = |number| Known {
+            requests: vec![("web".into(), RequestCount { number, ended: number })],
+            diagnostics: Vec::new(),
+        };
+        let listen = |wanted, number| sink.subscribe(wanted, known(number), TableEvent::default()).expect("it is open");
+        let (first, second, third) = (listen(of_web(), 3), listen(of_web(), 5), listen(of_all, 7));
+        let told = |followed: &Followed| followed.routes.get("web").map(|of_web| of_web.told.number);
         drop(first);
-        assert_eq!(sink.subscribers.locked().len(), 1);
-        drop(second);
-        assert!(sink.subscribers.locked().is_empty() && !sink.has_subscribers());
+        {
+            let followed = sink.subscribers.locked();
+            assert_eq!(told(&followed), Some(3), "what came before the second one is still to be told to the first");
+            assert_eq!(followed.requests.told["web"].number, 7);
+            assert!(followed.diagnostics.is_followed());
+        }
+        drop((second, third));
+        let followed = sink.subscribers.locked();
+        assert!(followed.routes.is_empty() && followed.requests.told.is_empty());
+        assert!(!followed.requests.is_followed() && !followed.diagnostics.is_followed() && !sink.has_subscribers());
     }
 }

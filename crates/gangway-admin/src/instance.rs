@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{EndpointKey, Geography, PublicPorts, Reputation};
@@ -73,6 +74,14 @@ pub trait Instance: Geography + Reputation + Send + Sync + 'static {
         let requests = self.requests(route).requests;
         requests.into_iter().filter(|request| request.number > number).collect()
     }
+    /// The last requests of all routes: at most `max` of them, newest first.
+    fn latest_requests(&self, _max: usize) -> RequestsResponse {
+        RequestsResponse::default()
+    }
+    /// How many requests of each route have ended, by the id of the route.
+    fn request_counts(&self) -> Vec<(Arc<str>, RequestCount)> {
+        Vec::new()
+    }
     /// What changed, newest first.
     fn changes(&self) -> ChangesResponse {
         ChangesResponse::default()
@@ -96,6 +105,15 @@ pub enum InstancePhase {
     Serving,
     /// Requests under way are being finished.
     Stopping,
+}
+
+/// How many requests of a route have ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RequestCount {
+    /// The number of the latest one that left an entry.
+    pub number: u64,
+    /// All of them. Those that left no entry have no number.
+    pub ended: u64,
 }
 
 /// Everything about certificates at one moment.

@@ -138,7 +138,7 @@ fn diagnostics(diagnostics: &[Diagnostic]) -> MetricFamily {
     family.finish()
 }
 
-fn engines(engines: &[EngineView]) -> [MetricFamily; 6] {
+fn engines(engines: &[EngineView]) -> [MetricFamily; 7] {
     let of_each = |family: MetricFamilyBuilder, value: fn(&EngineView) -> f64| {
         engines.iter().fold(family, |family, engine| family.with(&[("engine", &engine.name)], value(engine))).finish()
     };
@@ -149,11 +149,22 @@ fn engines(engines: &[EngineView]) -> [MetricFamily; 6] {
         }),
         of_each(counter("gangway_engine_reads_total", "Full reads."), |engine| number(engine.reads)),
         of_each(counter("gangway_engine_read_failures_total", "Reads that failed."), |engine| number(engine.failures)),
+        events(engines),
         of_each(counter("gangway_engine_reactions_total", "Tables that answer events."), |engine| {
             number(engine.reaction.count)
         }),
         latencies(engines),
     ]
+}
+
+fn events(engines: &[EngineView]) -> MetricFamily {
+    let mut family = counter("gangway_engine_events_total", "Events that the engine has sent.");
+    for EngineView { name, events, .. } in engines {
+        for (action, count) in events {
+            family = family.with(&[("engine", name), ("action", action)], number(*count));
+        }
+    }
+    family.finish()
 }
 
 fn latencies(engines: &[EngineView]) -> MetricFamily {

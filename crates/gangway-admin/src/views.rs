@@ -410,6 +410,20 @@ pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> api::DiagnosticView {
     }
 }
 
+/// Whether a finding is about a route: about a container of it, about a key of it in a file, or about a host of it.
+pub(crate) fn is_about(
+    finding: &api::DiagnosticView,
+    name: &str,
+    origin: &[impl AsRef<str>],
+    hosts: &[impl ToString],
+) -> bool {
+    let of_container = finding.container.as_ref().is_some_and(|name| origin.iter().any(|one| one.as_ref() == name));
+    let key = format!("routes.{name}.");
+    let of_file = finding.file.is_some() && finding.label.as_ref().is_some_and(|label| label.starts_with(&key));
+    let of_host = finding.label.as_ref().is_some_and(|label| hosts.iter().any(|host| host.to_string() == *label));
+    of_container || of_file || of_host
+}
+
 #[cfg(test)]
 mod tests {
     use gangway_model::{Container, EntryPoint, ListenerName, Settings, Snapshot, TraefikSettings, compile};

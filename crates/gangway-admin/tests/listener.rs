@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gangway_admin::{
-    Admin, AdminSettings, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, Sources, api,
+    Admin, AdminSettings, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, RequestCount,
+    Sources, api,
 };
 use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span, codes};
 use gangway_model::{
@@ -30,6 +31,8 @@ struct Fake {
     ready: AtomicBool,
     states: std::sync::Mutex<HashMap<EndpointKey, EndpointActivity>>,
     refuses_plain: AtomicBool,
+    /// Nothing is found any more.
+    is_mended: AtomicBool,
     tls_is_shut: AtomicBool,
     /// The number of requests that the first route has had.
     requests: std::sync::atomic::AtomicU64,
@@ -82,7 +85,8 @@ impl Instance for Fake {
         let trouble = Some("read the container list: connection refused".to_owned());
         let url = "tcp://user:hunter2@engine:2375".to_owned();
         let engine = api::EngineView { name: "docker".into(), url, trouble, ..api::EngineView::default() };
-        vec![api::EngineView { containers: 3, reads: 7, failures: 2, ..engine }]
+        let events = [("die", 4), ("other", 0)].map(|(action, count)| (action.to_owned(), count)).into();
+        vec![api::EngineView { containers: 3, reads: 7, failures: 2, events, ..engine }]
     }
 
     fn config(&self) -> Option<api::ConfigFileView> {
@@ -113,6 +117,9 @@ impl Instance for Fake {
     }
 
     fn diagnostics(&self) -> Vec<Diagnostic> {
+        if self.is_mended.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
         vec![Diagnostic {
             code: Code(902),
             severity: Severity::Warning,
@@ -144,7 +151,18 @@ impl Instance for Fake {
     fn requests(&self, _: &str) -> api::RequestsResponse {
         let request = |number| api::RequestView { number, path: format!("/{number}"), ..api::RequestView::default() };
         let count = self.requests.load(Ordering::Relaxed);
-        api::RequestsResponse { requests: (1..=count).rev().map(request).collect() }
+        api::RequestsResponse { route: None, requests: (1..=count).rev().map(request).collect() }
+    }
+
+    fn latest_requests(&self, max: usize) -> api::RequestsResponse {
+        let mut latest = self.requests("");
+        latest.requests.truncate(max);
+        latest
+    }
+
+    fn request_counts(&self) -> Vec<(Arc<str>, RequestCount)> {
+        let number = self.requests.load(Ordering::Relaxed);
+        vec![("@file/shop".into(), RequestCount { number, ended: number })]
     }
 
     fn figures(&self) -> api::FiguresResponse {
@@ -599,6 +617,8 @@ async fn metrics_are_in_the_form_that_scrapers_read() {
         "gangway_diagnostics{code=\"G902\",severity=\"warning\"} 1",
         "gangway_engine_up{engine=\"docker\"} 0",
         "gangway_engine_reads_total{engine=\"docker\"} 7",
+        "gangway_engine_events_total{engine=\"docker\",action=\"die\"} 4",
+        "gangway_engine_events_total{engine=\"docker\",action=\"other\"} 0",
         "gangway_certificate_expiry_seconds{name=\"shop.test\",origin=\"folder\"} 1800007200",
         "gangway_on_demand_total{outcome=\"refused\"} 7",
         "gangway_certificates_in_trouble 1",
@@ -649,12 +669,15 @@ impl Listening {
 
     /// Waits until it has heard this, and forgets what came up to it.
     async fn hears(&mut self, what: &str) -> String {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(at) = self.heard.find(what) {
                 let rest = self.heard.split_off(at + what.len());
                 return std::mem::replace(&mut self.heard, rest);
             }
-            assert!(self.read().await, "the stream has ended, and there was no `{what}`: {}", self.heard);
+            // Figures come for ever.
+            let is_open = self.read().await && tokio::time::Instant::now() < deadline;
+            assert!(is_open, "the stream has ended or goes on without `{what}`: {}", self.heard);
         }
     }
 
@@ -693,8 +716,8 @@ async fn events_are_heard_as_they_happen() {
     );
     of_shop.hears("event: figures\n").await;
     running.fake.requests.store(2, Ordering::Relaxed);
-    of_shop.hears("event: request\ndata: {\"number\":1,").await;
-    of_shop.hears("event: request\ndata: {\"number\":2,").await;
+    of_shop.hears("event: request\ndata: {\"route\":\"\",\"number\":1,").await;
+    of_shop.hears("event: request\ndata: {\"route\":\"\",\"number\":2,").await;
     running.events.log(&api::LogView { message: "hello".into(), ..api::LogView::default() });
     running.events.change(&api::ChangeView { what: "`web` recreated".into(), ..api::ChangeView::default() });
     let before = of_shop.hears("event: change\ndata: {").await;
@@ -703,6 +726,44 @@ async fn events_are_heard_as_they_happen() {
     assert!(!before.contains("event: log") && !before.contains("event: request"), "{before}");
     running.shop();
     all.hears("event: table\ndata: {\"generation\":2}").await;
+}
+
+#[tokio::test]
+async fn requests_of_all_routes_and_each_finding_are_heard_by_those_who_ask() {
+    let mut running = start().await;
+    running.shop();
+    running.fake.requests.store(3, Ordering::Relaxed);
+    let mut all = Listening::to(&running, "events?requests&diagnostics", "localhost").await;
+    let mut others = Listening::to(&running, "events", "localhost").await;
+    for stream in [&mut all, &mut others] {
+        stream.hears("event: table").await;
+    }
+    running.fake.requests.store(5, Ordering::Relaxed);
+    let before = all.hears("event: request\ndata: {\"route\":\"\",\"number\":4,").await;
+    assert_eq!(before.matches("event: request").count(), 1, "what there was before is in the list: {before}");
+    all.hears("event: request\ndata: {\"route\":\"\",\"number\":5,").await;
+    // More than one look takes.
+    running.fake.requests.store(5 + 700, Ordering::Relaxed);
+    let before = all.hears("event: missed\ndata: {").await;
+    assert_eq!(before.matches("event: request\n").count(), 500);
+    assert!(before.contains("\"number\":206,") && before.contains("\"number\":705,"), "the latest ones");
+    assert!(all.hears("}").await.contains("\"requests\":200,\"diagnostics\":0"), "and how many were not told");
+
+    running.fake.is_mended.store(true, Ordering::Relaxed);
+    all.hears("event: diagnostic\ndata: {").await;
+    let resolved = all.hears("\n\n").await;
+    assert!(resolved.contains("\"news\":\"resolved\",\"routes\":[\"@file/shop\"],"), "{resolved}");
+    assert!(resolved.contains("\"code\":\"G902\"") && !resolved.contains("hunter2"), "{resolved}");
+    running.fake.is_mended.store(false, Ordering::Relaxed);
+    all.hears("event: diagnostic\ndata: {").await;
+    assert!(all.hears("\n\n").await.contains("\"news\":\"found\""));
+    others.hears("event: diagnostics\ndata: {\"errors\":0,\"warnings\":0}").await;
+    let before = others.hears("event: diagnostics\ndata: {\"errors\":0,\"warnings\":1}").await;
+    assert!(!before.contains("event: request") && !before.contains("event: diagnostic\n"), "{before}");
+    let latest: api::RequestsResponse = running.api("requests").await;
+    assert_eq!((latest.route, latest.requests.len(), latest.requests[0].number), (None, 500, 705));
+    let of_shop: api::RequestsResponse = running.api("requests?route=shop").await;
+    assert_eq!(of_shop.route.as_deref(), Some("@file/shop"));
 }
 
 #[tokio::test]
@@ -740,9 +801,7 @@ async fn streams_end_when_the_process_does_and_are_for_those_who_may_ask() {
     running.shop();
     let mut stream = Listening::to(&running, "events", "localhost").await;
     stream.hears("event: table").await;
-    for (path, host, status) in
-        [("events", "evil.example", 421), ("events?route=none", "localhost", 404), ("requests", "localhost", 400)]
-    {
+    for (path, host, status) in [("events", "evil.example", 421), ("events?route=none", "localhost", 404)] {
         let mut refused = Listening::to(&running, path, host).await;
         let head = refused.hears("\r\n\r\n").await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {head}");
@@ -832,10 +891,12 @@ async fn the_reference_names_every_field_and_path() {
             }],
             ..api::FiguresResponse::default()
         }),
-        serde_json::to_value(api::RequestsResponse { requests: vec![api::RequestView::default()] }),
+        serde_json::to_value(api::RequestsResponse { route: None, requests: vec![api::RequestView::default()] }),
         serde_json::to_value(api::ChangesResponse { changes: vec![api::ChangeView::default()] }),
         serde_json::to_value(api::LogResponse { lines: vec![api::LogView::default()] }),
         serde_json::to_value(api::DiagnosticCounts::default()),
+        serde_json::to_value(api::DiagnosticEvent::default()),
+        serde_json::to_value(api::MissedEvent::default()),
         serde_json::to_value(api::FiguresEvent {
             routes: vec![api::RouteNowView::default()],
             ..api::FiguresEvent::default()

@@ -315,6 +315,7 @@ impl Running {
             at: at.into(),
             what: what.into(),
             route: route.map(str::to_owned),
+            routes: Vec::new(),
             lost,
             waited,
         };

@@ -80,35 +80,11 @@ impl AppFiles {
     ///
     /// If there is no answer. A redirection and an error of the application are answers.
     pub async fn read(&self, route: &str, target: &str, max: usize) -> Result<AppFile, NoAppFile> {
-        let question = self.question(route, target)?;
+        let question = Question::of(&self.tables.load_full(), route, target).ok_or(NoAppFile::NotOfRoute)?;
         // The first one that is ready: which one does not matter.
         let endpoint = question.active.ready.first().ok_or(NoAppFile::NotReady)?;
         let answer = timeout(ANSWER_TIME, question.ask(&self.opener, endpoint, max)).await;
         answer.map_err(|_| NoAppFile::NoAnswer)?.map_err(|_| NoAppFile::NoAnswer)
-    }
-
-    fn question(&self, route: &str, target: &str) -> Result<Question, NoAppFile> {
-        let tables = self.tables.load_full();
-        let find = || {
-            let active = tables.routes().iter().find(|active| *active.route.id == *route)?;
-            let host = active.route.exact_host()?;
-            let (path, query) = target.split_once('?').unwrap_or((target, ""));
-            let path = path::normalise(path);
-            let found = tables.find(&RequestView {
-                host: host.as_str(),
-                path: &path,
-                query,
-                method: &Method::GET,
-                headers: &HeaderMap::new(),
-                client: Ipv4Addr::LOCALHOST.into(),
-                arrival: arrival(&active.route),
-            })?;
-            let is_of_route = found.route.route.id == active.route.id && !active.route.closed;
-            let target = upstream_target(&active.route.middlewares, target, found.prefix).ok()?.text.into_owned();
-            let can_be_sent = target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic());
-            (is_of_route && can_be_sent).then(|| Question { active: Arc::clone(active), host: host.clone(), target })
-        };
-        find().ok_or(NoAppFile::NotOfRoute)
     }
 }
 
@@ -120,6 +96,28 @@ fn arrival(route: &Route) -> Arrival<'_> {
 }
 
 impl Question {
+    /// What is to be asked for a file of a route; nothing where the route is not in force or lets nobody in, and where a
+    /// browser would come to another route, which may be protected.
+    fn of(tables: &ActiveTable, route: &str, target: &str) -> Option<Self> {
+        let active = tables.routes().iter().find(|active| *active.route.id == *route)?;
+        let host = active.route.exact_host()?;
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let path = path::normalise(path);
+        let found = tables.find(&RequestView {
+            host: host.as_str(),
+            path: &path,
+            query,
+            method: &Method::GET,
+            headers: &HeaderMap::new(),
+            client: Ipv4Addr::LOCALHOST.into(),
+            arrival: arrival(&active.route),
+        })?;
+        let is_of_route = found.route.route.id == active.route.id && !active.route.closed;
+        let target = upstream_target(&active.route.middlewares, target, found.prefix).ok()?.text.into_owned();
+        let can_be_sent = target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic());
+        (is_of_route && can_be_sent).then(|| Self { active: Arc::clone(active), host: host.clone(), target })
+    }
+
     async fn ask(&self, opener: &Opener, endpoint: &ActiveEndpoint, max: usize) -> Result<AppFile, UpstreamError> {
         let mut stream = lone_request::open(opener, endpoint).await?;
         let head = lone_request::get(&mut stream, &self.target, &self.fields(endpoint)).await?;
@@ -169,5 +167,43 @@ async fn first_bytes(stream: &mut UpstreamStream, max: usize) -> Result<(Bytes, 
             Some((taken, len)) if taken < len => return Ok((body.freeze(), false)),
             Some((_, len)) => stream.consume(len),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{HOST, table_of_paths};
+
+    /// What is sent to the application of the route for a path when it is asked for a file.
+    fn sent(tables: &ActiveTable, path: &str, target: &str) -> Option<String> {
+        let of_path = |active: &&Arc<ActiveRoute>| active.route.rule.contains(&format!("`{path}`"));
+        let active = tables.routes().iter().find(of_path).expect("the route is there");
+        Question::of(tables, &active.route.id, target).map(|question| question.target)
+    }
+
+    #[test]
+    fn a_path_of_another_route_is_not_asked_for_however_it_is_written() {
+        let tables = table_of_paths(&["/app", "/app/private"], |_, _| {});
+        assert_eq!(sent(&tables, "/app", "/app/icon.png?a").as_deref(), Some("/app/icon.png?a"));
+        assert_eq!(sent(&tables, "/app/private", "/app/private/i.png").as_deref(), Some("/app/private/i.png"));
+        for of_another in [
+            "/app/private/i.png",
+            "/app/./private/i.png",
+            "/app/x/../private/i.png",
+            "/app/%70rivate/i.png",
+            "//app/private",
+            "/elsewhere.png",
+        ] {
+            assert_eq!(sent(&tables, "/app", of_another), None, "{of_another}");
+        }
+        assert!(Question::of(&tables, HOST, "/app/icon.png").is_none(), "no route has this id");
+    }
+
+    #[test]
+    fn a_route_that_lets_nobody_in_is_not_asked() {
+        let tables = table_of_paths(&["/app", "/shut"], |path, route| route.closed = path == "/shut");
+        assert!(sent(&tables, "/app", "/app/icon.png").is_some());
+        assert_eq!(sent(&tables, "/shut", "/shut/icon.png"), None);
     }
 }

@@ -73,7 +73,7 @@ pub use named_metrics::NamedMetrics;
 pub use overload::manager::OverloadManager;
 pub use pages::library::PageLibrary;
 pub use reply::internal::{InternalRequest, InternalServices};
-pub use route_history::{RecentRequest, Troubles};
+pub use route_history::{RecentRequest, RequestCount, Troubles};
 pub use route_metrics::{DURATION_BOUNDS, RouteCount};
 pub use settings::{
     AccessLogFormat, AccessLogTarget, FieldFate, FieldFates, PassedSocket, PlainFallback, ProxySettings, Threading,

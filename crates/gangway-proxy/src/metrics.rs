@@ -8,7 +8,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registr
 use tokio::time::Instant;
 
 use crate::named_metrics::{NamedCounters, NamedMetrics};
-use crate::route_history::{RecentRequest, RouteHistories, RouteHistory, Troubles};
+use crate::route_history::{RecentRequest, RequestCount, RouteHistories, RouteHistory, Troubles};
 use crate::route_metrics::{AllRouteMetrics, RouteCount, RouteMetrics};
 
 /// What is counted and remembered of each route, for those who show it. Cheap to clone. No reading makes a request wait.
@@ -28,6 +28,16 @@ impl RouteRecords {
     /// known.
     pub fn requests(&self, id: &str, after: u64) -> Option<Vec<RecentRequest>> {
         self.histories.requests(id, after)
+    }
+
+    /// The last requests of all routes, each with the id of its route: at most `max` of them, newest first.
+    pub fn latest_requests(&self, max: usize) -> Vec<(Arc<str>, RecentRequest)> {
+        self.histories.latest(max, Instant::now())
+    }
+
+    /// How many requests of each route have ended, by id. The numbers go on when a route comes back within a day.
+    pub fn request_counts(&self) -> Vec<(Arc<str>, RequestCount)> {
+        self.histories.counts()
     }
 
     /// How many requests of a route met trouble. The numbers go on when a route comes back within a day.

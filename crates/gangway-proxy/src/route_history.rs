@@ -66,6 +66,15 @@ pub struct RecentRequest {
     pub protocol: &'static str,
 }
 
+/// How many requests of a route have ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RequestCount {
+    /// The number of the latest one: see [`RecentRequest::number`].
+    pub number: u64,
+    /// All of them, with those that left no entry and have no number. Each is counted once it has had the chance to leave one.
+    pub ended: u64,
+}
+
 /// What a request leaves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndedRequest<'r> {
@@ -90,6 +99,8 @@ pub(crate) struct RouteHistory {
     pub(crate) waiting: Arc<AtomicUsize>,
     /// Requests came and found no place.
     wants_place: AtomicBool,
+    /// Requests that left no entry, as another thread had the history at that moment.
+    passed_over: AtomicU64,
     /// Requests that failed because no endpoint answered them.
     lost: AtomicU64,
     /// Requests that had to wait for an endpoint.
@@ -235,6 +246,7 @@ impl RouteHistory {
             places,
             waiting: Arc::default(),
             wants_place: AtomicBool::new(false),
+            passed_over: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             retries: AtomicU64::new(0),
@@ -243,7 +255,10 @@ impl RouteHistory {
 
     /// Remembers a request, unless another thread is at it.
     pub(crate) fn note(&self, request: &EndedRequest<'_>) {
-        let Some(mut remembered) = self.remembered.try_lock() else { return };
+        let Some(mut remembered) = self.remembered.try_lock() else {
+            self.passed_over.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
         let Remembered { count, entries } = &mut *remembered;
         if entries.is_none() {
             *entries = self.take_place(*count, request.ended);
@@ -304,6 +319,20 @@ impl RouteHistory {
         numbers.zip(newest_first).map(|(number, entry)| entry.shown(number, now)).collect()
     }
 
+    fn count(&self) -> RequestCount {
+        let number = self.remembered.lock().count;
+        RequestCount { number, ended: number + self.passed_over.load(Ordering::Relaxed) }
+    }
+
+    /// When those that are remembered ended, newest first.
+    fn ends(&self) -> Vec<Instant> {
+        let remembered = self.remembered.lock();
+        let Some(entries) = &remembered.entries else { return Vec::new() };
+        let len = usize::try_from(remembered.count - entries.before).unwrap_or(usize::MAX);
+        let (newer, older) = entries.slots.split_at(entries.next.min(entries.slots.len()));
+        newer.iter().rev().chain(older.iter().rev()).take(len).map(|entry| entry.ended).collect()
+    }
+
     /// For how long no request came. None without a place.
     fn quiet_for(&self, now: Instant) -> Option<Duration> {
         let remembered = self.remembered.lock();
@@ -354,6 +383,34 @@ impl RouteHistories {
 
     pub(crate) fn requests(&self, id: &str, after: u64) -> Option<Vec<RecentRequest>> {
         Some(self.find(id)?.requests(after, Instant::now()))
+    }
+
+    /// How many requests of each route have ended.
+    pub(crate) fn counts(&self) -> Vec<(Arc<str>, RequestCount)> {
+        self.by_id.lock().iter().map(|(id, history)| (Arc::clone(id), history.count())).collect()
+    }
+
+    /// The last requests of all routes, at most `max` of them, newest first. Only these are made into texts.
+    pub(crate) fn latest(&self, max: usize, now: Instant) -> Vec<(Arc<str>, RecentRequest)> {
+        let histories: Vec<_> = self.by_id.lock().iter().map(|(id, one)| (Arc::clone(id), Arc::clone(one))).collect();
+        let mut ends = Vec::new();
+        for (position, (_, history)) in histories.iter().enumerate() {
+            ends.extend(history.ends().into_iter().take(max).map(|ended| (ended, position)));
+        }
+        if ends.len() > max {
+            ends.select_nth_unstable_by(max, |one, other| other.cmp(one));
+            ends.truncate(max);
+        }
+        let mut counts = vec![0; histories.len()];
+        ends.iter().for_each(|(_, position)| counts[*position] += 1);
+        let mut latest = Vec::new();
+        for ((id, history), count) in histories.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            let after = history.count().number.saturating_sub(count);
+            latest.extend(history.requests(after, now).into_iter().map(|request| (Arc::clone(id), request)));
+        }
+        latest.sort_by_key(|(_, request)| request.ago);
+        latest.truncate(max);
+        latest
     }
 
     pub(crate) fn all_troubles(&self) -> Vec<(Arc<str>, Troubles)> {
@@ -468,6 +525,26 @@ mod tests {
         assert_eq!(histories.requests("other", 0), None);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn the_latest_of_all_routes_are_told_newest_first() {
+        let histories = RouteHistories::default();
+        let (web, api, _idle) = (histories.of("web"), histories.of("api"), histories.of("idle"));
+        assert_eq!(histories.latest(3, Instant::now()), []);
+        for second in 0..250 {
+            let history = if second % 50 == 0 { &api } else { &web };
+            history.note(&request(&format!("/{second}"), Instant::now()));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let latest = |max| {
+            let latest = histories.latest(max, Instant::now());
+            latest.into_iter().map(|(id, request)| format!("{id} {}", request.target)).collect::<Vec<_>>()
+        };
+        assert_eq!(latest(2), ["web /249", "web /248"]);
+        let all = latest(51);
+        assert_eq!((all.len(), all[49].as_str(), all[50].as_str()), (51, "api /200", "web /199"));
+        assert_eq!(latest(1000).len(), REQUESTS_MAX + 5);
+    }
+
     #[tokio::test]
     async fn targets_are_cut_and_hold_no_secret() {
         let histories = RouteHistories::default();
@@ -503,6 +580,8 @@ mod tests {
         drop(reading);
         history.note(&request("/3", Instant::now()));
         assert_eq!(targets(&histories, "web", 0), ["/3", "/1"]);
+        let [(_, count)] = histories.counts()[..] else { panic!("one route") };
+        assert_eq!(count, RequestCount { number: 2, ended: 3 }, "one that left no entry counts too");
     }
 
     #[tokio::test(start_paused = true)]

@@ -57,6 +57,16 @@ pub(crate) fn whole_table() -> ActiveTable {
     table_of([HOST, OTHER_HOST].map(|host| route(host, "/app", vec![endpoint()], Vec::new())), &metrics())
 }
 
+/// A table with a route of [`HOST`] for each of these paths, changed as given. Each has an endpoint.
+pub(crate) fn table_of_paths(paths: &[&str], change: impl Fn(&str, &mut Route)) -> ActiveTable {
+    let routes = paths.iter().map(|path| {
+        let mut of_path = route(HOST, path, vec![endpoint()], Vec::new());
+        change(path, &mut of_path.1);
+        of_path
+    });
+    table_of(routes, &metrics())
+}
+
 fn metrics() -> Metrics {
     Metrics::new(&prometheus::Registry::new()).expect("fresh registry")
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use gangway_model::EngineName;
 
 use crate::connect::{Connector, EngineConnection, EngineStream};
+use crate::event_counts::EventCounts;
 
 /// The address of an engine unless another one is given.
 pub const LOCAL_SOCKET: &str = "unix:///var/run/docker.sock";
@@ -20,6 +21,8 @@ pub struct Engine {
     pub(crate) name: EngineName,
     pub(crate) url: Box<str>,
     pub(crate) connector: Connector,
+    /// Shared with the engine's status.
+    pub(crate) events: EventCounts,
 }
 
 /// The variables that Docker's own clients read from the environment. Like there, empty values count as not set.
@@ -77,7 +80,8 @@ impl Engine {
         connect: impl Fn() -> io::Result<S> + Send + Sync + 'static,
     ) -> Self {
         let connect = move || connect().map(|stream| Box::new(stream) as EngineConnection);
-        Self { name: EngineName(name.into()), url: name.into(), connector: Connector::Custom(Arc::new(connect)) }
+        let connector = Connector::Custom(Arc::new(connect));
+        Self { name: EngineName(name.into()), url: name.into(), connector, events: EventCounts::default() }
     }
 }
 
@@ -97,7 +101,7 @@ fn parse(url: &str) -> Result<Engine, AddressError> {
         "https" => return Err(AddressError::Tls(url.to_owned())),
         _ => return Err(AddressError::UnknownScheme(url.to_owned())),
     };
-    Ok(Engine { name: EngineName(name.into()), url: url.into(), connector })
+    Ok(Engine { name: EngineName(name.into()), url: url.into(), connector, events: EventCounts::default() })
 }
 
 fn host_and_port(authority: &str) -> Option<(String, u16)> {

@@ -25,6 +25,7 @@ use tracing::{debug, trace};
 use crate::api_version::{ApiVersion, EngineVersion};
 use crate::connect::Connector;
 use crate::engine_error::{Cause, EngineError, READ_MAX, shortened};
+use crate::event_counts::EventCounts;
 use crate::events::{self, EventStream};
 use crate::lenient_json::{self, Lenient, LenientMember};
 use crate::listing::{ContainerListing, InspectedContainer, ListedContainer};
@@ -81,14 +82,14 @@ impl Client {
         }
     }
 
-    /// Subscribes to events, and returns once the engine sends them.
+    /// Subscribes to events, which are counted, and returns once the engine sends them.
     ///
     /// bollard's stream sends no request until it is polled, and engines begin to answer just before they subscribe.
     /// So this waits for the beginning of the answer, and requests the events since [`Self::connect`].
-    pub(crate) async fn subscribe(&self) -> Result<EventStream, EngineError> {
+    pub(crate) async fn subscribe(&self, counts: &EventCounts) -> Result<EventStream, EngineError> {
         const ACT: &str = EventStream::SUBSCRIBING;
         let transport = Arc::new(BollardTransport::new(&self.connector, Some(self.version.api), SMALL_MAX));
-        let events = events::open(&transport.docker(ACT)?, self.since, transport.budget.clone());
+        let events = events::open(&transport.docker(ACT)?, self.since, transport.budget.clone(), counts.clone());
         match timeout(READ_MAX, events.once_live(&transport.answered)).await {
             Ok(events) => events,
             Err(_) => Err(EngineError { act: ACT, cause: Cause::Silent }),

@@ -51,7 +51,10 @@ struct EngineState {
 impl Engines {
     pub(crate) fn new(engines: &[Engine]) -> Self {
         let state = |engine: &Engine| EngineState {
-            status: EngineStatus::unknown(&engine.name.0, &engine.url),
+            status: EngineStatus {
+                events: engine.events.clone(),
+                ..EngineStatus::unknown(&engine.name.0, &engine.url)
+            },
             is_known: false,
             is_failing: false,
         };

@@ -14,6 +14,7 @@ use futures::{Stream, StreamExt};
 use tokio::sync::Notify;
 
 use crate::engine_error::{Cause, EngineError};
+use crate::event_counts::{EventAction, EventCounts};
 use crate::listing::EngineTime;
 use crate::request::ReadBudget;
 use crate::unix_signal;
@@ -63,18 +64,19 @@ pub(crate) struct EventStream {
     stream: Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>,
     /// Renewed with each event, so that it bounds one event and not the stream.
     budget: ReadBudget,
+    counts: EventCounts,
     /// An event that arrived before the stream was known to be live.
     early: Option<EngineEvent>,
 }
 
-/// Prepares a stream. The request is sent when the stream is polled first.
-pub(crate) fn open(docker: &Docker, since: Option<SystemTime>, budget: ReadBudget) -> EventStream {
+/// Prepares a stream, whose events are counted. The request is sent when the stream is polled first.
+pub(crate) fn open(docker: &Docker, since: Option<SystemTime>, budget: ReadBudget, counts: EventCounts) -> EventStream {
     let filters = HashMap::from([("type", vec!["container", "network"]), ("event", ACTIONS.to_vec())]);
     let mut options = EventsOptionsBuilder::new().filters(&filters);
     if let Some(since) = since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok()) {
         options = options.since(&since.as_secs().to_string());
     }
-    EventStream { stream: Box::pin(docker.events(Some(options.build()))), budget, early: None }
+    EventStream { stream: Box::pin(docker.events(Some(options.build()))), budget, counts, early: None }
 }
 
 impl EventStream {
@@ -108,7 +110,9 @@ impl EventStream {
         match self.stream.next().await {
             Some(Ok(event)) => {
                 self.budget.renew();
-                Ok(interpret(&event))
+                let action = action(&event);
+                self.counts.add(action);
+                Ok(interpret(action, &event))
             }
             Some(Err(error)) => Err(failed(error.into())),
             None => Err(failed(Cause::Ended)),
@@ -116,27 +120,36 @@ impl EventStream {
     }
 }
 
-fn interpret(event: &EventMessage) -> EngineEvent {
+fn action(event: &EventMessage) -> EventAction {
     // Some actions have details, as in `health_status: healthy`.
-    let action = event.action.as_deref().unwrap_or_default().split(':').next().unwrap_or_default();
+    EventAction::named(event.action.as_deref().unwrap_or_default().split(':').next().unwrap_or_default())
+}
+
+fn interpret(action: EventAction, event: &EventMessage) -> EngineEvent {
     let actor = event.actor.as_ref();
     let id: Box<str> = actor.and_then(|actor| actor.id.as_deref()).unwrap_or_default().into();
     let attribute = |key: &str| actor.and_then(|actor| actor.attributes.as_ref()?.get(key));
     let at = event.time_nano.map(i128::from).or_else(|| event.time.map(|seconds| i128::from(seconds) * 1_000_000_000));
     let at = at.map(EngineTime);
     match action {
-        "kill" => {
+        EventAction::Kill => {
             EngineEvent::Signalled { id, signal: attribute("signal").and_then(|text| unix_signal::parse(text)), at }
         }
-        "stop" => EngineEvent::StopRequested { id, at },
-        "die" | "died" => EngineEvent::Died { id },
-        "start" => EngineEvent::Started { id },
+        EventAction::Stop => EngineEvent::StopRequested { id, at },
+        EventAction::Die => EngineEvent::Died { id },
+        EventAction::Start => EngineEvent::Started { id },
         // Events of a network name the container in their attributes.
-        "connect" => EngineEvent::Changed { id: attribute("container").map(|id| id.as_str().into()) },
-        "disconnect" => EngineEvent::NetworkDisconnected { id: attribute("container").map(|id| id.as_str().into()) },
-        known if ACTIONS.contains(&known) => EngineEvent::Changed { id: Some(id).filter(|id| !id.is_empty()) },
-        // Such events arrive through a socket proxy that does not pass filters on.
-        _ => EngineEvent::Ignored,
+        EventAction::Connect => EngineEvent::Changed { id: attribute("container").map(|id| id.as_str().into()) },
+        EventAction::Disconnect => {
+            EngineEvent::NetworkDisconnected { id: attribute("container").map(|id| id.as_str().into()) }
+        }
+        EventAction::Pause
+        | EventAction::Unpause
+        | EventAction::Rename
+        | EventAction::Update
+        | EventAction::Destroy
+        | EventAction::HealthStatus => EngineEvent::Changed { id: Some(id).filter(|id| !id.is_empty()) },
+        EventAction::Other => EngineEvent::Ignored,
     }
 }
 
@@ -145,7 +158,8 @@ mod tests {
     use super::*;
 
     fn event(json: &str) -> EngineEvent {
-        interpret(&serde_json::from_str(json).unwrap())
+        let event = serde_json::from_str(json).unwrap();
+        interpret(action(&event), &event)
     }
 
     #[test]
@@ -173,6 +187,13 @@ mod tests {
 
     fn event_of(action: &str) -> String {
         format!(r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"ab"}}}}"#)
+    }
+
+    #[test]
+    fn each_action_that_is_asked_for_is_known() {
+        for name in ACTIONS {
+            assert_ne!(EventAction::named(name), EventAction::Other, "{name}");
+        }
     }
 
     #[test]

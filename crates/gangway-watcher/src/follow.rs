@@ -148,7 +148,7 @@ impl Follower {
         let version = client.version.to_string();
         // Subscribe first, read second. The other way round, a container that starts between the two would
         // be in neither.
-        let events = client.subscribe().await;
+        let events = client.subscribe(&self.engine.events).await;
         let begun = self.stopping.tick();
         let first = read(&client, &self.engine.name, &self.locator, EngineCache::default(), ReadScope::All).await?;
         let trouble = events.as_ref().err().map(ToString::to_string);

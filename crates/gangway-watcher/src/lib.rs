@@ -23,6 +23,7 @@ mod diagnostic_log;
 mod engine_error;
 mod engine_log;
 mod engines;
+mod event_counts;
 mod events;
 mod follow;
 mod latency;
@@ -53,6 +54,7 @@ use gangway_publish::{Publisher, Reader};
 use tokio::sync::mpsc;
 
 pub use address::{AddressError, DockerEnvironment, Engine, LOCAL_SOCKET, engines};
+pub use event_counts::{EventAction, EventCounts};
 pub use latency::{Latency, LatencySummary, Quantiles};
 pub use listing::PublishedPort;
 pub use own_mounts::{MountKind, OwnMount};

@@ -2,6 +2,7 @@
 
 use gangway_model::EngineName;
 
+use crate::event_counts::EventCounts;
 use crate::latency::Latency;
 use crate::own_mounts::OwnMount;
 use crate::own_network::OwnNetwork;
@@ -25,6 +26,8 @@ pub struct EngineStatus {
     pub failures: u64,
     /// The mounts of our own container, if this engine runs it.
     pub own_mounts: Option<Vec<OwnMount>>,
+    /// How many events it has sent.
+    pub events: EventCounts,
     /// How long it takes from this engine's events to the tables that answer them.
     pub latency: Latency,
     /// How clients reach us, as far as this engine knows.
@@ -43,6 +46,7 @@ impl EngineStatus {
             reads: 0,
             failures: 0,
             own_mounts: None,
+            events: EventCounts::default(),
             latency: Latency::default(),
             own_network: OwnNetwork::default(),
         }

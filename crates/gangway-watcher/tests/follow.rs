@@ -8,6 +8,7 @@ use std::time::Duration;
 use gangway_model::{EngineName, FileRoute, Health, NetworkMode, OwnPlace, Settings};
 use gangway_testkit::engine::{Container, Engine, Flavour, Moment};
 use gangway_testkit::fault::Fault;
+use gangway_watcher::EventAction;
 use support::{pass, seconds, watch, watch_all, watch_routes, way_to};
 
 #[tokio::test(start_paused = true)]
@@ -43,7 +44,11 @@ async fn a_start_is_in_force_without_waiting() {
         assert_eq!(watched.until_running(&["web"]).await, Duration::ZERO, "{flavour:?}");
         engine.stop("web");
         watched.until_running(&[]).await;
-        let latency = watched.status().latency.summary();
+        let status = watched.status();
+        let counted: Vec<_> = status.events.all().filter(|(_, count)| *count > 0).collect();
+        let of = |wanted| counted.iter().find(|(action, _)| *action == wanted).map(|(_, count)| *count);
+        assert_eq!([of(EventAction::Start), of(EventAction::Die)], [Some(1); 2], "{flavour:?}: {counted:?}");
+        let latency = status.latency.summary();
         assert!(latency.count > 0 && latency.ours.p99 <= Duration::from_millis(100), "{flavour:?}: {latency:?}");
     }
 }

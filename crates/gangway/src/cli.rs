@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Routes(RoutesArgs),
     /// Show how many requests each route has and how long they take, again and again on a terminal
     Top(QueryArgs),
-    /// Show the log of the running instance, or the last requests of a route, and further ones as they come
+    /// Show requests, what changes, findings and the log of the running instance as they come, or those about one route
     Log(LogArgs),
     /// List certificates, import those of other software, or change account keys
     Certs(CertsArgs),
@@ -154,7 +154,7 @@ pub(crate) struct RoutesArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct LogArgs {
-    /// Show the requests of this route: its name, or its id as in the API
+    /// Show only the requests of this route, and what changes and is found about it: its name, or its id as in the API
     #[arg(value_name = "ROUTE")]
     pub(crate) route: Option<String>,
     /// End after what there is now

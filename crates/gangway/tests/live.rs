@@ -3,8 +3,8 @@
 
 mod running;
 
-use std::io::BufRead as _;
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Stdio};
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
@@ -97,7 +97,7 @@ async fn figures_and_requests_are_kept_over_swaps_and_tell_no_secret() {
     assert_eq!(of_web["statuses"][1], 3, "{of_web}");
     let failed = &instance.api("requests?route=dead").await["requests"][0];
     assert_eq!((&failed["status"], &failed["reason"]), (&502.into(), &"upstream-refused".into()), "{failed}");
-    for (path, status) in [("requests", 400), ("requests?route=none", 404), ("figures?route=none", 404)] {
+    for (path, status) in [("requests?route=none", 404), ("figures?route=none", 404)] {
         assert_eq!(instance.get(&format!("/api/v1/{path}")).await.unwrap().status, status, "{path}");
     }
 }
@@ -196,17 +196,92 @@ async fn commands_show_figures_requests_and_the_log() {
     assert!(code == 0 && out.contains(" 200 GET /a?token=*** HTTP/1.1 ") && out.lines().count() == 1, "{out}");
     let (code, out, _) = instance.ask(["log", "--no-follow", "--format", "json"]);
     let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(code == 0 && lines.iter().any(|line| line["message"] == "listening"), "{out}");
+    let is_told =
+        |event: &str, key: &str, value: &str| lines.iter().any(|line| line["event"] == event && line[key] == value);
+    assert!(code == 0 && is_told("log", "message", "listening"), "{out}");
+    assert!(is_told("request", "path", "/a?token=***") && is_told("request", "route", "@file/web"), "{out}");
+    assert!(
+        lines.iter().map(|line| line["at"].as_str().unwrap()).is_sorted(),
+        "in the order in which they came: {out}"
+    );
     let (code, _, err) = instance.ask(["log", "none"]);
     assert!(code == 1 && err.contains("no route has the id `none`") && err.contains("help"), "{err}");
+}
 
-    let mut following = gangway();
-    following.args(["log", "web"]).env("GANGWAY_ADMIN", instance.admin.to_string()).stdout(Stdio::piped());
-    let mut following = following.spawn().unwrap();
-    let mut lines = std::io::BufReader::new(following.stdout.take().unwrap()).lines();
-    assert!(lines.next().unwrap().unwrap().contains("/a?token=***"), "what there was");
-    assert_eq!(ask(&instance, "web.test", "/b").await, 200);
-    assert!(lines.next().unwrap().unwrap().contains(" /b "), "and what comes");
-    following.kill().unwrap();
-    following.wait().unwrap();
+/// `gangway log` that goes on.
+struct Followed {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    seen: Vec<String>,
+}
+
+impl Followed {
+    fn start(instance: &Instance, args: &[&str]) -> Self {
+        let mut command = gangway();
+        command.arg("log").args(args).env("GANGWAY_ADMIN", instance.admin.to_string()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines, seen: Vec::new() }
+    }
+
+    /// The next line that has these words. All before it are kept.
+    fn until(&mut self, words: &str) -> String {
+        loop {
+            let Some(line) = self.lines.next() else { panic!("there was no `{words}`: {:#?}", self.seen) };
+            self.seen.push(line.unwrap());
+            if let Some(line) = self.seen.last().filter(|line| line.contains(words)) {
+                return line.clone();
+            }
+        }
+    }
+
+    /// All lines that it has printed.
+    fn end(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.seen
+    }
+}
+
+#[tokio::test]
+async fn what_happens_is_followed_line_by_line_of_all_routes_or_of_one() {
+    let (address, _) = app::spawn(App::new("web")).await.unwrap();
+    let upstream = format!("http://{address}");
+    let [web, other] = ["web", "other"].map(|name| route(name, &upstream));
+    let mut instance = Options::config(&(web.clone() + &other)).start().await;
+    instance.logged("serving ");
+    assert_eq!(ask(&instance, "web.test", "/past").await, 200);
+    assert_eq!(ask(&instance, "other.test", "/past").await, 200);
+    last_requests(&instance, "@file/web", 1).await;
+    last_requests(&instance, "@file/other", 1).await;
+    let (mut all, mut of_web) = (Followed::start(&instance, &[]), Followed::start(&instance, &["web"]));
+    of_web.until(" GET /past ");
+    all.until(" route=@file/web");
+    all.until(" route=@file/other");
+    assert_eq!(ask(&instance, "other.test", "/a%1b?token=hunter2").await, 200);
+    all.until("  200 GET /a%1b?token=*** HTTP/1.1 ");
+    // The route of `other` goes, that of `web` is written in a way that lets nobody in, and a third one comes.
+    instance.put_config(&(web.clone() + "allow = \"nonsense\"\n" + &route("new", &upstream)));
+    let found = of_web.until("ERROR ");
+    assert!(found.contains("nonsense") && found.contains(" code=G") && found.contains("allow"), "{found}");
+    let gone = of_web.until(" EVENT ");
+    assert!(gone.contains("no longer serving ") && !gone.contains(" route="), "{gone}");
+    all.until("serving https://new.test");
+    all.until("no longer serving https://other.test");
+    instance.put_config(&(web + &other));
+    of_web.until("INFO resolved: ");
+    eventually("the route is open again", STUCK, async || {
+        (ask(&instance, "web.test", "/last").await == 200).then_some(())
+    })
+    .await;
+    of_web.until(" GET /last ");
+    all.until(" GET /last ");
+    let (all, of_web) = (all.end(), of_web.end());
+    assert!(of_web.iter().all(|line| !line.contains("other") && !line.contains("new.test")), "{of_web:#?}");
+    for (words, lines) in [("serving ", &all), ("nonsense", &all), ("/past", &of_web), ("/last", &of_web)] {
+        assert!(lines.iter().any(|line| line.contains(words)), "no `{words}` in {lines:#?}");
+    }
+    let told = |words: &str| all.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(told("no longer serving https://other.test"), 1, "the log and the event say it once: {all:#?}");
+    assert!(all.iter().chain(&of_web).all(|line| !line.contains("hunter2") && !line.contains('\u{1b}')), "{all:#?}");
 }

@@ -12,6 +12,7 @@ use super::{certificates, figures, findings};
 use crate::api::{
     CertificateView, ContainerView, DiagnosticView, EndpointView, FiguresView, RequestView, RouteView, StatusResponse,
 };
+use crate::views::is_about;
 
 /// What the view of a site shows.
 pub(crate) struct SiteFacts<'f> {
@@ -40,7 +41,12 @@ pub(super) fn view(facts: &SiteFacts<'_>, extent: Extent) -> View {
             }
         }
     };
-    let about: Vec<DiagnosticView> = facts.diagnostics.iter().filter(|one| is_about(one, route)).cloned().collect();
+    let about: Vec<DiagnosticView> = facts
+        .diagnostics
+        .iter()
+        .filter(|one| is_about(one, &route.name, &route.origin, &route.hosts))
+        .cloned()
+        .collect();
     let mut parts = vec![
         Part::new("findings", Follows::Table, findings::list(&about, extent)),
         Part::new("state", Follows::Figures, answers(facts)),
@@ -57,14 +63,6 @@ pub(super) fn view(facts: &SiteFacts<'_>, extent: Extent) -> View {
         parts,
         aside: Vec::new(),
     }
-}
-
-fn is_about(finding: &DiagnosticView, route: &RouteView) -> bool {
-    let of_container = finding.container.as_ref().is_some_and(|name| route.origin.contains(name));
-    let key = format!("routes.{}.", route.name);
-    let of_file = finding.file.is_some() && finding.label.as_ref().is_some_and(|label| label.starts_with(&key));
-    let of_host = finding.label.as_ref().is_some_and(|label| route.hosts.contains(label));
-    of_container || of_file || of_host
 }
 
 fn answers(facts: &SiteFacts<'_>) -> Markup {

@@ -1,19 +1,21 @@
-//! `gangway log`: the last lines of the instance's log or the last requests of a route, and further ones as they come.
+//! `gangway log`: what happens, one line each, in the order in which it comes: requests, what changed, findings, and the lines of
+//! the instance's own log; or of one route alone.
 
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
 use gangway_admin::api;
-use gangway_diagnostic::printable;
 
 use super::api_request::{ask, encoded, report_failure};
 use super::find::find;
 use super::http::{self, AskError};
+use super::log_line::LogLine;
+use super::printed::Printed;
 use crate::cli::{Format, LogArgs};
 use crate::output::{print_error, try_print};
 use crate::settings::Layer;
-use crate::terminal::{Paint, Tone};
+use crate::terminal::Paint;
 
 /// The time before a stream that has ended is asked for again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,14 +27,21 @@ pub(super) fn log(args: &LogArgs) -> ExitCode {
         Ok(found) => found,
         Err(status) => return status.into(),
     };
-    let mut follower = Follower { args, address: &found.address, paint: Paint::of_stdout(), shown: Shown::Nothing };
+    let mut follower = Follower {
+        args,
+        address: &found.address,
+        paint: Paint::of_stdout(),
+        route: args.route.clone(),
+        printed: Printed::default(),
+        has_begun: false,
+    };
     let mut is_lost = false;
     loop {
         match if args.no_follow { follower.catch_up() } else { follower.listen() } {
             Ok(()) if args.no_follow => return ExitCode::SUCCESS,
             Ok(()) => is_lost = false,
             Err(Stopped::OutputClosed) => return ExitCode::SUCCESS,
-            Err(Stopped::Ask(error)) if follower.shown == Shown::Nothing => return report_failure("log", &error),
+            Err(Stopped::Ask(error)) if !follower.has_begun => return report_failure("log", &error),
             // The instance may be restarting.
             Err(Stopped::Ask(error)) if !is_lost => {
                 is_lost = true;
@@ -56,57 +65,47 @@ impl From<AskError> for Stopped {
     }
 }
 
-/// What was printed last, from which further lines go on.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Shown {
-    Nothing,
-    /// Requests up to this number.
-    Requests(u64),
-    /// Lines of the log up to this time.
-    Lines(String),
-}
-
 struct Follower<'a> {
     args: &'a LogArgs,
     address: &'a str,
     paint: Paint,
-    shown: Shown,
+    /// The route that is shown alone: its id, once the instance has told it.
+    route: Option<String>,
+    printed: Printed,
+    /// The instance has answered once.
+    has_begun: bool,
 }
 
 impl Follower<'_> {
     /// Prints what the instance remembers and was not printed.
     fn catch_up(&mut self) -> Result<(), Stopped> {
-        match &self.args.route {
-            Some(route) => {
-                let path = format!("/api/v1/requests?route={}", encoded(route));
-                let answer = ask::<api::RequestsResponse>(self.address, &path)?;
-                // A restarted instance counts anew.
-                let newest = answer.requests.first().map_or(0, |request| request.number);
-                let known = match self.shown {
-                    Shown::Requests(number) if number <= newest => number,
-                    _ => 0,
-                };
-                self.shown = Shown::Requests(known);
-                answer.requests.iter().rev().try_for_each(|request| self.request(request))
-            }
-            None => {
-                let answer = ask::<api::LogResponse>(self.address, "/api/v1/log")?;
-                let known = match &self.shown {
-                    Shown::Lines(at) => at.clone(),
-                    _ => String::new(),
-                };
-                self.shown = Shown::Lines(known.clone());
-                answer.lines.iter().filter(|line| line.at > known).try_for_each(|line| self.line(line))
-            }
-        }
+        let of_route = self.args.route.as_ref().map_or_else(String::new, |route| format!("?route={}", encoded(route)));
+        let requests = ask::<api::RequestsResponse>(self.address, &format!("/api/v1/requests{of_route}"))?;
+        let changes = ask::<api::ChangesResponse>(self.address, "/api/v1/changes")?.changes;
+        let log = match self.args.route {
+            Some(_) => Vec::new(),
+            None => ask::<api::LogResponse>(self.address, "/api/v1/log")?.lines,
+        };
+        self.has_begun = true;
+        self.route = requests.route.or_else(|| self.route.take());
+        let missed = self.printed.go_on(&requests.requests);
+        let at = requests.requests.last().map_or_else(String::new, |oldest| oldest.at.clone());
+        let missed = api::MissedEvent { at, requests: missed, ..api::MissedEvent::default() };
+        // The lists come newest first, and what the log says of a change stands before it.
+        let mut past: Vec<LogLine> = log.into_iter().map(LogLine::Log).collect();
+        past.extend(changes.into_iter().rev().map(LogLine::Change));
+        past.extend((missed.requests > 0).then_some(LogLine::Missed(missed)));
+        past.extend(requests.requests.into_iter().rev().map(LogLine::Request));
+        past.sort_by(|one, other| one.at().cmp(other.at()));
+        past.iter().try_for_each(|line| self.print(line))
     }
 
     /// Prints what comes, until the stream ends.
     fn listen(&mut self) -> Result<(), Stopped> {
         let mut has_caught_up = false;
         let path = match &self.args.route {
-            Some(route) => format!("/api/v1/events?route={}", encoded(route)),
-            None => "/api/v1/events?log".to_owned(),
+            Some(route) => format!("/api/v1/events?route={}&diagnostics", encoded(route)),
+            None => "/api/v1/events?requests&diagnostics&log".to_owned(),
         };
         let mut outcome = Ok(());
         http::listen(self.address, &path, |event, data| {
@@ -117,102 +116,22 @@ impl Follower<'_> {
                     let caught_up = scope.spawn(|| self.catch_up()).join();
                     caught_up.unwrap_or(Ok(()))
                 }),
-                "request" => serde_json::from_str(data).map_or(Ok(()), |request| self.request(&request)),
-                "log" => serde_json::from_str(data).map_or(Ok(()), |line| self.line(&line)),
-                _ => Ok(()),
+                _ => LogLine::of_event(event, data).map_or(Ok(()), |line| self.print(&line)),
             };
             outcome.is_ok()
         })?;
         outcome
     }
 
-    fn request(&mut self, request: &api::RequestView) -> Result<(), Stopped> {
-        if matches!(self.shown, Shown::Requests(number) if request.number <= number) {
+    /// Prints a line, if it is about what is shown and was not printed.
+    fn print(&mut self, line: &LogLine) -> Result<(), Stopped> {
+        if self.route.as_ref().is_some_and(|route| !line.is_about(route)) || !self.printed.takes(line) {
             return Ok(());
         }
-        self.shown = Shown::Requests(request.number);
-        self.print(request, |paint| request_line(request, paint))
-    }
-
-    fn line(&mut self, line: &api::LogView) -> Result<(), Stopped> {
-        if matches!(&self.shown, Shown::Lines(at) if line.at < *at) {
-            return Ok(());
-        }
-        self.shown = Shown::Lines(line.at.clone());
-        self.print(line, |paint| log_line(line, paint))
-    }
-
-    fn print(&self, value: &impl serde::Serialize, text: impl Fn(Paint) -> String) -> Result<(), Stopped> {
-        let line = match self.args.query.format {
-            Format::Text => text(self.paint),
-            Format::Json => serde_json::to_string(value).expect("texts, numbers and lists always become JSON"),
+        let text = match self.args.query.format {
+            Format::Text => line.text(self.paint, self.route.is_none()),
+            Format::Json => line.json(),
         };
-        try_print(format_args!("{line}\n")).map_err(|_| Stopped::OutputClosed)
-    }
-}
-
-fn request_line(request: &api::RequestView, paint: Paint) -> String {
-    let tone = match request.status {
-        200..400 => Tone::Good,
-        400..500 => Tone::Warning,
-        _ => Tone::Bad,
-    };
-    let status = paint.paint(tone, &request.status.to_string());
-    let (method, path) = (printable(&request.method), printable(&request.path));
-    let mut line =
-        format!("{} {status} {method} {path} {} {:.1} ms", request.at, request.protocol, request.duration_ms);
-    for (name, value) in [("reason", &request.reason), ("endpoint", &request.endpoint)] {
-        if let Some(value) = value {
-            line += &format!(" {name}={}", printable(value));
-        }
-    }
-    line
-}
-
-fn log_line(log: &api::LogView, paint: Paint) -> String {
-    let tone = match log.level.as_str() {
-        "ERROR" => Tone::Bad,
-        "WARN" => Tone::Warning,
-        "INFO" => Tone::Good,
-        _ => Tone::Neutral,
-    };
-    let level = paint.paint(tone, &format!("{:>5}", log.level));
-    let mut line = format!("{} {level} {}", log.at, printable(&log.message));
-    for (name, value) in log.fields.iter().filter(|(name, _)| name != "diagnostic") {
-        let quote = if value.contains([' ', '"', '=']) { "\"" } else { "" };
-        line += &format!(" {name}={quote}{}{quote}", printable(value).replace('"', "\\\""));
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_say_what_they_know_and_command_no_terminal() {
-        let request = api::RequestView {
-            at: "2026-09-21T14:13:20.000Z".into(),
-            method: "GET".into(),
-            path: "/a\u{1b}[2J".into(),
-            status: 502,
-            duration_ms: 1.25,
-            reason: Some("upstream-refused".into()),
-            protocol: "HTTP/2".into(),
-            ..api::RequestView::default()
-        };
-        assert_eq!(
-            request_line(&request, Paint::Plain),
-            "2026-09-21T14:13:20.000Z 502 GET /a\\u{1b}[2J HTTP/2 1.2 ms reason=upstream-refused"
-        );
-        assert!(request_line(&request, Paint::Ansi).contains("\u{1b}[31m502\u{1b}[0m"));
-        let log = api::LogView {
-            at: "now".into(),
-            level: "WARN".into(),
-            message: "requests failed".into(),
-            fields: vec![("route".into(), "web".into()), ("why".into(), "a b\n".into())],
-            ..api::LogView::default()
-        };
-        assert_eq!(log_line(&log, Paint::Plain), "now  WARN requests failed route=web why=\"a b\\n\"");
+        try_print(format_args!("{text}\n")).map_err(|_| Stopped::OutputClosed)
     }
 }

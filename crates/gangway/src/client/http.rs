@@ -51,18 +51,20 @@ pub(super) fn listen(address: &str, path: &str, mut heard: impl FnMut(&str, &str
                 |error: hyper::Error| AskError::Strange { address: address.to_owned(), error: error.to_string() };
             let Ok(piece) = frame.map_err(strange)?.into_data() else { continue };
             text.extend_from_slice(&piece);
-            if text.len() > EVENT_LEN_MAX {
-                return Err(AskError::Strange { address: address.to_owned(), error: "an endless event".to_owned() });
-            }
-            while let Some(end) = text.windows(2).position(|two| two == b"\n\n") {
-                let event: Vec<u8> = text.drain(..end + 2).collect();
-                let event = String::from_utf8_lossy(&event).into_owned();
+            let mut begin = 0;
+            while let Some(len) = text[begin..].windows(2).position(|two| two == b"\n\n") {
+                let event = String::from_utf8_lossy(&text[begin..begin + len]).into_owned();
+                begin += len + 2;
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
                 if let (Some(name), Some(data)) = (field("event:"), field("data:"))
                     && !heard(name, data)
                 {
                     return Ok(());
                 }
+            }
+            text.drain(..begin);
+            if text.len() > EVENT_LEN_MAX {
+                return Err(AskError::Strange { address: address.to_owned(), error: "an endless event".to_owned() });
             }
         }
     })

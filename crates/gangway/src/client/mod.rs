@@ -4,6 +4,8 @@ mod api_request;
 mod find;
 mod follow;
 mod http;
+mod log_line;
+mod printed;
 mod show;
 mod table;
 mod watch;

@@ -28,6 +28,35 @@ const SETTLE_TIME: Duration = Duration::from_secs(10);
 /// Trouble that lasts for longer before a change is not of that change.
 const TROUBLE_TIME: Duration = Duration::from_secs(60);
 
+/// Routes that one change names.
+const ROUTES_MAX: usize = 64;
+
+/// What a change is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Subject<'s> {
+    /// The route of this id.
+    Route(&'s str),
+    /// A container that stands behind the routes of these ids.
+    Container(&'s [Box<str>]),
+}
+
+impl<'s> Subject<'s> {
+    /// The id of the route, if it is about one.
+    pub(super) fn route(self) -> Option<&'s str> {
+        match self {
+            Self::Route(route) => Some(route),
+            Self::Container(_) => None,
+        }
+    }
+
+    fn routes(self) -> Vec<String> {
+        match self {
+            Self::Route(route) => vec![route.to_owned()],
+            Self::Container(routes) => routes.iter().take(ROUTES_MAX).map(ToString::to_string).collect(),
+        }
+    }
+}
+
 /// The last changes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Changes {
@@ -41,10 +70,10 @@ impl Changes {
         Self { list: Arc::default(), records, events }
     }
 
-    /// Remembers a change. `route` is the id of the route that it is about.
-    pub(super) fn note(&self, route: Option<&str>, what: &str) {
-        let troubles = route.map(|route| self.records.troubles(route)).unwrap_or_default();
-        let change = self.lock().note(route, what, troubles, Instant::now(), SystemTime::now());
+    /// Remembers a change.
+    pub(super) fn note(&self, subject: Subject<'_>, what: &str) {
+        let troubles = subject.route().map(|route| self.records.troubles(route)).unwrap_or_default();
+        let change = self.lock().note(subject, what, troubles, Instant::now(), SystemTime::now());
         self.events.change(&change);
     }
 
@@ -123,12 +152,13 @@ impl RouteCalm {
 impl ChangeList {
     fn note(
         &mut self,
-        route: Option<&str>,
+        subject: Subject<'_>,
         what: &str,
         troubles: Troubles,
         now: Instant,
         time: SystemTime,
     ) -> ChangeView {
+        let route = subject.route();
         // What came for an earlier change is that one's.
         let earlier = self.changes.iter().rev().find(|change| change.view.route.as_deref() == route);
         let counted = earlier.filter(|change| now < change.at + SETTLE_TIME).map(|change| Troubles {
@@ -139,7 +169,8 @@ impl ChangeList {
         let calm = route.and_then(|route| self.routes.get(route)).map(|calm| calm.before);
         let before = counted.or(calm).unwrap_or_default();
         let what = what[..what.floor_char_boundary(WHAT_MAX)].to_owned();
-        let view = ChangeView { at: rfc3339_millis(time), what, route: route.map(str::to_owned), lost: 0, waited: 0 };
+        let (route, routes) = (route.map(str::to_owned), subject.routes());
+        let view = ChangeView { at: rfc3339_millis(time), what, route, routes, lost: 0, waited: 0 };
         let mut change = Change { view, at: now, before };
         change.count(troubles);
         let view = change.view.clone();
@@ -186,16 +217,22 @@ mod tests {
         for (second, lost, waited) in [(0, 5, 7), (1, 5, 7), (2, 6, 9)] {
             assert_eq!(list.look(&of_web(lost, waited), at(second)), []);
         }
-        let noted = list.note(Some("web"), "`web-1` recreated", of_web(6, 10)[0].1, at(3), SystemTime::UNIX_EPOCH);
+        let noted =
+            list.note(Subject::Route("web"), "`web-1` recreated", of_web(6, 10)[0].1, at(3), SystemTime::UNIX_EPOCH);
         assert_eq!((noted.lost, noted.waited, noted.at.as_str()), (1, 3, "1970-01-01T00:00:00.000Z"));
         let later = list.look(&of_web(6, 21), at(4));
         assert_eq!((later.len(), later[0].lost, later[0].waited), (1, 1, 14));
         assert_eq!(list.look(&of_web(6, 21), at(5)), [], "no news");
         assert_eq!(list.look(&of_web(9, 21), at(14)), [], "it is over");
-        let next = list.note(Some("web"), "`web-1` recreated", of_web(9, 21)[0].1, at(200), SystemTime::UNIX_EPOCH);
+        let next =
+            list.note(Subject::Route("web"), "`web-1` recreated", of_web(9, 21)[0].1, at(200), SystemTime::UNIX_EPOCH);
         assert_eq!((next.lost, next.waited), (3, 0), "its route was not calm since");
-        let other = list.note(None, "container `x` has stopped", Troubles::default(), at(200), SystemTime::UNIX_EPOCH);
-        assert_eq!((other.lost, other.waited), (0, 0));
+        let behind = ["web".into()];
+        let of_container = Subject::Container(&behind);
+        let other =
+            list.note(of_container, "container `x` has stopped", Troubles::default(), at(200), SystemTime::UNIX_EPOCH);
+        assert_eq!((other.lost, other.waited, other.route.as_deref()), (0, 0, None));
+        assert_eq!([&other.routes, &next.routes], [&["web"]; 2]);
         assert_eq!(list.changes.back().expect("noted").view, other);
     }
 
@@ -206,7 +243,7 @@ mod tests {
             list.look(&of_web(second, 0), begun + Duration::from_secs(second));
         }
         let now = begun + Duration::from_secs(200);
-        let noted = list.note(Some("web"), "", of_web(200, 0)[0].1, now, SystemTime::UNIX_EPOCH);
+        let noted = list.note(Subject::Route("web"), "", of_web(200, 0)[0].1, now, SystemTime::UNIX_EPOCH);
         assert!(noted.lost <= 60, "{}", noted.lost);
     }
 
@@ -215,7 +252,7 @@ mod tests {
         let mut list = ChangeList::default();
         let now = Instant::now();
         for _ in 0..=CHANGES_MAX {
-            list.note(Some("web"), &"ä".repeat(WHAT_MAX), Troubles::default(), now, SystemTime::UNIX_EPOCH);
+            list.note(Subject::Route("web"), &"ä".repeat(WHAT_MAX), Troubles::default(), now, SystemTime::UNIX_EPOCH);
         }
         assert_eq!(list.changes.len(), CHANGES_MAX);
         assert!(list.changes[0].view.what.len() <= WHAT_MAX);

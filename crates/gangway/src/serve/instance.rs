@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 
 use gangway_acme::{self as acme, IssuerState};
 use gangway_admin::api::{
     CertificateView, ChangesResponse, ConfigFileView, EngineView, FiguresResponse, IssuerView, LatencyView, LimitView,
     ListenerView, LogResponse, PointView, QuantilesView, RequestView, RequestsResponse, SettingView,
 };
-use gangway_admin::{AppIcons, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, rfc3339};
+use gangway_admin::{
+    AppIcons, CertificatesState, EndpointActivity, EventSink, Instance, InstancePhase, RequestCount, rfc3339,
+};
 use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_crowdsec::{Bouncer, Status};
 use gangway_diagnostic::{Diagnostic, Place, codes};
@@ -335,11 +337,19 @@ impl Instance for Running {
     }
 
     fn requests(&self, route: &str) -> RequestsResponse {
-        RequestsResponse { requests: self.figures.requests(route, 0) }
+        RequestsResponse { route: Some(route.to_owned()), requests: self.figures.requests(route, 0) }
     }
 
     fn requests_after(&self, route: &str, number: u64) -> Vec<RequestView> {
         self.figures.requests(route, number)
+    }
+
+    fn latest_requests(&self, max: usize) -> RequestsResponse {
+        RequestsResponse { route: None, requests: self.figures.latest_requests(max) }
+    }
+
+    fn request_counts(&self) -> Vec<(Arc<str>, RequestCount)> {
+        self.figures.request_counts()
     }
 
     fn changes(&self) -> ChangesResponse {
@@ -373,6 +383,7 @@ fn engine(status: &EngineStatus) -> EngineView {
         containers: status.containers,
         reads: status.reads,
         failures: status.failures,
+        events: status.events.all().map(|(action, count)| (action.name().to_owned(), count)).collect(),
         reaction: LatencyView { count, whole: quantiles(whole), ours: quantiles(ours) },
     }
 }

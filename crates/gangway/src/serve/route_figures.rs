@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use gangway_admin::api::{FiguresResponse, PointView, RequestView};
-use gangway_admin::{Figures, RouteCounts, rfc3339_millis};
+use gangway_admin::{Figures, RequestCount, RouteCounts, rfc3339_millis};
 use gangway_proxy::{DURATION_BOUNDS, RecentRequest, RouteCount, RouteRecords};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -55,7 +55,19 @@ impl RouteFigures {
 
     /// The last requests of a route that have a greater number, newest first.
     pub(super) fn requests(&self, route: &str, number: u64) -> Vec<RequestView> {
-        self.records.requests(route, number).unwrap_or_default().into_iter().map(request).collect()
+        let requests = self.records.requests(route, number).unwrap_or_default();
+        requests.into_iter().map(|one| request(route, one)).collect()
+    }
+
+    /// The last requests of all routes, newest first.
+    pub(super) fn latest_requests(&self, max: usize) -> Vec<RequestView> {
+        self.records.latest_requests(max).into_iter().map(|(route, one)| request(&route, one)).collect()
+    }
+
+    /// How many requests of each route have ended.
+    pub(super) fn request_counts(&self) -> Vec<(Arc<str>, RequestCount)> {
+        let counts = self.records.request_counts().into_iter();
+        counts.map(|(route, count)| (route, RequestCount { number: count.number, ended: count.ended })).collect()
     }
 
     /// The figures with what was counted up to now.
@@ -71,8 +83,9 @@ fn counted(RouteCount { under_way, by_class, by_duration }: RouteCount) -> Route
     RouteCounts { under_way, statuses: by_class, durations: by_duration }
 }
 
-fn request(request: RecentRequest) -> RequestView {
+fn request(route: &str, request: RecentRequest) -> RequestView {
     RequestView {
+        route: route.to_owned(),
         number: request.number,
         at: rfc3339_millis(SystemTime::now() - request.ago),
         method: request.method,

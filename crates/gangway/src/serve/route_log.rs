@@ -17,7 +17,7 @@ use gangway_publish::{Generation, Reader};
 use gangway_tls::UnixTime;
 use tokio::time::{Instant, sleep_until};
 
-use super::changes::Changes;
+use super::changes::{Changes, Subject};
 use super::route_ports::RoutePorts;
 
 /// The target of these lines. Their messages contain what the fields say, so the text format leaves the fields out.
@@ -65,7 +65,7 @@ pub(super) async fn follow(
                 let lines = log.lines(&current, &ports(&place), now, UnixTime::now().seconds());
                 LogLine::log_all(&lines, current.table.routes().len());
                 if is_begun {
-                    LogLine::shown(&lines).0.iter().for_each(|line| changes.note(line.route(), &line.change()));
+                    LogLine::shown(&lines).0.iter().for_each(|line| changes.note(line.subject(), &line.change()));
                 }
                 again = log.next_look;
             } else {
@@ -123,6 +123,8 @@ struct LoggedContainer {
     since: Instant,
     /// A trouble was logged, and the container did not run steadily since.
     is_in_trouble: bool,
+    /// The ids of the routes that it stands behind, or stood behind before it ended.
+    routes: Vec<Box<str>>,
 }
 
 /// One line of the log.
@@ -130,9 +132,9 @@ struct LoggedContainer {
 enum LogLine {
     Serving { route: Box<str>, url: String, endpoint: String, text: String, recreated: Option<String> },
     NoLonger { route: Box<str>, url: String },
-    Trouble { container: Box<str>, exit_code: Option<i32>, text: String },
-    Stopped { container: Box<str>, exit_code: Option<i32> },
-    Well { container: Box<str> },
+    Trouble { container: Box<str>, routes: Vec<Box<str>>, exit_code: Option<i32>, text: String },
+    Stopped { container: Box<str>, routes: Vec<Box<str>>, exit_code: Option<i32> },
+    Well { container: Box<str>, routes: Vec<Box<str>> },
 }
 
 impl RouteLog {
@@ -228,8 +230,11 @@ impl RouteLog {
         let mut before = std::mem::take(&mut self.containers);
         for report in compiled.containers.iter().filter(|report| report.asks()) {
             let state = report.state;
-            let mut known =
-                before.remove(&report.id).unwrap_or(LoggedContainer { state, since: now, is_in_trouble: false });
+            let fresh = || LoggedContainer { state, since: now, is_in_trouble: false, routes: Vec::new() };
+            let mut known = before.remove(&report.id).unwrap_or_else(fresh);
+            if !report.routes.is_empty() {
+                known.routes.clone_from(&report.routes);
+            }
             let was = known.state;
             if was != state {
                 (known.state, known.since) = (state, now);
@@ -253,7 +258,8 @@ impl RouteLog {
         let container = || report.name.clone();
         let trouble = |known: &mut LoggedContainer| {
             known.is_in_trouble = true;
-            Some(LogLine::Trouble { container: container(), exit_code, text: trouble_text(report, epoch) })
+            let (routes, text) = (known.routes.clone(), trouble_text(report, epoch));
+            Some(LogLine::Trouble { container: container(), routes, exit_code, text })
         };
         match known.state {
             ContainerState::Restarting if !known.is_in_trouble => trouble(known),
@@ -263,13 +269,15 @@ impl RouteLog {
             // Containers that had ended before the first table are not logged.
             ContainerState::Exited | ContainerState::Dead if was != known.state && self.is_begun => match exit_code {
                 // The container ended by itself, or by SIGINT, SIGKILL or SIGTERM.
-                None | Some(0 | 130 | 137 | 143) => Some(LogLine::Stopped { container: container(), exit_code }),
+                None | Some(0 | 130 | 137 | 143) => {
+                    Some(LogLine::Stopped { container: container(), routes: known.routes.clone(), exit_code })
+                }
                 Some(_) if !known.is_in_trouble => trouble(known),
                 Some(_) => None,
             },
             ContainerState::Running if known.is_in_trouble => self.is_due(known.since + WELL_TIME, now).then(|| {
                 known.is_in_trouble = false;
-                LogLine::Well { container: container() }
+                LogLine::Well { container: container(), routes: known.routes.clone() }
             }),
             ContainerState::Created
             | ContainerState::Running
@@ -457,11 +465,12 @@ fn serving_line(
 }
 
 impl LogLine {
-    /// The id of the route that it is about.
-    fn route(&self) -> Option<&str> {
+    fn subject(&self) -> Subject<'_> {
         match self {
-            Self::Serving { route, .. } | Self::NoLonger { route, .. } => Some(route),
-            Self::Trouble { .. } | Self::Stopped { .. } | Self::Well { .. } => None,
+            Self::Serving { route, .. } | Self::NoLonger { route, .. } => Subject::Route(route),
+            Self::Trouble { routes, .. } | Self::Stopped { routes, .. } | Self::Well { routes, .. } => {
+                Subject::Container(routes)
+            }
         }
     }
 
@@ -473,7 +482,7 @@ impl LogLine {
             Self::NoLonger { url, .. } => format!("no longer serving {url}"),
             Self::Trouble { container, text, .. } => format!("container `{container}` {text}"),
             Self::Stopped { container, .. } => format!("container `{container}` has stopped"),
-            Self::Well { container } => format!("container `{container}` runs steadily again"),
+            Self::Well { container, .. } => format!("container `{container}` runs steadily again"),
         }
     }
 
@@ -499,13 +508,13 @@ impl LogLine {
             Self::NoLonger { route, url } => {
                 tracing::info!(target: TARGET, route = &**route, url, "no longer serving {url}");
             }
-            Self::Trouble { container, exit_code, text } => {
+            Self::Trouble { container, exit_code, text, routes: _ } => {
                 tracing::warn!(target: TARGET, container = &**container, exit_code, "container `{container}` {text}");
             }
-            Self::Stopped { container, exit_code } => {
+            Self::Stopped { container, exit_code, routes: _ } => {
                 tracing::info!(target: TARGET, container = &**container, exit_code, "container `{container}` has stopped");
             }
-            Self::Well { container } => {
+            Self::Well { container, routes: _ } => {
                 tracing::info!(target: TARGET, container = &**container, "container `{container}` runs steadily again");
             }
         }

@@ -103,24 +103,12 @@ pub(super) fn connected_networks(ipv4: &str) -> Vec<(Ipv4Addr, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::EngineName;
-    use gangway_watcher::{Latency, OwnContainer, PublishedPort};
+    use gangway_watcher::{OwnContainer, PublishedPort};
 
     use super::*;
 
     fn engine(own_network: OwnNetwork) -> EngineStatus {
-        EngineStatus {
-            name: EngineName("docker".into()),
-            url: "unix:///var/run/docker.sock".into(),
-            version: None,
-            trouble: None,
-            containers: 0,
-            reads: 1,
-            failures: 0,
-            latency: Latency::default(),
-            own_mounts: None,
-            own_network,
-        }
+        EngineStatus { reads: 1, own_network, ..EngineStatus::unknown("docker", "unix:///var/run/docker.sock") }
     }
 
     fn alone() -> Whereabouts {

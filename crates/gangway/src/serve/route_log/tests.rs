@@ -32,7 +32,7 @@ fn logged_with(ports: PublicPorts, log: &mut RouteLog, containers: &[Container],
         LogLine::NoLonger { url, .. } => format!("no longer serving {url}"),
         LogLine::Trouble { container, text, .. } => format!("{container} {text}"),
         LogLine::Stopped { container, .. } => format!("{container} has stopped"),
-        LogLine::Well { container } => format!("{container} is well"),
+        LogLine::Well { container, .. } => format!("{container} is well"),
     };
     log.lines(&compiled, &ports.into(), at, 0).into_iter().map(text).collect()
 }
@@ -50,6 +50,30 @@ fn a_route_is_logged_when_it_comes_when_it_moves_and_when_it_goes() {
     assert_eq!(logged(&mut all, &[], minutes(3)), ["no longer serving https://notes.example.org"]);
     assert_eq!(logged(&mut all, &[], minutes(4)), [] as [&str; 0]);
     assert_eq!(logged(&mut all, &[notes("172.20.0.3")], minutes(60)), first);
+}
+
+#[test]
+fn what_befalls_a_container_is_about_the_routes_that_it_stands_or_stood_behind() {
+    let (mut all, start) = (RouteLog::default(), Instant::now());
+    let lines = |all: &mut RouteLog, container: Container, at: Instant| {
+        let containers = vec![container];
+        let compiled = compile(&Snapshot { containers, ..Snapshot::default() }, &Settings::default());
+        all.lines(&compiled, &PublicPorts::default().into(), at, 0)
+    };
+    let served = lines(&mut all, notes("172.20.0.3"), start);
+    let [line] = served.as_slice() else { panic!("{served:?}") };
+    let Subject::Route(id) = line.subject() else { panic!("{line:?}") };
+    for (code, minutes) in [(0, 1), (3, 20)] {
+        lines(&mut all, notes("172.20.0.3"), start + Duration::from_secs(60 * (minutes - 1)));
+        let ended = in_state(notes(""), ContainerState::Exited, Some(code));
+        let lines = lines(&mut all, ended, start + Duration::from_secs(60 * minutes));
+        let about: Vec<_> = lines.iter().map(LogLine::subject).collect();
+        let of_container = about.iter().find_map(|one| match one {
+            Subject::Container(routes) => Some(routes.to_vec()),
+            Subject::Route(_) => None,
+        });
+        assert_eq!(of_container, Some(vec![id.into()]), "{lines:?}");
+    }
 }
 
 #[test]
@@ -182,7 +206,7 @@ fn a_container_that_takes_the_place_of_one_with_its_name_is_recreated() {
         let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
         let compiled = compile(&snapshot, &Settings::default());
         let lines = all.lines(&compiled, &PublicPorts::default().into(), start + Duration::from_secs(60 * minute), 0);
-        lines.iter().map(|line| (line.route().map(str::to_owned), line.change())).collect::<Vec<_>>()
+        lines.iter().map(|line| (line.subject().route().map(str::to_owned), line.change())).collect::<Vec<_>>()
     };
     let served = changed(notes("172.20.0.3"), 0);
     let [(Some(route), text)] = served.as_slice() else { panic!("{served:?}") };
