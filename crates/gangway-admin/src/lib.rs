@@ -40,5 +40,5 @@ pub use figures::{DURATION_BOUNDS, Figures, RouteCounts};
 pub use instance::{CertificatesState, EndpointActivity, Instance, InstancePhase, RequestCount};
 pub use redact::redacted;
 pub use server::{Admin, AdminSettings, BindError};
-pub use traefik::{EntryPointView, TraefikAnswers, TraefikPages};
+pub use traefik::{EntryPointView, RedirectionView, TraefikAnswers, TraefikPages};
 pub use views::{rfc3339, rfc3339_millis};

@@ -3,8 +3,10 @@
 //! Programs that ask Traefik's API find here what they know it by. Everything is read at the moment of asking, nothing
 //! can be changed, and no secret is shown: a middleware shows only those of its options that are none.
 
+mod entry_points;
 mod listing;
 mod objects;
+mod tls;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +18,7 @@ use hyper::body::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+pub use self::entry_points::{EntryPointView, RedirectionView};
 use self::listing::{Listing, Page};
 use self::objects::Objects;
 use crate::answer::{Answers, PROMETHEUS, Sources, metrics_text};
@@ -35,21 +38,6 @@ pub struct TraefikPages {
     pub has_access_log: bool,
     /// The status of `/ping` while requests under way are being finished.
     pub terminating_status: Option<StatusCode>,
-}
-
-/// An entry point as it is configured.
-#[derive(Clone, Debug, Default)]
-pub struct EntryPointView {
-    /// The name.
-    pub name: String,
-    /// The address as Traefik writes it, such as `:80`.
-    pub address: String,
-    /// `asDefault`.
-    pub is_default: bool,
-    /// `forwardedHeaders.insecure`.
-    pub trusts_all: bool,
-    /// `forwardedHeaders.trustedIPs`.
-    pub trusted: Vec<String>,
 }
 
 /// Answers requests to the services of Gangway itself.
@@ -189,36 +177,7 @@ impl TraefikAnswers {
     }
 
     fn entry_points(&self) -> BTreeMap<String, Value> {
-        let view = |one: &EntryPointView| {
-            let mut forwarded = serde_json::Map::new();
-            if one.trusts_all {
-                forwarded.insert("insecure".into(), true.into());
-            }
-            if !one.trusted.is_empty() {
-                forwarded.insert("trustedIPs".into(), json!(one.trusted));
-            }
-            let mut view = json!({
-                "name": one.name,
-                "address": one.address,
-                "transport": {
-                    "lifeCycle": {"graceTimeOut": "10s"},
-                    "respondingTimeouts": {"readTimeout": "1m0s", "idleTimeout": "3m0s"},
-                },
-                "forwardedHeaders": forwarded,
-                "http": {"sanitizePath": true, "maxHeaderBytes": 1_048_576, "underscoreHeadersStrategy": "keep"},
-                "http2": {
-                    "maxConcurrentStreams": 250,
-                    "maxDecoderHeaderTableSize": 4096,
-                    "maxEncoderHeaderTableSize": 4096,
-                },
-                "udp": {"timeout": "3s"},
-            });
-            if one.is_default {
-                view["asDefault"] = true.into();
-            }
-            (one.name.clone(), view)
-        };
-        self.pages.entry_points.iter().map(view).collect()
+        self.pages.entry_points.iter().map(|one| (one.name.clone(), one.view())).collect()
     }
 }
 

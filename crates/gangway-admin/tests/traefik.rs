@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_admin::{
-    CertificatesState, EndpointActivity, EntryPointView, EventSink, Instance, InstancePhase, Sources, TraefikAnswers,
-    TraefikPages, api,
+    CertificatesState, EndpointActivity, EntryPointView, EventSink, Instance, InstancePhase, RedirectionView, Sources,
+    TraefikAnswers, TraefikPages, api,
 };
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{
-    Attachment, ClientPlace, Container, CountryCode, EndpointKey, EntryPoint, ExposedPort, Geography, InternalApi,
-    InternalPage, InternalPages, InternalService, Judgement, ListenerName, Located, Reputation, Settings, Snapshot,
-    TraefikSettings, compile,
+    Attachment, CertificateDomain, ClientPlace, Container, CountryCode, EndpointKey, EntryPoint, EntryPointTls,
+    ExposedPort, Geography, InternalApi, InternalPage, InternalPages, InternalService, Judgement, ListenerName,
+    Located, Reputation, Settings, Snapshot, TraefikSettings, compile,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_tls::{CertificateResolver, Store, UnixTime};
@@ -111,6 +111,16 @@ struct Pages {
 
 /// Pages over the table of the labels.
 fn pages(change: impl FnOnce(&mut TraefikPages), phase: InstancePhase) -> Pages {
+    pages_of(LABELS, None, change, phase)
+}
+
+/// Pages over the table of a container's labels, and of what an entry point `websecure` says about TLS.
+fn pages_of(
+    labels: &[(&str, &str)],
+    tls: Option<EntryPointTls>,
+    change: impl FnOnce(&mut TraefikPages),
+    phase: InstancePhase,
+) -> Pages {
     let name = |name: &str| ListenerName::parse(name).unwrap();
     let internal = InternalPages {
         api: Some(InternalApi { has_dashboard: true, ..InternalApi::default() }),
@@ -125,7 +135,11 @@ fn pages(change: impl FnOnce(&mut TraefikPages), phase: InstancePhase) -> Pages 
         middlewares: Vec::new(),
     };
     let traefik = TraefikSettings {
-        entry_points: vec![entry_point("traefik", false), entry_point("web", true), entry_point("websecure", true)],
+        entry_points: vec![
+            entry_point("traefik", false),
+            entry_point("web", true),
+            EntryPoint { tls, ..entry_point("websecure", true) },
+        ],
         resolvers: vec!["le".into()],
         internal: internal.clone(),
         ..TraefikSettings::default()
@@ -135,7 +149,7 @@ fn pages(change: impl FnOnce(&mut TraefikPages), phase: InstancePhase) -> Pages 
     let container = Container {
         attachments: vec![attachment],
         ports: vec![ExposedPort { port: 8080, published: None }],
-        ..Container::named("app").with_labels(LABELS)
+        ..Container::named("app").with_labels(labels)
     };
     let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
     let compiled = compile(&snapshot, &Settings { traefik: Some(traefik), ..Settings::default() });
@@ -210,6 +224,131 @@ fn routers_are_told_in_traefiks_shape() {
         (missing.status().as_u16(), &**missing.body()),
         (404, "{\"message\":\"router not found: none@docker\"}\n")
     );
+}
+
+fn example_domain() -> CertificateDomain {
+    CertificateDomain { main: "example.com".into(), sans: vec!["*.example.com".into(), "www.example.org".into()] }
+}
+
+#[test]
+fn the_domains_of_a_router_are_told_as_they_are_written() {
+    let labels = [
+        ("traefik.http.routers.a.rule", "Host(`a.test`)"),
+        ("traefik.http.routers.a.tls", "true"),
+        ("traefik.http.routers.a.tls.certresolver", "le"),
+        ("traefik.http.routers.a.tls.domains[0].main", "example.com"),
+        ("traefik.http.routers.a.tls.domains[0].sans", "*.example.com, www.example.org"),
+        ("traefik.http.routers.a.tls.domains[1].main", "example.net"),
+        ("traefik.http.routers.own.rule", "Host(`own.test`)"),
+        ("traefik.http.routers.own.entrypoints", "websecure"),
+        ("traefik.http.routers.own.tls", "true"),
+        ("traefik.http.routers.b.rule", "Host(`b.test`)"),
+    ];
+    let of_entry_point =
+        EntryPointTls { resolver: Some("le".into()), domains: vec![example_domain()], ..EntryPointTls::default() };
+    let pages = pages_of(&labels, Some(of_entry_point), |_| {}, InstancePhase::Serving);
+    let example = json!({"main": "example.com", "sans": ["*.example.com", "www.example.org"]});
+    let raw = pages.json("/api/rawdata");
+    let own = json!([example, {"main": "example.net"}]);
+    assert_eq!(
+        pages.json("/api/http/routers/a@docker")["tls"],
+        json!({"options": "default", "certResolver": "le", "domains": own})
+    );
+    assert_eq!(raw["routers"]["a@docker"]["tls"], json!({"certResolver": "le", "domains": own}));
+    // A router that says nothing of TLS has what the entry point says.
+    assert_eq!(
+        pages.json("/api/http/routers/websecure-b@docker")["tls"],
+        json!({"options": "default", "certResolver": "le", "domains": [example]})
+    );
+    assert_eq!(pages.json("/api/http/routers/b@docker")["tls"], Value::Null);
+    assert_eq!(pages.json("/api/http/routers/own@docker")["tls"]["domains"], Value::Null);
+}
+
+#[test]
+fn routers_that_cannot_be_made_are_told_with_the_error() {
+    let labels = [
+        ("traefik.http.routers.rule.rule", "Host(`a.test`"),
+        ("traefik.http.routers.rule.middlewares", "m"),
+        ("traefik.http.routers.rule.tls.certresolver", "le"),
+        ("traefik.http.routers.nowhere.rule", "Host(`b.test`)"),
+        ("traefik.http.routers.nowhere.entrypoints", "Web"),
+        ("traefik.http.routers.half.rule", "Host(`c.test`)"),
+        ("traefik.http.routers.half.entrypoints", "web,nope"),
+        ("traefik.http.routers.quiet.rule", "Host(`d.test`)"),
+        ("traefik.http.routers.quiet.observability.accesslogs", "false"),
+        ("traefik.http.middlewares.m.stripprefix.prefixes", "/x"),
+        ("traefik.http.services.s.loadbalancer.server.port", "8080"),
+    ];
+    let pages = pages_of(&labels, None, |_| {}, InstancePhase::Serving);
+    assert_eq!(
+        pages.json("/api/http/routers/rule@docker"),
+        json!({
+            "entryPoints": ["web", "websecure"], "middlewares": ["m@docker"], "service": "s",
+            "rule": "Host(`a.test`", "priority": 13, "priorityStr": "13", "observability": observed(),
+            "tls": {"options": "default", "certResolver": "le"}, "status": "disabled",
+            "error": ["the rule cannot be read; the log says why"], "using": ["web", "websecure"],
+            "name": "rule@docker", "provider": "docker",
+        })
+    );
+    let of = |name: &str| {
+        let router = pages.json(&format!("/api/http/routers/{name}@docker"));
+        let errors = router["error"].as_array().map_or(0, Vec::len);
+        (router["status"].clone(), errors, router["entryPoints"].clone(), router["using"].clone())
+    };
+    assert_eq!(of("nowhere"), (json!("disabled"), 1, json!(["Web"]), Value::Null));
+    assert_eq!(of("half"), (json!("warning"), 1, json!(["web", "nope"]), json!(["web"])));
+    assert_eq!(of("quiet"), (json!("enabled"), 0, json!(["web", "websecure"]), json!(["web", "websecure"])));
+    assert_eq!(pages.json("/api/http/routers/quiet@docker")["observability"]["accessLogs"], false);
+    assert_eq!(pages.json("/api/overview")["http"]["routers"], json!({"total": 4, "warnings": 1, "errors": 2}));
+    assert_eq!(pages.json("/api/http/middlewares/m@docker")["usedBy"], json!(["rule@docker"]));
+    assert_eq!(pages.json("/api/rawdata")["routers"]["rule@docker"]["status"], "disabled");
+}
+
+#[test]
+fn an_entry_point_is_told_as_it_is_configured() {
+    let plain = serving().json("/api/entrypoints/web");
+    let usual = json!({"sanitizePath": true, "maxHeaderBytes": 1_048_576, "underscoreHeadersStrategy": "keep"});
+    assert_eq!(plain["http"], usual);
+    let transport = json!({
+        "lifeCycle": {"graceTimeOut": "10s"},
+        "respondingTimeouts": {"readTimeout": "1m0s", "idleTimeout": "3m0s"},
+    });
+    assert_eq!(plain["transport"], transport);
+    let said = |pages: &mut TraefikPages| {
+        let tls = EntryPointTls {
+            resolver: Some("le".into()),
+            options: Some("strict@file".into()),
+            domains: vec![example_domain()],
+        };
+        let redirection =
+            RedirectionView { to: "websecure".into(), scheme: "https".into(), is_permanent: true, priority: 7 };
+        pages.entry_points[0] = EntryPointView {
+            tls: Some(tls),
+            middlewares: vec!["auth@file".into()],
+            redirection: Some(redirection),
+            read_timeout: Some(Duration::ZERO),
+            write_timeout: Some(Duration::from_secs(90)),
+            request_accept_grace: Some(Duration::from_millis(1500)),
+            grace: Some(Duration::from_secs(42)),
+            ..pages.entry_points[0].clone()
+        };
+    };
+    let told = pages(said, InstancePhase::Serving).json("/api/entrypoints/web");
+    let expected = json!({
+        "redirections": {"entryPoint": {"to": "websecure", "scheme": "https", "permanent": true, "priority": 7}},
+        "middlewares": ["auth@file"],
+        "tls": {
+            "options": "strict@file", "certResolver": "le",
+            "domains": [{"main": "example.com", "sans": ["*.example.com", "www.example.org"]}],
+        },
+        "sanitizePath": true, "maxHeaderBytes": 1_048_576, "underscoreHeadersStrategy": "keep",
+    });
+    assert_eq!(told["http"], expected);
+    let transport = json!({
+        "lifeCycle": {"requestAcceptGraceTimeout": "1.5s", "graceTimeOut": "42s"},
+        "respondingTimeouts": {"writeTimeout": "1m30s", "idleTimeout": "3m0s"},
+    });
+    assert_eq!(told["transport"], transport);
 }
 
 #[test]

@@ -110,7 +110,7 @@ pub use route::{
     Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, ListenerOptions, Middleware, Policy,
     Readiness, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
 };
-pub use router::{Router, RouterTls};
+pub use router::{CertificateDomain, LostRouter, Router, RouterTls};
 pub use select::{NotASelector, Selector};
 pub use settings::{
     DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, EntryPointTls, Expose, FileRoute, InternalApi,

@@ -1,16 +1,20 @@
-//! What Traefik's labels and files declare by name for several routers: for those who ask what is in force.
+//! What Traefik's labels and files declare by name beside the routers that routes were made of: for those who ask what is
+//! in force.
 
 use std::sync::Arc;
 
 use crate::route::{Endpoint, Middleware};
+use crate::router::LostRouter;
 
-/// The services and middlewares in force under their names.
+/// The services and middlewares in force under their names, and the routers that are not.
 #[derive(Clone, Debug, Default)]
 pub struct SharedObjects {
     /// By whole name.
     pub upstreams: Vec<SharedUpstream>,
     /// By whole name.
     pub middlewares: Vec<SharedMiddleware>,
+    /// By whole name. A route of the same name, of another container, may be in the table.
+    pub lost_routers: Vec<LostRouter>,
 }
 
 /// A service.

@@ -16,7 +16,7 @@ use crate::key_origin::KeyOrigin;
 use crate::label::Mark;
 use crate::matcher::Matcher;
 use crate::route::{Address, Endpoint, HostHeader, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
-use crate::router::Router;
+use crate::router::{LostRouter, Router};
 use crate::tile::Tile;
 use crate::transport_settings::TransportSettings;
 use crate::vocabulary::Vocabulary;
@@ -43,6 +43,8 @@ pub(crate) struct Declarations<'s> {
     pub upstreams: Vec<Named<'s, UpstreamSpec<'s>>>,
     /// Middlewares that routes of all containers of the engine may name.
     pub middlewares: Vec<Named<'s, MiddlewareSpec>>,
+    /// Routers that no route could be made of, for those who ask.
+    pub lost_routers: Vec<LostRouter>,
 }
 
 /// Something that is declared under a name.
@@ -407,6 +409,7 @@ impl<'s> Declared<'s> {
                 declarations.routes.extend(more.routes);
                 declarations.upstreams.extend(more.upstreams);
                 declarations.middlewares.extend(more.middlewares);
+                declarations.lost_routers.extend(more.lost_routers);
                 Self::Routed { declarations, by_label: by_label || or_by_label }
             }
             (routed @ Self::Routed { .. }, Self::NotRouted(_)) | (Self::NotRouted(_), routed @ Self::Routed { .. }) => {
@@ -435,6 +438,7 @@ impl<'s> Declarations<'s> {
             routes: self.routes.iter().map(|route| route.marked(mark)).collect(),
             upstreams: self.upstreams.iter().map(|named| named.marked(mark, UpstreamSpec::marked)).collect(),
             middlewares: self.middlewares.iter().map(|named| named.marked(mark, |spec, _| spec.clone())).collect(),
+            lost_routers: self.lost_routers.clone(),
         }
     }
 }

@@ -125,6 +125,13 @@ impl Default for TraefikLog {
     }
 }
 
+impl TraefikLog {
+    /// Whether a line may have headers of the response.
+    pub(crate) fn has_response_headers(&self) -> bool {
+        self.form == TraefikLogForm::Json && !self.headers.drop_all()
+    }
+}
+
 /// The form of a line of Traefik's access log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TraefikLogForm {

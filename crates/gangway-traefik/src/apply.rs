@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_diagnostic::{Diagnostic, Place, Span, codes, nearest, printable};
-use gangway_model::{ListenerName, PemSource, ServersTransport, TransportSettings};
+use gangway_model::{CertificateDomain, ListenerName, PemSource, ServersTransport, TransportSettings};
 
 use crate::catalogue::{Fate, Found, Kind, StaticOption, look_up};
 use crate::config::{
@@ -86,6 +86,8 @@ struct Applier {
     entry_points: BTreeMap<ListenerName, Place>,
     /// What refers to other parts, until all of them are known.
     redirections: Vec<(ListenerName, Place)>,
+    /// `http.tls.domains` of entry points, by their positions.
+    domains: BTreeMap<(ListenerName, usize), CertificateDomain>,
     resolvers_asked: Vec<(ListenerName, Place)>,
 }
 
@@ -262,9 +264,8 @@ impl Applier {
             Setting::EntryPointTlsOptions => {
                 self.entry_point(name)?.1.tls.get_or_insert_default().options = Some(value.text()?.into());
             }
-            Setting::EntryPointTlsDomainMain | Setting::EntryPointTlsDomainSans => {
-                self.entry_point(name)?.1.tls.get_or_insert_default().domains.extend(value.items());
-            }
+            Setting::EntryPointTlsDomainMain => self.domain(names)?.main = value.text()?.trim().into(),
+            Setting::EntryPointTlsDomainSans => self.domain(names)?.sans.extend(value.items()),
             Setting::EntryPointMiddlewares => self.entry_point(name)?.1.middlewares.extend(value.items()),
             Setting::ForwardedTrustedIps => self.entry_point(name)?.1.trusted.extend(value.items()),
             Setting::ForwardedInsecure => self.entry_point(name)?.1.trusts_all = value.boolean()?,
@@ -463,6 +464,15 @@ impl Applier {
         Ok((name.clone(), self.config.entry_points.entry(name).or_default()))
     }
 
+    /// The item of `http.tls.domains` that the names lead to: an entry point, and a position in brackets.
+    fn domain(&mut self, names: &[Box<str>]) -> Result<&mut CertificateDomain> {
+        let position = names.get(1).and_then(|position| position.trim_matches(['[', ']']).parse().ok());
+        let position = position.ok_or(Unusable("number the domains from `[0]` on"))?;
+        let (name, entry_point) = self.entry_point(names.first().map_or("", |name| name))?;
+        _ = entry_point.tls.get_or_insert_default();
+        Ok(self.domains.entry((name, position)).or_default())
+    }
+
     fn docker(&mut self) -> &mut DockerProvider {
         self.config.docker.get_or_insert_default()
     }
@@ -481,6 +491,9 @@ impl Applier {
     }
 
     fn finish(mut self) -> Applied {
+        for ((name, _), domain) in std::mem::take(&mut self.domains) {
+            self.config.entry_points.entry(name).or_default().tls.get_or_insert_default().domains.push(domain);
+        }
         self.config.complete();
         for (name, place) in std::mem::take(&mut self.entry_points) {
             self.check_address(&name, place);

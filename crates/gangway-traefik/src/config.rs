@@ -107,6 +107,26 @@ pub struct Redirection {
     pub priority: Option<i64>,
 }
 
+/// The priority of a redirection where none is given: before all routers of users.
+const REDIRECTION_PRIORITY: i64 = i64::MAX - 1;
+
+impl Redirection {
+    /// `scheme`, or Traefik's default.
+    pub fn scheme(&self) -> Box<str> {
+        self.scheme.clone().unwrap_or_else(|| "https".into())
+    }
+
+    /// `permanent`, or Traefik's default.
+    pub fn is_permanent(&self) -> bool {
+        self.permanent.unwrap_or(true)
+    }
+
+    /// `priority`, or Traefik's default.
+    pub fn priority(&self) -> i64 {
+        self.priority.unwrap_or(REDIRECTION_PRIORITY)
+    }
+}
+
 /// `proxyProtocol` of an entry point.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ProxyProtocol {

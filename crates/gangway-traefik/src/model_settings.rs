@@ -5,10 +5,7 @@ use gangway_model::{
     ListenerName, TraefikSettings,
 };
 
-use crate::config::{EntryPointConfig, OWN_ENTRY_POINT, Redirection, StaticConfig};
-
-/// The priority of a redirection where none is given: before all routers of users.
-const PRIORITY: i64 = i64::MAX - 1;
+use crate::config::{EntryPointConfig, OWN_ENTRY_POINT, StaticConfig};
 
 /// What the dialect needs; `dynamic` is what the file provider has read, and `host_name` is the name of this machine.
 pub fn model_settings(config: &StaticConfig, host_name: &str, dynamic: Vec<DynamicKey>) -> TraefikSettings {
@@ -57,11 +54,11 @@ fn internal(config: &StaticConfig) -> InternalPages {
 
 /// None where it leads nowhere, as in Traefik; a finding has told of it.
 fn redirection(config: &StaticConfig, entry: &EntryPointConfig) -> Option<EntryPointRedirection> {
-    let written @ Redirection { scheme, permanent, priority, .. } = entry.redirection.as_ref()?;
+    let written = entry.redirection.as_ref()?;
     Some(EntryPointRedirection {
-        scheme: scheme.clone().unwrap_or_else(|| "https".into()),
+        scheme: written.scheme(),
         port: config.redirection_port(written)?,
-        is_permanent: permanent.unwrap_or(true),
-        priority: priority.unwrap_or(PRIORITY),
+        is_permanent: written.is_permanent(),
+        priority: written.priority(),
     })
 }

@@ -152,8 +152,23 @@ fn what_the_dialect_needs_follows_from_it() {
     assert_eq!(redirection.priority, i64::MAX - 1);
     let tls = websecure.tls.as_ref().unwrap();
     assert_eq!(tls.resolver.as_deref(), Some("le"));
-    assert_eq!(tls.domains, ["example.com".into(), "*.example.com".into(), Box::from("x.test")]);
+    let [domain] = tls.domains.as_slice() else { panic!("{tls:?}") };
+    assert_eq!(
+        (&*domain.main, domain.sans.as_slice()),
+        ("example.com", ["*.example.com".into(), Box::from("x.test")].as_slice())
+    );
+    assert_eq!(domain.names().collect::<Vec<_>>(), ["example.com", "*.example.com", "x.test"]);
     assert!(!settings.exposed_by_default);
+}
+
+#[test]
+fn domains_of_an_entry_point_are_those_of_one_certificate_each() {
+    let flag = |text: &str| format!("--entrypoints.websecure.http.tls.domains{text}");
+    let flags = ["[1].sans=www.b.test", "[0].main=a.test", "[1].main=b.test"].map(flag);
+    let config = read_static(&flags, &[], &[]).config;
+    let domains = &config.entry_points.values().next().unwrap().tls.as_ref().unwrap().domains;
+    let names: Vec<Vec<&str>> = domains.iter().map(|domain| domain.names().collect()).collect();
+    assert_eq!(names, [vec!["a.test"], vec!["b.test", "www.b.test"]]);
 }
 
 #[test]

@@ -31,6 +31,11 @@ http:
       rule: Host(`shop.test`)
       entryPoints: [web]
       service: shop
+    quiet:
+      rule: Host(`quiet.test`)
+      entryPoints: [web]
+      service: shop
+      observability: {accessLogs: false}
     page:
       rule: Host(`page.test`)
       entryPoints: [web]
@@ -50,6 +55,9 @@ http:
         servers:
           - url: http://APP
   middlewares:
+    headers:
+      headers:
+        customRequestHeaders: {X-Set: '1'}
     auth:
       basicAuth:
         users: ['ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=']
@@ -73,6 +81,9 @@ async fn pages_metrics_and_access_log_are_there_and_what_protects_a_page_is_in_f
         "--accesslog.filters.statuscodes=200-299".to_owned(),
         "--accesslog.fields.names.ClientAddr=drop".to_owned(),
         "--accesslog.fields.headers.names.X-Keep=keep".to_owned(),
+        "--accesslog.fields.headers.names.Content-Type=keep".to_owned(),
+        "--entrypoints.web.http.middlewares=headers@file".to_owned(),
+        "--entrypoints.web.transport.respondingtimeouts.idletimeout=90s".to_owned(),
     ];
     let instance = Options { flags: flags.into(), ..Options::default() }
         .variable("GANGWAY_DATA", &folder.path().join("data").display().to_string())
@@ -80,6 +91,8 @@ async fn pages_metrics_and_access_log_are_there_and_what_protects_a_page_is_in_f
         .await;
     let (web, own) = (address(&instance, "web").await, address(&instance, "traefik").await);
 
+    // Its router asks for no line.
+    assert_eq!(get(web, "quiet.test", "/echo").await.status, 200);
     assert_eq!(get(web, "shop.test", "/echo").await.status, 200);
     // Traefik's own routers come before a router of the user on the entry point.
     let ping = get(own, "x.test", "/ping").await;
@@ -93,6 +106,9 @@ async fn pages_metrics_and_access_log_are_there_and_what_protects_a_page_is_in_f
     let raw: Value = get(own, "x.test", "/api/rawdata").await.json();
     assert_eq!(raw["routers"]["shop@file"]["service"], "shop", "{raw}");
     assert!(!raw.to_string().contains("qvTGHdzF6KLavt4PO0gs2a6pQ00"), "{raw}");
+    let entry_point: Value = get(own, "x.test", "/api/entrypoints/web").await.json();
+    assert_eq!(entry_point["http"]["middlewares"][0], "headers@file", "{entry_point}");
+    assert_eq!(entry_point["transport"]["respondingTimeouts"]["idleTimeout"], "1m30s", "{entry_point}");
     // The same API by a router that asks for a password.
     assert_eq!(get(web, "page.test", "/api/version").await.status, 401);
     let mut known = Client::plain(web).connect("page.test").await.unwrap();
@@ -102,9 +118,9 @@ async fn pages_metrics_and_access_log_are_there_and_what_protects_a_page_is_in_f
 
     let metrics = get(own, "x.test", "/metrics").await.text();
     for line in [
-        r#"traefik_entrypoint_requests_total{code="200",method="GET",protocol="http",entrypoint="web"} 2"#,
+        r#"traefik_entrypoint_requests_total{code="200",method="GET",protocol="http",entrypoint="web"} 3"#,
         r#"traefik_router_requests_total{code="200",method="GET",protocol="http",router="shop@file",service="shop@file"} 1"#,
-        r#"traefik_service_requests_total{code="200",method="GET",protocol="http",service="shop@file"} 1"#,
+        r#"traefik_service_requests_total{code="200",method="GET",protocol="http",service="shop@file"} 2"#,
     ] {
         assert!(metrics.lines().any(|read| read == line), "{line} is missing: {metrics}");
     }
@@ -116,11 +132,12 @@ async fn pages_metrics_and_access_log_are_there_and_what_protects_a_page_is_in_f
         (lines.len() >= 2).then_some(lines)
     })
     .await;
-    assert_eq!(lines.len(), 2, "401, 503 and internal routers have none: {lines:?}");
+    assert_eq!(lines.len(), 2, "401, 503, internal routers and one that asks for none have none: {lines:?}");
     let (shop, page) = (&lines[0], &lines[1]);
     assert_eq!((&shop["RouterName"], &shop["ServiceName"]), (&"shop@file".into(), &"shop@file".into()), "{shop}");
     assert_eq!(shop["ServiceURL"], format!("http://{app}"), "{shop}");
     assert_eq!((&shop["entryPointName"], &shop["ClientAddr"]), (&"web".into(), &Value::Null), "{shop}");
+    assert_eq!(shop["downstream_Content-Type"], "application/json", "{shop}");
     assert_eq!((&page["ClientUsername"], &page["request_X-Keep"]), (&"ann".into(), &"kept".into()), "{page}");
     assert_eq!(page["request_Authorization"], Value::Null, "{page}");
 

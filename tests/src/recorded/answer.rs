@@ -44,6 +44,20 @@ pub(super) fn compare(instance: &mut Instance<'_>, step: &Step, expected: &Truth
                 seen_by_app(instance, up, told, &[], usual, &mut differences);
             }
         }
+        Outcome::Shown { status, json } => {
+            differences.of("status", &expected.status, &Some(*status));
+            match (json, &expected.json) {
+                (Ok(found), Some(json)) => of_json("", &instance.value(json), found, &mut differences),
+                (found, json) => {
+                    differences.of("json", json, &found.as_ref().ok().cloned());
+                    differences.of("body", &expected.body.as_ref(), &found.as_ref().err());
+                }
+            }
+        }
+        Outcome::Logged(lines) => {
+            let wanted = instance.value(&expected.lines.clone().unwrap_or_default().into());
+            of_json("", &wanted, &lines.clone().into(), &mut differences);
+        }
         Outcome::Echoed { answer, is_same } => {
             differences.of("status", &expected.status, &Some(answer.status));
             differences.of("app", &expected.app.as_deref(), &answer.all("x-app").first().copied());
@@ -94,6 +108,32 @@ fn of_answer(
     if let (Some(up), Some(told)) = (&expected.up, &told) {
         let usual = if up.std { usual(step, sent, is_https) } else { BTreeMap::new() };
         seen_by_app(instance, up, told, sent, usual, differences);
+    }
+}
+
+/// What differs, under the names that lead to it. Lists of the same length are compared item by item.
+fn of_json(at: &str, expected: &Value, found: &Value, differences: &mut Differences) {
+    let below = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+    match (expected, found) {
+        (Value::String(text), _) if text == UNSTABLE => {}
+        (Value::Object(wanted), Value::Object(all)) => {
+            for (name, expected) in wanted {
+                match all.get(name) {
+                    Some(found) => of_json(&below(name), expected, found, differences),
+                    None => differences.0.push(format!("{}: missing", below(name))),
+                }
+            }
+            for (name, found) in all.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
+                differences.0.push(format!("{}: more than expected, {found}", below(name)));
+            }
+        }
+        (Value::Array(wanted), Value::Array(all)) if wanted.len() == all.len() => {
+            for (number, (expected, found)) in wanted.iter().zip(all).enumerate() {
+                of_json(&format!("{at}[{number}]"), expected, found, differences);
+            }
+        }
+        (expected, found) if expected == found => {}
+        (expected, found) => differences.0.push(format!("{at}: {found} instead of {expected}")),
     }
 }
 
@@ -210,5 +250,30 @@ impl Differences {
         if expected != found {
             self.0.push(format!("{what}: {found:?} instead of {expected:?}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_difference_of_json_is_named_by_the_way_to_it() {
+        let found = |expected: Value, found: Value| {
+            let mut differences = Differences(Vec::new());
+            of_json("", &expected, &found, &mut differences);
+            differences.0
+        };
+        let value = json!({"a": {"b": [1, {"c": "x"}], "d": null}});
+        assert_eq!(found(value.clone(), value.clone()), [""; 0]);
+        assert_eq!(
+            found(value.clone(), json!({"a": {"b": [1, {"c": "y", "e": 2}]}})),
+            ["a.b[1].c: \"y\" instead of \"x\"", "a.b[1].e: more than expected, 2", "a.d: missing"]
+        );
+        assert_eq!(found(value, json!({"a": {"b": [1], "d": null}})), ["a.b: [1] instead of [1,{\"c\":\"x\"}]"]);
+        assert_eq!(found(json!({"a": "<unstable>"}), json!({"a": 5})), [""; 0]);
+        assert_eq!(found(json!({"a": 1}), json!([])), [": [] instead of {\"a\":1}"]);
     }
 }

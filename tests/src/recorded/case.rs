@@ -118,6 +118,18 @@ pub struct Step {
     /// How many requests came to this container.
     #[serde(default)]
     pub count: Option<String>,
+    /// What Traefik's API says at this path.
+    #[serde(default)]
+    pub api: Option<String>,
+    /// Of that, what stands under these names.
+    #[serde(default)]
+    pub pick: Vec<String>,
+    /// Of that, the kinds of values and not the values.
+    #[serde(default)]
+    pub shape: bool,
+    /// What was added to this log since it was last looked at. The only one is `access`.
+    #[serde(default)]
+    pub log: Option<LogOfCase>,
     /// Something that happens to a container, `VERB NAME`.
     #[serde(default, rename = "do")]
     pub act: Option<String>,
@@ -157,6 +169,14 @@ pub struct Step {
     /// What Gangway makes of it on purpose.
     #[serde(default)]
     pub differs: Option<Differs>,
+}
+
+/// A log that is looked at.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogOfCase {
+    /// The access log.
+    Access,
 }
 
 /// A deliberate difference.
@@ -203,6 +223,15 @@ pub struct Truth {
     /// Whether the WebSocket gave back what was sent.
     #[serde(default)]
     pub echo: Option<bool>,
+    /// What the API says.
+    #[serde(default)]
+    pub json: Option<Value>,
+    /// What it says where that is no JSON.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// The lines of a log: objects where they are JSON.
+    #[serde(default)]
+    pub lines: Option<Vec<Value>>,
 }
 
 /// What an application saw of a request.
@@ -234,9 +263,21 @@ pub struct Seen {
 impl Step {
     /// In a few words.
     pub fn what(&self) -> String {
-        let kinds = [("", &self.req), ("WebSocket ", &self.ws), ("last of ", &self.last), ("count of ", &self.count)];
+        let kinds = [
+            ("", &self.req),
+            ("WebSocket ", &self.ws),
+            ("last of ", &self.last),
+            ("count of ", &self.count),
+            ("API ", &self.api),
+        ];
         let named = kinds.into_iter().find_map(|(kind, text)| Some(format!("{kind}{}", text.as_ref()?)));
-        named.or_else(|| self.act.clone()).unwrap_or_default()
+        let of_log = self.log.map(|LogOfCase::Access| "access log".to_owned());
+        named.or(of_log).or_else(|| self.act.clone()).unwrap_or_default()
+    }
+
+    /// What has to be seen, if anything has.
+    pub fn expected(&self) -> Option<&Truth> {
+        self.truth.as_ref().map(|truth| self.differs.as_ref().map_or(truth, |differs| &differs.instead))
     }
 }
 

@@ -22,6 +22,9 @@ const IMAGE: &str = "gangway-test/app:bare";
 /// The label that keeps the containers of one worker apart from all others.
 const LABEL: &str = "recorded.worker";
 
+/// The entry point of the proxy's own pages.
+pub(super) const OWN_ENTRY_POINT: &str = "traefik";
+
 /// What one worker has for all its cases.
 #[derive(Debug)]
 pub(super) struct Bed {
@@ -83,6 +86,8 @@ pub(super) struct Instance<'c> {
     process: Option<Process>,
     /// Cookies of answers.
     pub(super) cookies: BTreeMap<String, String>,
+    /// How many lines of the access log were looked at.
+    lines_seen: usize,
 }
 
 impl<'c> Instance<'c> {
@@ -90,7 +95,7 @@ impl<'c> Instance<'c> {
         let folder =
             tempfile::Builder::new().prefix("gangway-recorded-").tempdir().expect("a temporary folder can be made");
         let free: [SocketAddr; 8] = free_addresses();
-        let names = case.entry_points.iter().map(String::as_str).chain(["traefik"]);
+        let names = case.entry_points.iter().map(String::as_str).chain([OWN_ENTRY_POINT]);
         let ports = names.map(|name| name.split('/').next().unwrap_or(name).to_owned()).zip(free).collect();
         let mut command = Command::new(artifact("gangway"));
         command
@@ -100,7 +105,8 @@ impl<'c> Instance<'c> {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRAEFIK_") || name == "DOCKER_HOST") {
             command.env_remove(name);
         }
-        let mut instance = Self { case, bed, folder, ports, admin: free[7], process: None, cookies: BTreeMap::new() };
+        let mut instance =
+            Self { case, bed, folder, ports, admin: free[7], process: None, cookies: BTreeMap::new(), lines_seen: 0 };
         // The containers come first, so that the first table has them all.
         for container in case.containers.iter().filter(|container| !container.late) {
             instance.run(container).await;
@@ -128,6 +134,23 @@ impl<'c> Instance<'c> {
 
     pub(super) fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// The lines that were added to the access log since the last call, at least as many as this: they are written behind
+    /// the answers.
+    pub(super) async fn new_log_lines(&mut self, count: usize) -> Vec<String> {
+        let file = self.folder.path().join("access.log");
+        let seen = self.lines_seen;
+        let lines = eventually(&format!("{}: {count} lines more than {seen}", self.case.id), STUCK, async || {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            // The last line may not be whole yet.
+            let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+            let lines: Vec<String> = whole.skip(seen).map(str::to_owned).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+        .await;
+        self.lines_seen += lines.len();
+        lines
     }
 
     pub(super) fn address(&self, entry_point: &str) -> SocketAddr {
@@ -215,7 +238,8 @@ impl<'c> Instance<'c> {
         }
     }
 
-    fn value(&mut self, value: &Value) -> Value {
+    /// A value of the case with the names and addresses of this run, in keys too.
+    pub(super) fn value(&mut self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(text)),
             Value::Array(all) => all.iter().map(|one| self.value(one)).collect(),
@@ -298,7 +322,9 @@ impl<'c> Instance<'c> {
         let entry_points: serde_json::Map<String, Value> =
             self.ports.iter().map(|(name, address)| (name.clone(), json!({ "address": address }))).collect();
         let docker = json!({ "endpoint": self.bed.docker.url(), "constraints": own });
-        let mut config = json!({ "api": { "dashboard": false }, "ping": {}, "entryPoints": entry_points, "providers": { "docker": docker } });
+        // The recording asked by a router of its own.
+        let asks_api = case.steps.iter().any(|step| step.api.is_some());
+        let mut config = json!({ "api": { "dashboard": false, "insecure": asks_api }, "ping": {}, "entryPoints": entry_points, "providers": { "docker": docker } });
         for resolver in &case.resolvers {
             let acme = json!({
                 "email": "a@example.com",

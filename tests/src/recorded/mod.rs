@@ -5,8 +5,10 @@
 //! instead, so that such a difference is checked like all else.
 
 mod answer;
+mod api;
 mod case;
 mod instance;
+mod log_lines;
 mod steps;
 
 use std::sync::Arc;
@@ -63,11 +65,34 @@ async fn of_case(bed: &mut Bed, case: &Case, outcome: &mut Outcome) {
     for (number, step) in case.steps.iter().enumerate() {
         let Some(seen) = steps::run(&mut instance, step).await else { continue };
         outcome.steps += 1;
-        let Some(truth) = &step.truth else { continue };
-        let expected = step.differs.as_ref().map_or(truth, |differs| &differs.instead);
+        let Some(expected) = step.expected() else { continue };
         let differences = answer::compare(&mut instance, step, expected, &seen);
         if !differences.is_empty() {
             outcome.differences.push(format!("{id}#{number} {}\n    {}", step.what(), differences.join("\n    ")));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_of_the_recording_is_compared_with_something() {
+        let file = crate::root().join("tests/traefik/recorded.json");
+        let text = std::fs::read_to_string(file).expect("the repository has it");
+        let cases: Vec<Case> = serde_json::from_str(&text).expect("it is what the reader takes");
+        let steps = || cases.iter().flat_map(|case| case.steps.iter().map(move |step| (&case.id, step)));
+        let is_bare = |step: &Step| match step.expected() {
+            None => step.act.is_none(),
+            Some(expected) if step.api.is_some() => expected.json.is_none() == expected.body.is_none(),
+            Some(expected) if step.log.is_some() => expected.lines.as_ref().is_none_or(Vec::is_empty),
+            Some(_) => false,
+        };
+        let bare: Vec<String> =
+            steps().filter(|(_, step)| is_bare(step)).map(|(id, step)| format!("{id}: {}", step.what())).collect();
+        assert!(bare.is_empty(), "{bare:?}");
+        let count = |is_kind: fn(&Step) -> bool| steps().filter(|(_, step)| is_kind(step)).count();
+        assert!(count(|step| step.api.is_some()) > 20 && count(|step| step.log.is_some()) > 15);
     }
 }

@@ -9,8 +9,9 @@ use gangway_testkit::raw::{Asked, Raw, RawAnswer};
 use gangway_testkit::wait::eventually;
 use serde_json::Value;
 
-use super::case::Step;
-use super::instance::Instance;
+use super::case::{LogOfCase, Step};
+use super::instance::{Instance, OWN_ENTRY_POINT};
+use super::{api, log_lines};
 use crate::STUCK;
 
 /// The key of RFC 6455, section 1.3.
@@ -29,6 +30,10 @@ pub(super) enum Outcome {
     Told(Value),
     /// A WebSocket that gave back what was sent, or not.
     Echoed { answer: RawAnswer, is_same: bool },
+    /// What the API says, as it is compared; the error is the text of an answer that is no JSON.
+    Shown { status: u16, json: Result<Value, String> },
+    /// Lines of the access log, as they are compared.
+    Logged(Vec<Value>),
 }
 
 /// Runs a step; none where nothing was asked.
@@ -50,6 +55,15 @@ pub(super) async fn run(instance: &mut Instance<'_>, step: &Step) -> Option<Outc
     }
     if let Some(name) = &step.count {
         return Some(Outcome::Told(direct(instance.address_of(name), "/_count").await));
+    }
+    if let Some(path) = &step.api {
+        let path = instance.text(path);
+        return Some(show(instance, step, &path).await.unwrap_or(Outcome::Failed));
+    }
+    if let Some(LogOfCase::Access) = step.log {
+        let count = step.expected().and_then(|expected| expected.lines.as_ref()).map_or(0, Vec::len);
+        let lines = instance.new_log_lines(count).await;
+        return Some(Outcome::Logged(lines.iter().map(|line| log_lines::compared(line)).collect()));
     }
     if let Some(url) = &step.ws {
         let url = instance.text(&format!("GET {url}"));
@@ -143,6 +157,16 @@ async fn ask(instance: &mut Instance<'_>, step: &Step, request: &str, is_websock
         return Ok(Outcome::Echoed { answer, is_same: echoed == b"\x81\x04ping" });
     }
     Ok(Outcome::Answer { answer, sent: fields, is_https })
+}
+
+/// Asks Traefik's API.
+async fn show(instance: &Instance<'_>, step: &Step, path: &str) -> io::Result<Outcome> {
+    let address = instance.address(OWN_ENTRY_POINT);
+    let answer = Client::plain(address).get(&address.to_string(), path).await?;
+    let text = answer.text();
+    let json = serde_json::from_str(&text).map_err(|_| text);
+    let json = json.map(|json| api::compared(&json, &step.pick, step.shape));
+    Ok(Outcome::Shown { status: answer.status.as_u16(), json })
 }
 
 /// Asks a container past Gangway.

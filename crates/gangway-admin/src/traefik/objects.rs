@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gangway_model::secret::MASK;
 use gangway_model::{
-    Compiled, Endpoint, InternalPages, InternalService, LoginMethod, Middleware, MiddlewareObject, PathChange,
-    Readiness, Route, Router, SharedMiddleware, SharedUpstream, UrlChange,
+    Compiled, Endpoint, InternalPages, InternalService, LoginMethod, LostRouter, Middleware, MiddlewareObject,
+    PathChange, Readiness, Route, Router, RouterTls, SharedMiddleware, SharedUpstream, UrlChange,
 };
 use serde_json::{Map, Value, json};
 
+use super::tls;
 use crate::views::{Endpoints, server_url};
 
 /// All objects by their whole names.
@@ -19,14 +20,16 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Those of the table in force. Routers that no rule could be read of are not in it.
+    /// Those of the table in force, and the routers that could not come into it.
     pub(super) fn new(compiled: &Compiled, endpoints: &Endpoints, internal: &InternalPages) -> Self {
         let routes: Vec<(&Route, &Router)> =
             compiled.table.routes().iter().filter_map(|route| Some((&**route, route.router.as_deref()?))).collect();
+        let lost = &compiled.shared.lost_routers;
         let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (route, router) in &routes {
+        let of_routes = routes.iter().map(|(route, router)| (&*route.name, *router));
+        for (user, router) in of_routes.chain(lost.iter().map(|lost| (&*lost.name, &lost.router))) {
             for name in router.middlewares.iter().chain([&router.service_name]) {
-                users.entry(name).or_default().insert(&route.name);
+                users.entry(name).or_default().insert(user);
             }
         }
         let used_by = |name: &str| users.get(name).into_iter().flatten().copied().collect::<Vec<_>>();
@@ -43,8 +46,12 @@ impl Objects {
                 InternalService::Page | InternalService::StartPage => false,
             };
             if is_there {
+                let mut view = json!({"status": "enabled"});
                 let used_by = used_by(&name);
-                services.insert(name.clone(), named(&name, json!({"status": "enabled", "usedBy": used_by})));
+                if !used_by.is_empty() {
+                    view["usedBy"] = json!(used_by);
+                }
+                services.insert(name.clone(), named(&name, view));
             }
         }
         for shared in &compiled.shared.upstreams {
@@ -52,11 +59,11 @@ impl Objects {
         }
         let of_middleware =
             |shared: &SharedMiddleware| (shared.name.to_string(), middleware(shared, &used_by(&shared.name)));
-        Self {
-            routers: routes.iter().map(|(route, of)| (route.name.to_string(), router(route, of))).collect(),
-            services,
-            middlewares: compiled.shared.middlewares.iter().map(of_middleware).collect(),
-        }
+        // A router that is in the table is shown as it is there, whatever another container says of its name.
+        let mut routers: BTreeMap<String, Value> =
+            lost.iter().map(|lost| (lost.name.to_string(), lost_router(lost))).collect();
+        routers.extend(routes.iter().map(|(route, of)| (route.name.to_string(), router(route, of))));
+        Self { routers, services, middlewares: compiled.shared.middlewares.iter().map(of_middleware).collect() }
     }
 
     /// The answer of `/api/rawdata`: all of them, without what their names say.
@@ -90,31 +97,11 @@ impl Objects {
 /// Adds the name and the provider to an object.
 fn named(name: &str, mut object: Value) -> Value {
     object["name"] = name.into();
-    object["provider"] = name.rsplit_once('@').map_or("", |(_, provider)| provider).into();
+    object["provider"] = name.split_once('@').map_or("", |(_, provider)| provider).into();
     object
 }
 
 fn router(route: &Route, router: &Router) -> Value {
-    let entry_points: Vec<&str> = router.entry_points.iter().map(|name| &**name).collect();
-    let mut view = json!({
-        "entryPoints": entry_points,
-        "service": router.service,
-        "rule": router.rule,
-        "priority": router.priority,
-        "priorityStr": router.priority.to_string(),
-        "observability": {"accessLogs": true, "metrics": true, "tracing": true, "traceVerbosity": "minimal"},
-        "status": "enabled",
-        "using": entry_points,
-    });
-    if !router.middlewares.is_empty() {
-        view["middlewares"] = json!(router.middlewares);
-    }
-    if let Some(tls) = &router.tls {
-        view["tls"] = json!({"options": tls.options.as_deref().unwrap_or("default")});
-        if let Some(resolver) = &tls.resolver {
-            view["tls"]["certResolver"] = (**resolver).into();
-        }
-    }
     let error = match (&route.upstream.unreachable, route.closed) {
         (_, true) => {
             Some("the router is closed: a part of it that may protect could not be put in force; the log says which")
@@ -122,11 +109,58 @@ fn router(route: &Route, router: &Router) -> Value {
         (Some(why), false) => Some(&**why),
         (None, false) => None,
     };
-    if let Some(error) = error {
-        view["status"] = "disabled".into();
+    let status = match error {
+        Some(error) => Status::Disabled(error),
+        None if router.absent_entry_points.is_empty() => Status::Enabled,
+        None => Status::Warning("an entry point that it names does not exist"),
+    };
+    view_of(&route.name, router, status)
+}
+
+fn lost_router(lost: &LostRouter) -> Value {
+    view_of(&lost.name, &lost.router, Status::Disabled(lost.why))
+}
+
+/// What Traefik calls the status of an object, with what is wrong with it.
+#[derive(Clone, Copy)]
+enum Status<'a> {
+    Enabled,
+    Warning(&'a str),
+    Disabled(&'a str),
+}
+
+fn view_of(name: &str, router: &Router, status: Status<'_>) -> Value {
+    let using: Vec<&str> = router.entry_points.iter().map(|name| &**name).collect();
+    let entry_points = using.iter().copied().chain(router.absent_entry_points.iter().map(|name| &**name));
+    let mut view = json!({
+        "entryPoints": entry_points.collect::<Vec<_>>(),
+        "service": router.service,
+        "rule": router.rule,
+        "priority": router.priority,
+        "priorityStr": router.priority.to_string(),
+        "observability": {
+            "accessLogs": !router.is_unlogged, "metrics": true, "tracing": true, "traceVerbosity": "minimal",
+        },
+        "status": match status {
+            Status::Enabled => "enabled",
+            Status::Warning(_) => "warning",
+            Status::Disabled(_) => "disabled",
+        },
+    });
+    if !using.is_empty() {
+        view["using"] = json!(using);
+    }
+    if !router.middlewares.is_empty() {
+        view["middlewares"] = json!(router.middlewares);
+    }
+    if let Some(RouterTls { options, resolver, domains }) = &router.tls {
+        let options = options.as_deref().unwrap_or("default");
+        view["tls"] = tls::view(Some(options), resolver.as_deref(), domains);
+    }
+    if let Status::Warning(error) | Status::Disabled(error) = status {
         view["error"] = json!([error]);
     }
-    named(&route.name, view)
+    named(name, view)
 }
 
 fn service(shared: &SharedUpstream, used_by: &[&str], endpoints: &Endpoints) -> Value {

@@ -73,7 +73,8 @@ pub(super) fn of_container<'s>(
         Declared::NotRouted(why) => return OfContainer::not_routed(&why),
         Declared::Routed { declarations, by_label } => (declarations, by_label),
     };
-    let Declarations { routes, upstreams, middlewares } = declarations;
+    let Declarations { routes, upstreams, middlewares, lost_routers } = declarations;
+    names.add_lost_routers(lost_routers);
     if routes.is_empty() && upstreams.is_empty() && middlewares.is_empty() {
         return OfContainer::not_routed("no route could be made of its labels");
     }
@@ -189,6 +190,7 @@ pub(super) fn of_provider<'s>(
         auth_services::put_into_named(services, &mut named, source, found);
         names.add_middleware(None, Owner::Files, DeclaredBy::Running, named);
     }
+    names.add_lost_routers(declarations.lost_routers);
     let candidate = |mut route: RouteSpec<'s>| {
         auth_services::put(services, &mut route, source, found);
         page_services::put(services, &mut route, source, found);

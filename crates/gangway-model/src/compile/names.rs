@@ -17,6 +17,7 @@ use super::owners::{Owner, TenantRef};
 use crate::engine_name::EngineName;
 use crate::label::{Mark, Source};
 use crate::route::{Endpoint, HostHeader, Middleware};
+use crate::router::LostRouter;
 use crate::shared_objects::{MiddlewareObject, SharedMiddleware, SharedObjects, SharedUpstream};
 use crate::snapshot::Container;
 use crate::spec::{Delivery, MiddlewareSpec, Named, Part, Reference, UpstreamSpec, WeightedUpstream};
@@ -48,6 +49,7 @@ pub(super) struct SharedNames<'s> {
     containers: usize,
     upstreams: DeclarationsByName<'s, DeclaredUpstream<'s>>,
     middlewares: DeclarationsByName<'s, MiddlewareSpec>,
+    lost_routers: BTreeMap<Box<str>, LostRouter>,
 }
 
 /// By engine and name, every declaration; those of files belong to no engine.
@@ -95,7 +97,7 @@ impl References<'_> {
 impl<'s> SharedNames<'s> {
     /// No name yet, and place for those that so many containers declare.
     pub(super) fn of(containers: usize) -> Self {
-        Self { containers, upstreams: BTreeMap::new(), middlewares: BTreeMap::new() }
+        Self { containers, upstreams: BTreeMap::new(), middlewares: BTreeMap::new(), lost_routers: BTreeMap::new() }
     }
 
     pub(super) fn add_upstream(
@@ -125,6 +127,13 @@ impl<'s> SharedNames<'s> {
         named: Named<'s, MiddlewareSpec>,
     ) {
         declare(&mut self.middlewares, self.containers, (container, owner, presence), named, |object| object);
+    }
+
+    /// Adds routers that no route could be made of. Replicas have the same ones.
+    pub(super) fn add_lost_routers(&mut self, lost: Vec<LostRouter>) {
+        for lost in lost {
+            self.lost_routers.entry(lost.name.clone()).or_insert(lost);
+        }
     }
 
     /// Decides what each name stands for. Call it when everything was added.
@@ -162,6 +171,7 @@ impl<'s> SharedNames<'s> {
         SharedObjects {
             upstreams: in_order(self.upstreams).into_iter().filter_map(upstream).collect(),
             middlewares: in_order(self.middlewares).into_iter().filter_map(middleware).collect(),
+            lost_routers: self.lost_routers.into_values().collect(),
         }
     }
 

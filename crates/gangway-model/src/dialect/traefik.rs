@@ -91,17 +91,18 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
     let routers = http.child("routers").filter(|routers| !routers.children.is_empty());
     // Most routers are one route, and routes are large.
     let mut routes = Vec::with_capacity(routers.map_or(1, |routers| routers.children.len()));
+    let mut lost_routers = Vec::new();
     match routers {
         Some(routers) => {
             for router in routers.children.values() {
-                routers::read(router.name, Some(router), &reading, &mut routes, found);
+                routers::read(router.name, Some(router), &reading, (&mut routes, &mut lost_routers), found);
             }
         }
         None => {
             let is_for_others =
                 root.child("http").is_none() && (root.child("tcp").is_some() || root.child("udp").is_some());
             if !is_for_others && only_service.is_ok() {
-                routers::read(&base, None, &reading, &mut routes, found);
+                routers::read(&base, None, &reading, (&mut routes, &mut lost_routers), found);
             }
         }
     }
@@ -114,7 +115,7 @@ pub(super) fn read<'s>(container: &'s Container, provided: &Provided<'s>, found:
         .map(|all| middlewares::read(all, source, Provider::Docker, provided.features, found))
         .unwrap_or_default();
     report_unread(about_parts(&root, &LABELS, "`traefik`"), http, source, found);
-    Declared::Routed { declarations: Declarations { routes, upstreams, middlewares }, by_label }
+    Declared::Routed { declarations: Declarations { routes, upstreams, middlewares, lost_routers }, by_label }
 }
 
 /// Where what files declare is found to be wrong as a whole.
@@ -181,9 +182,9 @@ pub(super) fn read_files<'s>(
         tls_options: &provided.tls_options,
         strays: &strays,
     };
-    let mut routes = Vec::new();
+    let (mut routes, mut lost_routers) = (Vec::new(), Vec::new());
     for router in http.child("routers").into_iter().flat_map(|all| all.children.values()) {
-        routers::read(router.name, Some(router), &reading, &mut routes, found);
+        routers::read(router.name, Some(router), &reading, (&mut routes, &mut lost_routers), found);
     }
     let middlewares = http.child("middlewares");
     let middlewares = middlewares
@@ -193,7 +194,7 @@ pub(super) fn read_files<'s>(
     report_unread(about_parts(&root, &FILES, "a file of the file provider"), http, source, found);
     routes.extend(traefik.entry_points.iter().filter_map(entry_points::redirection));
     routes.extend(internal::routers(&provided));
-    Declarations { routes, upstreams, middlewares }
+    Declarations { routes, upstreams, middlewares, lost_routers }
 }
 
 /// What stands among the parts of an object and is none.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gangway_diagnostic::Place;
 
 use crate::listener::ListenerName;
+use crate::router::CertificateDomain;
 use crate::transport_settings::TransportSettings;
 
 /// Traefik's static configuration, and what its file provider has read.
@@ -112,7 +113,7 @@ pub struct EntryPointTls {
     /// `options`: the name of TLS options.
     pub options: Option<Box<str>>,
     /// `domains`: every name of them, main or not, has a certificate even where no rule names it.
-    pub domains: Vec<Box<str>>,
+    pub domains: Vec<CertificateDomain>,
 }
 
 /// What `http.redirections.entryPoint` says.

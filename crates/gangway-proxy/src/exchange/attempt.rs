@@ -27,6 +27,7 @@ use crate::panic_guard::guarded;
 use crate::request::context::{RequestContext, Routing};
 use crate::request::{client_response, upgrade, upstream_request};
 use crate::serving_table::{ActiveEndpoint, ActiveRoute};
+use crate::settings::TraefikLog;
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
@@ -448,6 +449,10 @@ impl TransferRules for Rules<'_> {
 
     fn expects_continue(&self) -> bool {
         self.head.expects_continue
+    }
+
+    fn keeps_response_fields(&self) -> bool {
+        self.worker.shared.access_log.traefik().is_some_and(TraefikLog::has_response_headers)
     }
 
     fn is_drained(&self) -> bool {

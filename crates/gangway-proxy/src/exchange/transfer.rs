@@ -49,6 +49,9 @@ pub(crate) trait TransferRules {
     /// Whether the client may wait for a 100 before it sends the request's body.
     fn expects_continue(&self) -> bool;
 
+    /// Whether the fields of the response are asked for after they were sent.
+    fn keeps_response_fields(&self) -> bool;
+
     /// Whether the relay must end because the endpoint has left.
     fn is_drained(&self) -> bool;
 
@@ -407,7 +410,9 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
         }
         self.encoder = self.parts.rules.on_response(self.parts.response)?.map(Box::new);
         self.parts.client.start_response(self.parts.response)?;
-        self.parts.response.fields.release();
+        if !self.parts.rules.keeps_response_fields() {
+            self.parts.response.fields.release();
+        }
         if status == StatusCode::SWITCHING_PROTOCOLS {
             self.parts.endpoint.switch_protocols();
             self.is_switched = true;

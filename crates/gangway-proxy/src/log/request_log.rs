@@ -178,6 +178,7 @@ fn named<'a>(
     ended: Instant,
 ) -> NamedRecord<'a> {
     let route = ctx.routed.as_ref().map(|routed| &routed.active.route);
+    let router = route.and_then(|route| route.router.as_deref());
     let server = ctx.endpoint().map(|chosen| {
         let of_route = route.into_iter().flat_map(|route| &route.upstream.endpoints);
         let scheme = of_route.clone().find(|one| one.key == chosen.key).map_or(Scheme::Http, |one| one.scheme);
@@ -194,7 +195,8 @@ fn named<'a>(
         peer: SocketAddr::new(connection.peer_ip(), connection.peer.port()),
         authority: authority.unwrap_or(""),
         user: ctx.passage.user().unwrap_or(""),
-        service: route.and_then(|route| route.router.as_deref()).map_or("", |router| &router.service_name),
+        service: router.map_or("", |router| &router.service_name),
+        is_unlogged: router.is_some_and(|router| router.is_unlogged),
         server,
         entry_point: &connection.listener.name,
         tls_version: connection.secure.then_some(if connection.is_tls13 { "1.3" } else { "1.2" }),

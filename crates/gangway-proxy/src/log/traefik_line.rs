@@ -15,6 +15,7 @@ use crate::log::record::{
     FIELD_MAX, LogRecord, TARGET_MAX, common_time, escape_hexadecimal, escape_json, timestamp, version,
 };
 use crate::message::fields::Fields;
+use crate::reply::reason::Reason;
 use crate::settings::{FieldFate, FieldFates, TraefikLog, TraefikLogForm};
 
 /// Bytes of a line behind which no further header is written.
@@ -38,6 +39,8 @@ pub(crate) struct NamedRecord<'a> {
     pub(crate) user: &'a str,
     /// The whole name of the service, or empty.
     pub(crate) service: &'a str,
+    /// Its router asks for no line.
+    pub(crate) is_unlogged: bool,
     /// Scheme and address of the endpoint that had the request last.
     pub(crate) server: Option<(&'static str, String)>,
     pub(crate) entry_point: &'a str,
@@ -54,7 +57,7 @@ pub(crate) struct NamedRecord<'a> {
 impl NamedRecord<'_> {
     /// Whether the request has a line. One filter that takes it is enough.
     pub(crate) fn is_logged(&self, log: &TraefikLog) -> bool {
-        if !log.logs_internal && self.base.route.ends_with("@internal") {
+        if self.is_unlogged || !log.logs_internal && self.base.route.ends_with("@internal") {
             return false;
         }
         let has_no_filter = log.statuses.is_empty() && !log.retried && log.min_duration.is_none();
@@ -131,7 +134,14 @@ impl NamedRecord<'_> {
         object.text("ClientAddr", &self.peer.to_string());
         object.text("ClientHost", &base.client.to_string());
         object.text("ClientPort", &self.peer.port().to_string());
-        object.text("ClientUsername", if self.user.is_empty() { "-" } else { self.user });
+        let user = match self.user {
+            // Traefik tells the name that was tried, which may be a password in the wrong field. Here it is always empty, as
+            // Traefik's is where none was sent.
+            "" if base.reason == Reason::Unauthorized.token() => "",
+            "" => "-",
+            user => user,
+        };
+        object.text("ClientUsername", user);
         object.number("DownstreamContentSize", base.bytes_out.into());
         object.number("DownstreamStatus", base.status.into());
         object.number("Duration", base.duration.as_nanos());
@@ -305,6 +315,7 @@ pub(crate) mod tests {
             authority: "a.localhost:8443",
             user: "",
             service: "shop@docker",
+            is_unlogged: false,
             server: Some(("http", "172.20.0.3:8080".to_owned())),
             entry_point: "websecure",
             tls_version: Some("1.3"),
@@ -366,6 +377,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn who_is_asked_for_a_name_has_an_empty_one() {
+        let (request, response) = (fields(&[]), fields(&[]));
+        let mut record = named("/", &request, &response);
+        let user = |record: &NamedRecord<'_>| {
+            let line = record.line(&log(TraefikLogForm::Json), now(), 1);
+            serde_json::from_str::<serde_json::Value>(&line).expect("JSON")["ClientUsername"].clone()
+        };
+        assert_eq!(user(&record), "-");
+        record.base.reason = "unauthorized";
+        assert_eq!(user(&record), "");
+        record.user = "ann";
+        assert_eq!(user(&record), "ann");
+    }
+
+    #[test]
     fn fields_and_headers_are_kept_dropped_or_redacted_and_credentials_never_kept() {
         let request = fields(&[("Authorization", "Basic x"), ("x-keep", "1"), ("X-Keep", "2"), ("Cookie", "a=1")]);
         let response = fields(&[("Set-Cookie", "s3cret"), ("X-Res", "\"quoted\"")]);
@@ -412,6 +438,8 @@ pub(crate) mod tests {
         assert!(!record.is_logged(&log));
         log.logs_internal = true;
         assert!(record.is_logged(&log));
+        record.is_unlogged = true;
+        assert!(!record.is_logged(&log));
     }
 
     proptest::proptest! {

@@ -12,6 +12,7 @@ use gangway_acme::{
 };
 use gangway_certs::AdoptedCertificate;
 use gangway_diagnostic::{Diagnostic, Place, Severity, codes, printable};
+use gangway_model::CertificateDomain;
 use gangway_traefik::{AcmeStorage, Resolver, StaticConfig};
 
 use crate::settings::{pem_file, secret};
@@ -259,8 +260,9 @@ fn challenges(resolvers: &[Resolver]) -> Vec<ChallengeKind> {
 /// Domains for which an entry point asks for a wildcard certificate: one certificate serves all hosts of its routers.
 pub(crate) fn wildcards(config: &StaticConfig) -> Vec<Box<str>> {
     let domains = config.entry_points.values().filter_map(|entry| entry.tls.as_ref()).flat_map(|tls| &tls.domains);
+    let names = domains.flat_map(CertificateDomain::names);
     let wildcards: BTreeSet<Box<str>> =
-        domains.filter_map(|name| Some(name.strip_prefix("*.")?.to_ascii_lowercase().into())).collect();
+        names.filter_map(|name| Some(name.strip_prefix("*.")?.to_ascii_lowercase().into())).collect();
     wildcards.into_iter().collect()
 }
 

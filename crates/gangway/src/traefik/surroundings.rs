@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use gangway_admin::{EntryPointView, TraefikPages};
+use gangway_admin::{EntryPointView, RedirectionView, TraefikPages};
 use gangway_model::TraefikSettings;
 use gangway_proxy::{FieldFate, FieldFates, NamedMetrics, TraefikLog, TraefikLogForm};
-use gangway_traefik::{AccessLog, AccessLogFormat, EntryPointAddress, FieldMode, Prometheus, StaticConfig};
+use gangway_traefik::{
+    AccessLog, AccessLogFormat, EntryPointAddress, FieldMode, Prometheus, Redirection, StaticConfig,
+};
 use http::StatusCode;
 
 use crate::settings::Surroundings;
@@ -24,6 +26,14 @@ pub(super) fn surroundings(config: &StaticConfig, settings: &TraefikSettings) ->
             is_default: entry.as_default,
             trusts_all: entry.trusts_all,
             trusted: listed.collect(),
+            tls: entry.tls.clone(),
+            middlewares: entry.middlewares.clone(),
+            redirection: entry.redirection.as_ref().map(redirection),
+            read_timeout: entry.read_timeout,
+            write_timeout: entry.write_timeout,
+            idle_timeout: entry.idle_timeout,
+            request_accept_grace: entry.request_accept_grace,
+            grace: entry.grace,
         }
     };
     let docker = config.docker.as_ref().map(|_| "Docker");
@@ -39,6 +49,16 @@ pub(super) fn surroundings(config: &StaticConfig, settings: &TraefikSettings) ->
         },
         log: config.access_log.as_ref().map(log),
         metrics: config.prometheus.as_ref().map(metrics),
+    }
+}
+
+/// As written, with Traefik's defaults where nothing is.
+fn redirection(written: &Redirection) -> RedirectionView {
+    RedirectionView {
+        to: written.to.clone(),
+        scheme: written.scheme(),
+        is_permanent: written.is_permanent(),
+        priority: written.priority(),
     }
 }
 

@@ -87,6 +87,19 @@ pub(super) fn check(traefik: &TraefikSettings, declared: &TlsOptions, found: &mu
     }
 }
 
+/// The names among those of a router that are no entry points.
+pub(super) fn absent(listed: Option<&Node<'_>>, traefik: &TraefikSettings) -> Box<[Box<str>]> {
+    let is_absent = |name: &&str| !traefik.entry_points.iter().any(|known| *known.name == **name);
+    listed
+        .map(Node::list)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(_, name)| name)
+        .filter(is_absent)
+        .map(Into::into)
+        .collect()
+}
+
 /// The route that redirects what comes to an entry point, if it redirects.
 pub(super) fn redirection<'s>(entry_point: &'s EntryPoint) -> Option<RouteSpec<'s>> {
     let EntryPointRedirection { scheme, port, is_permanent, priority } = entry_point.redirection.as_ref()?;

@@ -126,7 +126,7 @@ fn router<'s>(
         service: service.to_string().into(),
         service_name: service.to_string().into(),
         middlewares: entry_point.middlewares.iter().map(|name| Provider::File.referred(name)).collect(),
-        tls: None,
+        ..Router::default()
     };
     Some(RouteSpec {
         name: name.into(),

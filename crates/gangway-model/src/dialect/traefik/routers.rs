@@ -23,13 +23,16 @@ use crate::label::{Mark, Source, whole};
 use crate::listener::Transport;
 use crate::matcher::Matcher;
 use crate::route::{ListenerOptions, Middleware, TlsMode};
-use crate::router::{Router, RouterTls};
+use crate::router::{CertificateDomain, LostRouter, Router, RouterTls};
 use crate::settings::{EntryPointTls, TraefikSettings};
 use crate::spec::{Delivery, Destination, Part, Reference, RouteSpec, UpstreamSpec};
 use crate::tile::Tile;
 
 /// The largest priority that a router may have.
 const PRIORITY_MAX: i64 = i64::MAX - 1000;
+
+/// The one option of `observability` that is in force.
+const ACCESS_LOGS: &str = "accesslogs";
 
 /// What routers are read with.
 pub(super) struct Reading<'a, 's> {
@@ -45,12 +48,13 @@ pub(super) struct Reading<'a, 's> {
     pub strays: &'a [&'a Node<'s>],
 }
 
-/// Adds the routes of one router: one for all entry points that say the same to it.
+/// Adds the routes of one router: one for all entry points that say the same to it. Where there can be none, the router is
+/// lost.
 pub(super) fn read<'s>(
     name: &str,
     node: Option<&Node<'s>>,
     reading: &Reading<'_, 's>,
-    routes: &mut Vec<RouteSpec<'s>>,
+    (routes, lost_routers): (&mut Vec<RouteSpec<'s>>, &mut Vec<LostRouter>),
     found: &mut Vec<Diagnostic>,
 ) {
     let empty = Node::default();
@@ -64,6 +68,10 @@ pub(super) fn read<'s>(
         Err(why) => {
             let finding = whole(codes::TRAEFIK_DEFAULT_RULE, why, "", "give the router a `rule`");
             found.push(source.about_key(node.first, finding, lost()));
+            // Labels without a rule are no router to Traefik.
+            if reading.provider == Provider::File {
+                lost_routers.push(lost_router(name, node, reading, "", "the router has no rule"));
+            }
             return;
         }
     };
@@ -79,12 +87,19 @@ pub(super) fn read<'s>(
             None => source.about(finding, effect),
         });
     }
-    let Some(matcher) = matcher else { return };
+    let Some(matcher) = matcher else {
+        lost_routers.push(lost_router(name, node, reading, text, "the rule cannot be read; the log says why"));
+        return;
+    };
 
     let mut of_entry_points = Problems::default();
     let served = entry_points::of_router(options.list_node("entrypoints"), reading.traefik, &mut of_entry_points);
     let on_others = || format!("router {} is served on the others", quoted(name));
     of_entry_points.report(source, || if served.is_empty() { lost() } else { on_others() }, found);
+    if served.is_empty() {
+        lost_routers.push(lost_router(name, node, reading, text, "none of its entry points exists"));
+    }
+    let absent_entry_points = entry_points::absent(options.list_node("entrypoints"), reading.traefik);
     let priority = priority(&options.text("priority"), text, &mut problems);
     let tls = options.get("tls").filter(|tls| tls.mark.is_none_or(|mark| is_on(mark.value.trim())));
     let mut of_tls = of_tls(tls, reading, &mut problems);
@@ -92,7 +107,10 @@ pub(super) fn read<'s>(
     let (service, service_name) = service_names(options.text("service"), reading);
     let upstream = upstream(options.text("service"), name, reading, &mut problems, found);
     let _ = (options.get("rulesyntax"), options.get("parentrefs"));
-    for node in options.get("observability").into_iter().flat_map(|node| node.children.values()) {
+    let observability = options.get("observability");
+    let is_unlogged = observability.is_some_and(|node| is_unlogged(node, &mut problems));
+    let of_observability = observability.into_iter().flat_map(|node| node.children.iter());
+    for (_, node) in of_observability.filter(|(name, _)| *name != ACCESS_LOGS) {
         if node.mark.is_some_and(|mark| !is_on(mark.value.trim())) {
             let what = format!("`{}` of a router cannot be switched off", node.name);
             of_tls.without_effect.push((node.first, without_effect(&what, "what is on is on for all routers")));
@@ -126,7 +144,8 @@ pub(super) fn read<'s>(
         let own_name = served.copied_for.map_or_else(|| name.to_owned(), |copied_for| format!("{copied_for}-{name}"));
         let is_tls = served.scope.transport == Transport::Tls;
         let tls_options = of_tls.options.as_deref().or(served.tls.and_then(|tls| tls.options.as_deref()));
-        let of_entry_point = served.tls.into_iter().flat_map(|tls| &tls.domains).filter_map(|name| certifiable(name));
+        let of_entry_point = served.tls.into_iter().flat_map(|tls| &tls.domains).flat_map(CertificateDomain::names);
+        let of_entry_point = of_entry_point.filter_map(certifiable);
         let cert_names: Vec<HostPattern> = of_tls.names.iter().cloned().chain(of_entry_point).collect();
         let in_force = match of_tls.options.as_deref() {
             _ if !is_tls => Ok(OneTlsOptions::default()),
@@ -141,13 +160,19 @@ pub(super) fn read<'s>(
             rule: text.into(),
             priority,
             entry_points: served.scope.names.clone().unwrap_or_default(),
+            absent_entry_points: absent_entry_points.clone(),
             service,
             service_name,
             middlewares: of_entry_point_names.chain(middlewares.iter().filter_map(reference_name)).collect(),
             tls: is_tls.then(|| RouterTls {
                 options: tls_options.map(Into::into),
                 resolver: of_tls.resolver.clone().or_else(|| served.tls.and_then(|tls| tls.resolver.clone())),
+                domains: match (tls, served.tls) {
+                    (None, Some(of_entry_point)) => of_entry_point.domains.clone().into(),
+                    (Some(_), _) | (None, None) => of_tls.domains.clone().into(),
+                },
             }),
+            is_unlogged,
         };
         RouteSpec {
             name: reading.provider.declared(&own_name),
@@ -181,6 +206,41 @@ pub(super) fn read<'s>(
         }
     };
     routes.extend(divided.into_iter().zip(alike).map(spec));
+}
+
+/// What can be told of a router that no route can be made of.
+fn lost_router<'s>(
+    name: &str,
+    node: &Node<'s>,
+    reading: &Reading<'_, 's>,
+    rule: &str,
+    why: &'static str,
+) -> LostRouter {
+    // What else is wrong with it is found once this is mended.
+    let (options, mut unheard) = (node.options(), Problems::default());
+    let entry_points = options.list_node("entrypoints");
+    let served = entry_points::of_router(entry_points, reading.traefik, &mut unheard);
+    let (service, service_name) = service_names(options.text("service"), reading);
+    let middlewares = middlewares(options.list("middlewares"), reading, &mut unheard);
+    let tls = options.get("tls").filter(|tls| tls.mark.is_none_or(|mark| is_on(mark.value.trim())));
+    let tls = tls.map(|tls| of_tls(Some(tls), reading, &mut unheard));
+    let router = Router {
+        rule: rule.into(),
+        priority: priority(&options.text("priority"), rule, &mut unheard),
+        entry_points: served.into_iter().map(|one| one.name.clone()).collect(),
+        absent_entry_points: entry_points::absent(entry_points, reading.traefik),
+        service,
+        service_name,
+        middlewares: middlewares.iter().filter_map(reference_name).collect(),
+        tls: tls.map(|tls| RouterTls { options: tls.options, resolver: tls.resolver, domains: tls.domains.into() }),
+        is_unlogged: false,
+    };
+    LostRouter { name: reading.provider.declared(name), router, why }
+}
+
+/// Whether requests shall have no line in the access log.
+fn is_unlogged<'s>(observability: &Node<'s>, problems: &mut Problems<'s>) -> bool {
+    problems.read(&observability.options(), ACCESS_LOGS, values::boolean) == Some(false)
 }
 
 /// Tells applications the machine, as Traefik does. A middleware of the user may say something else.
@@ -218,6 +278,8 @@ struct OfTls<'s> {
     resolver: Option<Box<str>>,
     /// Names of certificates.
     names: Vec<HostPattern>,
+    /// The same as written.
+    domains: Vec<CertificateDomain>,
     without_effect: Vec<(Mark<'s>, Finding)>,
 }
 
@@ -249,6 +311,9 @@ fn of_tls<'s>(tls: Option<&Node<'s>>, reading: &Reading<'_, 's>, problems: &mut 
     for domain in options.get("domains").into_iter().flat_map(Node::items) {
         let options = domain.options();
         let names = ["main", "sans"].map(|name| options.list(name));
+        let written = names.each_ref().map(|names| names.iter().map(|(_, name)| Box::from(*name)).collect::<Vec<_>>());
+        let [main, sans] = written;
+        of_tls.domains.push(CertificateDomain { main: main.join(",").into(), sans });
         for (mark, name) in names.into_iter().flatten() {
             match certifiable(name) {
                 Some(name) => of_tls.names.push(name),

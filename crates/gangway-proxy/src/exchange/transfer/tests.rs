@@ -154,6 +154,10 @@ impl TransferRules for Rules {
         false
     }
 
+    fn keeps_response_fields(&self) -> bool {
+        false
+    }
+
     fn is_drained(&self) -> bool {
         *self.has_left.borrow()
     }
