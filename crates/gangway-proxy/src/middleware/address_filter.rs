@@ -19,8 +19,12 @@ pub(crate) fn on_request(
         let detail = "every client has the address of a gateway here, so `allow` and `deny` cannot tell them apart";
         return closed(detail.to_owned());
     }
+    let unnamed_proxy = "the client came through a proxy that `--trusted-proxies` does not name";
     let refused = || {
-        let reply = FailureReply::new(Reason::Forbidden);
+        let mut reply = FailureReply::new(Reason::Forbidden);
+        if !chosen.is_certain {
+            reply = reply.with_detail(unnamed_proxy);
+        }
         Some(filter.refusal.map_or(reply.clone(), |status| reply.with_status(status)).into())
     };
     let verdict = match chosen.address {
@@ -33,7 +37,7 @@ pub(crate) fn on_request(
         // A peer that may not come in gets the same answer with a field of proxies as without.
         AddressVerdict::Refused => refused(),
         AddressVerdict::Admitted | AddressVerdict::Undecided(_) if !chosen.is_certain => {
-            closed("the client came through a proxy that `--trusted-proxies` does not name".to_owned())
+            closed(unnamed_proxy.to_owned())
         }
         AddressVerdict::Admitted => None,
         AddressVerdict::Undecided(kind) => closed(format!("no file of `--geoip` tells the {kind} of the client")),

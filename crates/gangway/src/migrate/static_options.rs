@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gangway_compose::Service;
-use gangway_model::{ListenerName, Route, RoutingTable};
+use gangway_model::{CertificateDomain, ListenerName, Route, RoutingTable};
 use gangway_traefik::{AccessLogFormat, EntryPointConfig, GivenOption, Redirection, Resolver, Setting, serve_flags};
 
 use super::data_folder::{DATA, kept_folder};
@@ -64,7 +64,7 @@ impl<'m> StaticPlan<'m> {
         let trust = TrustPlan::new(stack, plan);
         let issuers = IssuerPlan::new(&stack.config, service);
         let domains = stack.config.entry_points.values().filter_map(|entry| entry.tls.as_ref());
-        let asked_for = domains.flat_map(|tls| &tls.domains).map(|name| &**name).collect();
+        let asked_for = domains.flat_map(|tls| &tls.domains).flat_map(CertificateDomain::names).collect();
         let hosts = table.routes().iter().flat_map(|route| &route.hosts).map(ToString::to_string).collect();
         let reader = Reader { stack, service, plan, trust: &trust, issuers: &issuers, hosts };
         let (flags, comments) = (reader.flags(), reader.comments());
@@ -300,7 +300,7 @@ impl<'m> Reader<'_, 'm> {
 
     fn domains(&self, name: &str) -> Outcome {
         let entry = self.entry_point(name).and_then(|(_, entry)| entry.tls.as_ref());
-        let domains = entry.into_iter().flat_map(|tls| &tls.domains).map(|name| &**name);
+        let domains = entry.into_iter().flat_map(|tls| &tls.domains).flat_map(CertificateDomain::names);
         let is_ordered = |name: &str| self.issuers.has_wildcard_for(name) || self.hosts.contains(name);
         let lost: Vec<&str> = domains.filter(|name| !is_ordered(name)).collect();
         if lost.is_empty() {
