@@ -2,18 +2,18 @@
 //!
 //! While nobody listens, it does nothing. Requests, and which findings are new, are looked at only for those who ask for them.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use gangway_diagnostic::{Diagnostic, Severity};
+use gangway_diagnostic::{Diagnostic, DiagnosticChanges, Severity};
 use gangway_model::{Compiled, ContainerState};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::answer::{Sources, diagnostics};
 use crate::api::{DiagnosticCounts, DiagnosticEvent, FiguresEvent, MissedEvent, RouteNowView, TableEvent};
-use crate::diagnostic_feed::DiagnosticChanges;
 use crate::events::{EventKind, EventSink, event_text};
 use crate::request_feed::{NewRequests, REQUESTS_AT_ONCE_MAX};
 use crate::views::{self, rfc3339_millis};
@@ -86,11 +86,12 @@ impl Feed {
         let mut followed = self.sink.subscribers.locked();
         if followed.diagnostics.is_followed() {
             let is_running = |state| state == ContainerState::Running;
-            let running = || {
+            let running = LazyCell::new(|| {
                 let reports = compiled.containers.iter().filter(|report| is_running(report.state));
                 reports.map(|report| &*report.name).collect::<HashSet<&str>>()
-            };
-            let changes = followed.diagnostics.told.changes(Instant::now(), &found, running);
+            });
+            let runs = |name: &str| running.contains(name);
+            let changes = followed.diagnostics.told.changes(Instant::now(), found.iter(), runs);
             self.sink.send_text(EventKind::DiagnosticChanges, diagnostics_text(&changes, &compiled));
         }
     }

@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::{Diagnostic, KnownDiagnostics};
 use hyper::body::Bytes;
 use serde::Serialize;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::{ChangeView, LogView, TableEvent};
-use crate::diagnostic_feed::KnownDiagnostics;
 use crate::instance::RequestCount;
 use crate::request_feed::Told;
 
@@ -52,7 +51,7 @@ pub(crate) struct Followed {
     pub(crate) routes: BTreeMap<Arc<str>, Follow<Told>>,
     /// The requests of all routes.
     pub(crate) requests: Follow<BTreeMap<Arc<str>, Told>>,
-    pub(crate) diagnostics: Follow<KnownDiagnostics>,
+    pub(crate) diagnostics: Follow<KnownDiagnostics<Instant>>,
 }
 
 /// Something that is followed by some subscribers.
@@ -194,7 +193,7 @@ impl Followed {
             self.requests.join(|| requests.into_iter().collect());
         }
         if wanted.diagnostics {
-            self.diagnostics.join(|| KnownDiagnostics::new(diagnostics));
+            self.diagnostics.join(|| diagnostics.into_iter().collect());
         }
     }
 

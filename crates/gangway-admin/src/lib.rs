@@ -10,7 +10,6 @@ mod allowed_hosts;
 mod answer;
 pub mod api;
 mod app_icons;
-mod diagnostic_feed;
 mod event_feed;
 mod events;
 mod explain;

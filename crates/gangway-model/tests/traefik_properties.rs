@@ -310,6 +310,8 @@ proptest! {
     ) {
         // Without a declaration there is a default, which asks for nothing.
         prop_assume!(!(by == OptionsBy::Default && matches!(damage, OptionsDamage::Elsewhere)));
+        // What an entry point says is for routers that say nothing of TLS themselves.
+        prop_assume!(!(by == OptionsBy::EntryPoint && has_tls));
         let mut settings = settings();
         let traefik = settings.traefik.as_mut().expect("in Traefik's place");
         let name = if by == OptionsBy::Default { "default" } else { "mutual" };

@@ -266,8 +266,11 @@ impl RouteHistory {
         *count += 1;
         let Some(entries) = entries else { return };
         let at = entries.next;
+        // One that ended before another may come here after it. The order of numbers is that of ends.
+        let before = entries.slots.get(at.checked_sub(1).unwrap_or(entries.slots.len() - 1)).map(|entry| entry.ended);
         if let Some(entry) = entries.slots.get_mut(at) {
             entry.set(request);
+            entry.ended = before.map_or(request.ended, |before| before.max(request.ended));
         }
         entries.next = if at + 1 >= entries.slots.len() { 0 } else { at + 1 };
     }

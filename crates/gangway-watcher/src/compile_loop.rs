@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use gangway_diagnostic::KnownDiagnostics;
 use gangway_model::{Compiled, HostCondition, Move, Settings, Snapshot};
 use gangway_publish::{Published, Publisher, Reader};
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use tracing::{debug, error, info};
 
 use crate::address::Engine;
 use crate::compile_thread::CompileThread;
-use crate::diagnostic_log::DiagnosticLog;
+use crate::diagnostic_log;
 use crate::engines::{AnsweredEvent, Effect, Engines};
 use crate::report::Report;
 use crate::status::EngineStatus;
@@ -91,7 +92,7 @@ struct CompileLoop {
     tables: Publisher<Compiled>,
     compile: Compile,
     thread: CompileThread,
-    log: DiagnosticLog,
+    logged: KnownDiagnostics<Instant>,
     /// Something changed since the last compilation was begun.
     changed: bool,
     /// When the next holder of a host loses it.
@@ -127,7 +128,7 @@ impl CompileLoop {
             tables,
             compile,
             thread: CompileThread::start(),
-            log: DiagnosticLog::default(),
+            logged: KnownDiagnostics::default(),
             changed: true,
             next_release: None,
             not_before: None,
@@ -153,7 +154,7 @@ impl CompileLoop {
         }
         self.changed = false;
         let engines = &mut self.engines;
-        let running = engines.running(&self.log.containers());
+        let running = engines.running(&self.logged.containers());
         let (begun, now) = (Instant::now(), now());
         let (gone, unread) = (engines.recently_gone.gone(begun), engines.unread());
         let (released, releases) = (std::mem::take(&mut engines.released), engines.releases);
@@ -197,7 +198,8 @@ impl CompileLoop {
         let containers = self.engines.snapshot.containers.len();
         debug!(generation, containers, ?compiling, "published a new table");
         log_moves(&moves);
-        self.log.changes(Instant::now(), &diagnostics, |name| running.contains(name)).log();
+        let changes = self.logged.changes(Instant::now(), diagnostics.iter(), |name| running.contains(name));
+        diagnostic_log::log(&changes);
     }
 
     /// Leaves what a failed compilation would have brought about to the next one.
@@ -214,7 +216,7 @@ impl CompileLoop {
 
     /// When a new table is needed although nothing changes.
     fn next_look(&self) -> Option<Instant> {
-        let due = [self.log.next_look(), self.engines.recently_gone.next_end(), self.next_release];
+        let due = [self.logged.next_look(), self.engines.recently_gone.next_end(), self.next_release];
         let due = due.into_iter().flatten().min()?;
         Some(self.not_before.map_or(due, |earliest| due.max(earliest)))
     }

@@ -29,6 +29,12 @@ fn inside(folder: &str) -> Vec<PathBuf> {
 fn passes_check(printed: &str, of: &Path) {
     let folder = tempfile::tempdir().unwrap();
     put(&folder.path().join("compose.yaml"), printed);
+    // Files of variables are named and not printed.
+    for file in std::fs::read_dir(of).into_iter().flatten().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "env") {
+            std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+        }
+    }
     let (code, out, err) = gangway(folder.path(), &["check"], &[("DOMAIN", "example.org")], None);
     assert_eq!(code, 0, "{}:\n{out}{err}\n{printed}", of.display());
     let theirs = printed.lines().map(str::trim).filter(|line| !line.starts_with('#'));

@@ -28,6 +28,8 @@ pub(super) struct IssuerPlan<'s> {
     pub(super) wildcards: Vec<Box<str>>,
     /// Variables of the provider by our names, each with the name by which the service has it.
     pub(super) misnamed: Vec<(&'static str, &'static str)>,
+    /// Whether a user stands in the URL of the provider that is not printed, as it comes from a file of variables.
+    pub(super) hides_user: bool,
 }
 
 /// What a flag says, and the resolver that says it.
@@ -66,7 +68,17 @@ impl<'s> IssuerPlan<'s> {
             let text = DnsProvider::text_of_lego(resolver.dns_provider.as_deref()?, &variable);
             Some((resolver, text.ok()?))
         };
-        let dns = resolvers.iter().find_map(provider);
+        let mut dns = resolvers.iter().find_map(provider);
+        // What stands in the compose file may be printed there once more.
+        let is_shown = |text: &str| {
+            let of_file = service.into_iter().flat_map(|service| service.environment.values());
+            of_file.map(|(_, value)| value.as_str()).any(|value| !value.is_empty() && text.ends_with(value))
+        };
+        let without_user = dns.as_ref().filter(|(_, text)| !is_shown(text)).and_then(|(_, text)| without_user(text));
+        let hides_user = without_user.is_some();
+        if let (Some((_, text)), Some(without_user)) = (&mut dns, without_user) {
+            *text = without_user;
+        }
         let misnamed = dns.as_ref().map(|(_, text)| misnamed(text, &variable)).unwrap_or_default();
         let is_real = |resolver: &&Resolver| !directory(resolver).is_some_and(|directory| directory.is_staging());
         let usual = resolvers.iter().find(is_real).or(resolvers.first());
@@ -79,6 +91,7 @@ impl<'s> IssuerPlan<'s> {
             wildcards: if dns.is_some() { wildcards(config) } else { Vec::new() },
             dns,
             misnamed,
+            hides_user,
         }
     }
 
@@ -119,6 +132,14 @@ pub(super) fn account_variables(resolver: &Resolver) -> (String, String) {
 
 fn directory(resolver: &Resolver) -> Option<DirectoryUrl> {
     DirectoryUrl::parse(authority(resolver)).ok()
+}
+
+/// A text that ends with a URL, without the name and the password in it. None where it has none.
+fn without_user(text: &str) -> Option<String> {
+    let begin = text.find("://")? + 3;
+    let len = text[begin..].find(['/', '?', '#']).unwrap_or(text.len() - begin);
+    let at = text[begin..begin + len].rfind('@')?;
+    Some(format!("{}{}", &text[..begin], &text[begin + at + 1..]))
 }
 
 fn misnamed(

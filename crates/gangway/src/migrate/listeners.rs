@@ -148,7 +148,8 @@ impl ListenerPlan {
                     names.push("http".to_owned());
                 } else if self.parted_rules.contains(&route.rule) {
                     // The other one is served there.
-                } else if (self.redirects || self.redirected_rules.contains(&route.rule))
+                } else if (self.redirects && names.iter().any(|name| name == "https")
+                    || self.redirected_rules.contains(&route.rule))
                     && !self.is_replaced(&Listener::Http, HTTP_PORT)
                 {
                     names.push("http".to_owned());

@@ -44,8 +44,9 @@ impl Printer<'_, '_> {
             }
         }
         let mut printed = String::new();
-        if !migration.stack.is_known && migration.stack.service.is_none() {
-            printed += "# Entry points are not in these files. They were taken for the usual pair, of which the one in clear redirects to the other.\n";
+        if !migration.stack.is_known {
+            printed += "# Entry points are not in these files. They were taken for the usual pair, of which the one in clear redirects to the other.\n\
+                        # What they say to their routers, such as middlewares that protect, is lost: name Traefik's own file as well where there is one.\n";
         }
         let names: BTreeSet<String> = inputs.iter().map(Input::name).collect();
         let mut is_first = true;

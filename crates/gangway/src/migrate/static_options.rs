@@ -52,6 +52,7 @@ const STOP: &str = "requests under way have eight seconds when Gangway stops";
 const STALLED: &str = "a request may take as long as it makes progress, within Gangway's own limits";
 const ZONE_ASKED: &str = "the name servers of the zone are asked for two minutes at most, and then it goes on";
 const FILE_FOLLOWED: &str = "the file of `--config` is always followed";
+const OF_ROUTERS: &str = "each route on it needs it in its labels: no route in these files is on it";
 const ENTRY_POINT_LOST: &str = "nothing is served there";
 
 impl<'m> StaticPlan<'m> {
@@ -66,7 +67,8 @@ impl<'m> StaticPlan<'m> {
         let domains = stack.config.entry_points.values().filter_map(|entry| entry.tls.as_ref());
         let asked_for = domains.flat_map(|tls| &tls.domains).flat_map(CertificateDomain::names).collect();
         let hosts = table.routes().iter().flat_map(|route| &route.hosts).map(ToString::to_string).collect();
-        let reader = Reader { stack, service, plan, trust: &trust, issuers: &issuers, hosts };
+        let used = table.routes().iter().flat_map(|route| route.listener.scope.names.iter().flatten()).collect();
+        let reader = Reader { stack, service, plan, trust: &trust, issuers: &issuers, hosts, used };
         let (flags, comments) = (reader.flags(), reader.comments());
         Self { flags, comments, trust, issuers, asked_for }
     }
@@ -92,6 +94,8 @@ struct Reader<'r, 'm> {
     issuers: &'r IssuerPlan<'m>,
     /// The hosts of all routes, for which certificates are ordered.
     hosts: BTreeSet<String>,
+    /// The entry points on which there is a route.
+    used: BTreeSet<&'r ListenerName>,
 }
 
 impl<'m> Reader<'_, 'm> {
@@ -126,7 +130,10 @@ impl<'m> Reader<'_, 'm> {
         let of_variables = self.issuers.misnamed.iter().map(|(ours, theirs)| {
             format!("`{theirs}` is called `{ours}` by Gangway: give this service its value by that name")
         });
-        self.stack.without_equal.iter().cloned().chain(of_options).chain(of_variables).collect()
+        let hidden = "the URL of `--acme-dns` has a name and a password in a file of variables, and here it has none: give \
+                      them by `WEBHOOK_USERNAME` and `WEBHOOK_PASSWORD`";
+        let hidden = self.issuers.hides_user.then(|| hidden.to_owned());
+        self.stack.without_equal.iter().cloned().chain(of_options).chain(of_variables).chain(hidden).collect()
     }
 
     fn outcome(&self, option: &GivenOption) -> Outcome {
@@ -153,11 +160,12 @@ impl<'m> Reader<'_, 'm> {
                 let is_first = redirection.priority.is_none_or(|priority| priority >= i64::MAX - 1);
                 lost_if(!is_first, "the redirection comes before every route without `https-redirect` `false`")
             }),
+            Setting::EntryPointTls | Setting::EntryPointTlsResolver => Outcome::Said,
             // They are read with the routers, and their labels say it.
-            Setting::EntryPointTls
-            | Setting::EntryPointTlsResolver
-            | Setting::EntryPointTlsOptions
-            | Setting::EntryPointMiddlewares => Outcome::Said,
+            Setting::EntryPointTlsOptions | Setting::EntryPointMiddlewares => match self.has_routes(name) {
+                true => Outcome::Said,
+                false => Outcome::Elsewhere(OF_ROUTERS.into()),
+            },
             Setting::EntryPointTlsDomainMain | Setting::EntryPointTlsDomainSans => self.domains(name),
             Setting::ForwardedTrustedIps | Setting::ForwardedInsecure => self.trusted(name, "trusted-proxies"),
             Setting::ProxyProtocol => Outcome::Said,
@@ -296,6 +304,10 @@ impl<'m> Reader<'_, 'm> {
             }
             None => Outcome::Said,
         }
+    }
+
+    fn has_routes(&self, name: &str) -> bool {
+        self.used.iter().any(|used| ***used == *name)
     }
 
     fn domains(&self, name: &str) -> Outcome {

@@ -56,12 +56,14 @@ impl RouteFigures {
     /// The last requests of a route that have a greater number, newest first.
     pub(super) fn requests(&self, route: &str, number: u64) -> Vec<RequestView> {
         let requests = self.records.requests(route, number).unwrap_or_default();
-        requests.into_iter().map(|one| request(route, one)).collect()
+        let now = SystemTime::now();
+        requests.into_iter().map(|one| request(route, one, now)).collect()
     }
 
     /// The last requests of all routes, newest first.
     pub(super) fn latest_requests(&self, max: usize) -> Vec<RequestView> {
-        self.records.latest_requests(max).into_iter().map(|(route, one)| request(&route, one)).collect()
+        let now = SystemTime::now();
+        self.records.latest_requests(max).into_iter().map(|(route, one)| request(&route, one, now)).collect()
     }
 
     /// How many requests of each route have ended.
@@ -83,11 +85,11 @@ fn counted(RouteCount { under_way, by_class, by_duration }: RouteCount) -> Route
     RouteCounts { under_way, statuses: by_class, durations: by_duration }
 }
 
-fn request(route: &str, request: RecentRequest) -> RequestView {
+fn request(route: &str, request: RecentRequest, now: SystemTime) -> RequestView {
     RequestView {
         route: route.to_owned(),
         number: request.number,
-        at: rfc3339_millis(SystemTime::now() - request.ago),
+        at: rfc3339_millis(now - request.ago),
         method: request.method,
         path: request.target,
         status: request.status,

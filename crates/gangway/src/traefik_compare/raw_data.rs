@@ -75,7 +75,6 @@ impl RawData {
                             .map(|name| Value::String(referred(name, provider)))
                             .collect(),
                     ),
-                    ("tls", Value::Object(tls)) => Value::Object(without_default_options(tls)),
                     (_, value) => value.clone(),
                 };
                 raw.push(&["http", "routers", &changed(name), option], &value);
@@ -142,13 +141,6 @@ fn referred(name: &str, provider: &str) -> String {
         Some(_) => changed(name),
         None => format!("{name}{AT}{provider}"),
     }
-}
-
-/// The default options hold in any case.
-fn without_default_options(tls: &Map<String, Value>) -> Map<String, Value> {
-    let is_default =
-        |key: &str, value: &Value| key == "options" && value.as_str().is_some_and(|name| name.starts_with("default"));
-    tls.iter().filter(|(key, value)| !is_default(key, value)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// The value of an option with names of services and middlewares changed.

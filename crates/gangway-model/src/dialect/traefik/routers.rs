@@ -106,7 +106,12 @@ pub(super) fn read<'s>(
     let middlewares = middlewares(options.list("middlewares"), reading, &mut problems);
     let (service, service_name) = service_names(options.text("service"), reading);
     let upstream = upstream(options.text("service"), name, reading, &mut problems, found);
-    let _ = (options.get("rulesyntax"), options.get("parentrefs"));
+    let _ = options.get("rulesyntax");
+    if let Some(parents) = options.get("parentrefs") {
+        // Its requests come through the rules and the middlewares of its parents alone.
+        let help = "give it its whole rule and the middlewares of its parents";
+        problems.add(parents.first, whole(codes::TRAEFIK_OPTION, "`parentRefs` is not in force", "", help));
+    }
     let observability = options.get("observability");
     let is_unlogged = observability.is_some_and(|node| is_unlogged(node, &mut problems));
     let of_observability = observability.into_iter().flat_map(|node| node.children.iter());
@@ -143,14 +148,16 @@ pub(super) fn read<'s>(
             alike;
         let own_name = served.copied_for.map_or_else(|| name.to_owned(), |copied_for| format!("{copied_for}-{name}"));
         let is_tls = served.scope.transport == Transport::Tls;
-        let tls_options = of_tls.options.as_deref().or(served.tls.and_then(|tls| tls.options.as_deref()));
+        // What an entry point says is for routers that say nothing of TLS themselves.
+        let of_served = served.tls.filter(|_| tls.is_none());
+        let tls_options = of_tls.options.as_deref().or(of_served.and_then(|tls| tls.options.as_deref()));
         let of_entry_point = served.tls.into_iter().flat_map(|tls| &tls.domains).flat_map(CertificateDomain::names);
         let of_entry_point = of_entry_point.filter_map(certifiable);
         let cert_names: Vec<HostPattern> = of_tls.names.iter().cloned().chain(of_entry_point).collect();
-        let in_force = match of_tls.options.as_deref() {
+        let in_force = match of_served {
             _ if !is_tls => Ok(OneTlsOptions::default()),
-            Some(own) => reading.tls_options.find(Some(own), reading.provider),
-            None => entry_points::tls_options(served.tls, reading.tls_options),
+            None => reading.tls_options.find(of_tls.options.as_deref(), reading.provider),
+            Some(of_entry_point) => entry_points::tls_options(Some(of_entry_point), reading.tls_options),
         };
         let is_unusable = in_force.is_err();
         let OneTlsOptions { min: tls_min, client_ca, .. } = in_force.unwrap_or_default();
@@ -167,10 +174,7 @@ pub(super) fn read<'s>(
             tls: is_tls.then(|| RouterTls {
                 options: tls_options.map(Into::into),
                 resolver: of_tls.resolver.clone().or_else(|| served.tls.and_then(|tls| tls.resolver.clone())),
-                domains: match (tls, served.tls) {
-                    (None, Some(of_entry_point)) => of_entry_point.domains.clone().into(),
-                    (Some(_), _) | (None, None) => of_tls.domains.clone().into(),
-                },
+                domains: of_served.map_or(&of_tls.domains, |of_entry_point| &of_entry_point.domains).clone().into(),
             }),
             is_unlogged,
         };
