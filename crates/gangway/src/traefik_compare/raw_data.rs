@@ -199,6 +199,7 @@ mod tests {
                 "http/routers/web'docker/rule=Host(`a.test`)",
                 "http/routers/web'docker/service=app'docker",
                 "http/routers/web'docker/tls/certResolver=le",
+                "http/routers/web'docker/tls/options=default",
                 "http/services/app'docker/loadBalancer/servers/[0]/url=http://192.0.2.1:80",
                 "http/middlewares/all'docker/chain/middlewares/[0]=auth'file",
             ]
