@@ -387,8 +387,8 @@ pub(super) fn is_on(text: &str) -> bool {
     text.is_empty() || text.eq_ignore_ascii_case("true")
 }
 
-/// What asks endpoints whether they are well. One that would have to be asked in a way that is not ours is not asked at all:
-/// it might never seem well.
+/// What asks endpoints whether they are well. None where that would have to be asked at another place or in another
+/// protocol: they might never seem well.
 fn health<'s>(
     options: &Options<'_, 's>,
     reading: Reading<'_, 's>,
@@ -404,22 +404,32 @@ fn health<'s>(
     }
     // Of an answer that redirects it is known that it is one.
     let _ = options.get("followredirects");
-    let mut is_ours = true;
-    for (name, ours) in
-        [("scheme", "http"), ("mode", "http"), ("method", "get"), ("hostname", ""), ("port", "0"), ("headers", "")]
-    {
+    let mut is_made = true;
+    let not_made = "health checks with `{}` are not made";
+    let not_sent = "`{}` of health checks is not in force";
+    for (name, ours, what) in [
+        ("scheme", "http", not_made),
+        ("mode", "http", not_made),
+        ("port", "0", not_made),
+        ("method", "get", not_sent),
+        ("hostname", "", not_sent),
+        ("headers", "", not_sent),
+    ] {
         let is_same = |value: &str| matches!(value.trim(), "") || value.trim().eq_ignore_ascii_case(ours);
-        if let Some(node) = options.get(name)
-            && !(node.children.is_empty() && node.mark.is_none_or(|mark| is_same(mark.value)))
-        {
-            let what = format!("health checks with `{}` are not made", node.name);
-            reading.report(node.first, &what, "endpoints count as well until a request fails", found);
-            is_ours = false;
+        let Some(node) = options.get(name) else { continue };
+        if node.children.is_empty() && node.mark.is_none_or(|mark| is_same(mark.value)) {
+            continue;
         }
+        let instead = match what == not_made {
+            true => "endpoints count as well until a request fails",
+            false => "they ask by GET, at the address of the endpoint",
+        };
+        is_made &= what != not_made;
+        reading.report(node.first, &what.replace("{}", node.name), instead, found);
     }
     problems.unknown(options, "a health check");
     let path = path?.value.trim().into();
-    is_ours.then(|| HealthCheck {
+    is_made.then(|| HealthCheck {
         path,
         interval,
         timeout,
