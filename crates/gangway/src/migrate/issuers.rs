@@ -64,21 +64,21 @@ impl<'s> IssuerPlan<'s> {
             let value = given.get(name).map(|(_, value)| value.as_str().to_owned());
             Ok(value.or_else(|| given.contains_key(&format!("{name}_FILE")).then(|| "x".to_owned())))
         };
+        // What stands in the compose file may be printed there once more; a file of variables may hold secrets.
+        let is_here = |name: &str| service.is_some_and(|service| service.environment.contains_key(name));
+        let shown = |name: &str| {
+            let without_user = |value: String| without_user(&value).unwrap_or(value);
+            variable(name).map(|value| if is_here(name) { value } else { value.map(without_user) })
+        };
         let provider = |resolver: &'s Resolver| {
-            let text = DnsProvider::text_of_lego(resolver.dns_provider.as_deref()?, &variable);
-            Some((resolver, text.ok()?))
+            let name = resolver.dns_provider.as_deref()?;
+            let text = DnsProvider::text_of_lego(name, &shown).ok()?;
+            let hides_user = DnsProvider::text_of_lego(name, &variable).is_ok_and(|whole| whole != text);
+            Some((resolver, text, hides_user))
         };
-        let mut dns = resolvers.iter().find_map(provider);
-        // What stands in the compose file may be printed there once more.
-        let is_shown = |text: &str| {
-            let of_file = service.into_iter().flat_map(|service| service.environment.values());
-            of_file.map(|(_, value)| value.as_str()).any(|value| !value.is_empty() && text.ends_with(value))
-        };
-        let without_user = dns.as_ref().filter(|(_, text)| !is_shown(text)).and_then(|(_, text)| without_user(text));
-        let hides_user = without_user.is_some();
-        if let (Some((_, text)), Some(without_user)) = (&mut dns, without_user) {
-            *text = without_user;
-        }
+        let dns = resolvers.iter().find_map(provider);
+        let hides_user = dns.as_ref().is_some_and(|(.., hides_user)| *hides_user);
+        let dns = dns.map(|(resolver, text, _)| (resolver, text));
         let misnamed = dns.as_ref().map(|(_, text)| misnamed(text, &variable)).unwrap_or_default();
         let is_real = |resolver: &&Resolver| !directory(resolver).is_some_and(|directory| directory.is_staging());
         let usual = resolvers.iter().find(is_real).or(resolvers.first());
@@ -134,12 +134,12 @@ fn directory(resolver: &Resolver) -> Option<DirectoryUrl> {
     DirectoryUrl::parse(authority(resolver)).ok()
 }
 
-/// A text that ends with a URL, without the name and the password in it. None where it has none.
-fn without_user(text: &str) -> Option<String> {
-    let begin = text.find("://")? + 3;
-    let len = text[begin..].find(['/', '?', '#']).unwrap_or(text.len() - begin);
-    let at = text[begin..begin + len].rfind('@')?;
-    Some(format!("{}{}", &text[..begin], &text[begin + at + 1..]))
+/// A URL without the name and the password in it. None where it has none.
+fn without_user(url: &str) -> Option<String> {
+    let begin = url.find("://")? + 3;
+    let len = url[begin..].find(['/', '?', '#']).unwrap_or(url.len() - begin);
+    let at = url[begin..begin + len].rfind('@')?;
+    Some(format!("{}{}", &url[..begin], &url[begin + at + 1..]))
 }
 
 fn misnamed(
