@@ -25,7 +25,10 @@ pub(crate) fn on_request(
         if !chosen.is_certain {
             reply = reply.with_detail(unnamed_proxy);
         }
-        Some(filter.refusal.map_or(reply.clone(), |status| reply.with_status(status)).into())
+        if let Some(status) = filter.refusal {
+            reply = reply.with_status(status);
+        }
+        Some(reply.into())
     };
     let verdict = match chosen.address {
         None => return refused(),

@@ -404,28 +404,27 @@ fn health<'s>(
     }
     // Of an answer that redirects it is known that it is one.
     let _ = options.get("followredirects");
+    // The option, if it asks for something else than ours.
+    let differing = |name, ours: &str| {
+        let is_same = |value: &str| value.trim().is_empty() || value.trim().eq_ignore_ascii_case(ours);
+        let node: &Node<'s> = options.get(name)?;
+        (!node.children.is_empty() || node.mark.is_some_and(|mark| !is_same(mark.value))).then_some(node)
+    };
+    for node in [("method", "get"), ("hostname", ""), ("headers", "")]
+        .into_iter()
+        .filter_map(|(name, ours)| differing(name, ours))
+    {
+        let what = format!("`{}` of health checks is not in force", node.name);
+        reading.report(node.first, &what, "they ask by GET, at the address of the endpoint", found);
+    }
     let mut is_made = true;
-    let not_made = "health checks with `{}` are not made";
-    let not_sent = "`{}` of health checks is not in force";
-    for (name, ours, what) in [
-        ("scheme", "http", not_made),
-        ("mode", "http", not_made),
-        ("port", "0", not_made),
-        ("method", "get", not_sent),
-        ("hostname", "", not_sent),
-        ("headers", "", not_sent),
-    ] {
-        let is_same = |value: &str| matches!(value.trim(), "") || value.trim().eq_ignore_ascii_case(ours);
-        let Some(node) = options.get(name) else { continue };
-        if node.children.is_empty() && node.mark.is_none_or(|mark| is_same(mark.value)) {
-            continue;
-        }
-        let instead = match what == not_made {
-            true => "endpoints count as well until a request fails",
-            false => "they ask by GET, at the address of the endpoint",
-        };
-        is_made &= what != not_made;
-        reading.report(node.first, &what.replace("{}", node.name), instead, found);
+    for node in [("scheme", "http"), ("mode", "http"), ("port", "0")]
+        .into_iter()
+        .filter_map(|(name, ours)| differing(name, ours))
+    {
+        let what = format!("health checks with `{}` are not made", node.name);
+        reading.report(node.first, &what, "endpoints count as well until a request fails", found);
+        is_made = false;
     }
     problems.unknown(options, "a health check");
     let path = path?.value.trim().into();
