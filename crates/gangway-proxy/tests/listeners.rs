@@ -11,6 +11,9 @@ use gangway_proxy::{ListenerFailure, ListenerSettings, ProxySettings, StartError
 use gangway_testkit::client::{Client, Speaks};
 use gangway_testkit::raw::{Asked, Raw};
 use gangway_testkit::wait::eventually;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 const BOTH: [Speaks; 2] = [Speaks::H1, Speaks::H2];
 
@@ -374,7 +377,7 @@ async fn listeners_change_while_requests_go_on() {
             }
         }
         assert_eq!(plane.plane.listening().of("edge").is_empty(), is_removed);
-        assert_eq!(tokio::net::TcpStream::connect(before).await.is_err(), is_removed);
+        assert_eq!(TcpStream::connect(before).await.is_err(), is_removed);
     }
 
     // An address that another listener has, and one that nobody has: each is judged by itself.
@@ -389,5 +392,49 @@ async fn listeners_change_while_requests_go_on() {
         assert_eq!(Client::plain(at).get(HOST, "/").await.expect("answered").status, 200);
     }
     plane.plane.shutdown(Duration::from_secs(5)).await;
-    assert!(tokio::net::TcpStream::connect(http).await.is_err(), "no copy of a socket is left");
+    assert!(TcpStream::connect(http).await.is_err(), "no copy of a socket is left");
+}
+
+/// A plane on which a client may be silent for longer than a test lasts.
+fn patient_plane(protocol: ListenerProtocol, change: impl FnOnce(&mut ListenerSettings)) -> Plane {
+    Plane::start_with(|settings| {
+        open(settings, "edge", protocol, change);
+        settings.limits.head_time = STUCK * 10;
+        settings.limits.handshake_time = STUCK * 10;
+    })
+}
+
+async fn ends_at_once(plane: Plane, what: &str) {
+    let ended = tokio::time::timeout(STUCK, plane.plane.shutdown(STUCK * 10)).await;
+    assert!(ended.is_ok(), "{what}: it was waited for");
+}
+
+#[tokio::test]
+async fn clients_that_have_sent_nothing_do_not_delay_the_end() {
+    let mut ending = JoinSet::new();
+    for protocol in [ListenerProtocol::Plain, ListenerProtocol::Tls, ListenerProtocol::Detected] {
+        for is_proxied in [false, true] {
+            let change: fn(&mut ListenerSettings) = if is_proxied { behind_a_proxy } else { |_| {} };
+            let plane = patient_plane(protocol, change);
+            ending.spawn(async move {
+                let mut silent = TcpStream::connect(address(&plane, "edge")).await.expect("it listens");
+                ends_at_once(plane, &format!("{protocol:?}, behind a proxy {is_proxied}")).await;
+                assert_eq!(silent.read(&mut [0]).await.expect("no reset"), 0);
+            });
+        }
+    }
+    ending.join_all().await;
+}
+
+#[tokio::test]
+async fn clients_that_have_sent_nothing_by_tls_do_not_delay_the_end() {
+    let (endpoint, _) = app("app").await;
+    for speaks in BOTH {
+        let mut plane = patient_plane(ListenerProtocol::Tls, |_| {});
+        plane.serve(vec![route(HOST, endpoint)]).await;
+        let mut silent = with_tls(&plane, "edge").speaking(speaks).stream(HOST).await.expect("a handshake");
+        ends_at_once(plane, &format!("{speaks:?}")).await;
+        // It may have got our settings, and TLS ends with its TCP.
+        let _ = silent.read_to_end(&mut Vec::new()).await;
+    }
 }

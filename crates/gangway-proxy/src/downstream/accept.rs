@@ -108,7 +108,8 @@ async fn serve_proxied(
     let Proxied { tcp, proxy, listener, mark } = proxied;
     let mut conn = PeekedTcp::new(tcp);
     let peer = match front_door.client_of(&mut conn, proxy, &mark).await {
-        Ok(peer) => peer,
+        Ok(Some(peer)) => peer,
+        Ok(None) => return,
         Err(error) => {
             tracing::debug!(%error, %proxy, "a proxy did not say whose connection it passes on");
             return bounds.count_refused("proxy-protocol");

@@ -27,7 +27,7 @@ use crate::downstream::peeked_tcp::PeekedTcp;
 use crate::downstream::proxy_header;
 use crate::downstream::tls_policy::HandshakePolicies;
 use crate::exchange::worker::Worker;
-use crate::lifecycle::Phases;
+use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::log::unclaimed_hosts::UnclaimedOutcome;
 use crate::overload::address_account::{AddressAccount, CONNECTION_BYTES};
 use crate::overload::idle_connections::IdleMark;
@@ -61,6 +61,8 @@ enum HandshakeEnd {
     Challenge,
     /// There is no certificate for the name; the client got an alert.
     UnknownName,
+    /// Connections are closed, and the client had sent nothing.
+    NotBegun,
 }
 
 /// Serves connections up to the point where a session reads requests.
@@ -106,7 +108,10 @@ impl FrontDoor {
             ListenerProtocol::Tls => true,
             ListenerProtocol::Detected => {
                 let head = self.worker.shared.settings.limits.head_time;
-                within(head, conn.first_byte()).await.ok_or(io::ErrorKind::TimedOut)?? == Some(HANDSHAKE)
+                if !within(head, self.first_bytes(&mut conn)).await.ok_or(io::ErrorKind::TimedOut)?? {
+                    return Ok(());
+                }
+                conn.ahead().first() == Some(&HANDSHAKE)
             }
         };
         if is_tls {
@@ -117,8 +122,27 @@ impl FrontDoor {
         self.serve_plain(conn, connection).await
     }
 
+    /// Waits until a client has sent something, or will send nothing any more. False if connections are closed before.
+    ///
+    /// Browsers connect ahead of requests that they never send. Such a connection is as idle as one between requests.
+    async fn first_bytes(&self, conn: &mut PeekedTcp) -> io::Result<bool> {
+        if !conn.ahead().is_empty() {
+            return Ok(true);
+        }
+        tokio::select! {
+            biased;
+            read = conn.read_ahead() => return read.map(|_| true),
+            () = async { reached(self.phases.clone(), Lifecycle::Closing).await } => {}
+        }
+        // The runtime may not have heard yet of what has come.
+        match conn.has_unread() {
+            true => conn.read_ahead().await.map(|_| true),
+            false => Ok(false),
+        }
+    }
+
     /// The client for whom a proxy has connected: the one that it names in the header of the PROXY protocol, or the
-    /// proxy itself.
+    /// proxy itself. None if connections are closed before anything has come.
     ///
     /// # Errors
     ///
@@ -128,19 +152,32 @@ impl FrontDoor {
         conn: &mut PeekedTcp,
         proxy: SocketAddr,
         mark: &IdleMark,
-    ) -> io::Result<SocketAddr> {
+    ) -> io::Result<Option<SocketAddr>> {
         let overload = &self.worker.shared.overload;
         let _memory = overload.memory.lease(CONNECTION_BYTES);
         overload.idle.begin(mark);
         let head = self.worker.shared.settings.limits.head_time;
-        let named = within(head, proxy_header::read(conn)).await.ok_or(io::ErrorKind::TimedOut)??;
-        Ok(named.unwrap_or(proxy))
+        let named = within(head, async {
+            match self.first_bytes(conn).await? {
+                true => proxy_header::read(conn).await.map(Some),
+                false => Ok(None),
+            }
+        });
+        let named = named.await.ok_or(io::ErrorKind::TimedOut)??;
+        Ok(named.map(|named| named.unwrap_or(proxy)))
     }
 
     async fn serve_plain(&self, mut conn: PeekedTcp, connection: ClientConnection) -> io::Result<()> {
         let head = self.worker.shared.settings.limits.head_time;
-        let http2 = within(head, conn.speaks_http2()).await.ok_or(io::ErrorKind::TimedOut)??;
-        self.serve_requests(conn, Arc::new(connection), http2).await;
+        let version = within(head, async {
+            match self.first_bytes(&mut conn).await? {
+                true => conn.speaks_http2().await.map(Some),
+                false => Ok(None),
+            }
+        });
+        if let Some(is_http2) = version.await.ok_or(io::ErrorKind::TimedOut)?? {
+            self.serve_requests(conn, Arc::new(connection), is_http2).await;
+        }
         Ok(())
     }
 
@@ -151,7 +188,7 @@ impl FrontDoor {
         drop(arriving);
         let (tls, sni, client_ca) = match outcome {
             Ok(Ok(Ok(shaken))) => shaken,
-            Ok(Ok(Err(HandshakeEnd::Challenge))) => return Ok(()),
+            Ok(Ok(Err(HandshakeEnd::Challenge | HandshakeEnd::NotBegun))) => return Ok(()),
             Ok(Ok(Err(HandshakeEnd::UnknownName))) => return self.failed("unknown-name", Ok(())),
             Ok(Err(error)) => return self.failed("protocol", Err(error)),
             Err(_) => return self.failed("timeout", Err(io::ErrorKind::TimedOut.into())),
@@ -177,9 +214,12 @@ impl FrontDoor {
     /// Reads the ClientHello, checks whether there is a certificate for its name, and finishes the handshake.
     async fn handshake(
         &self,
-        conn: PeekedTcp,
+        mut conn: PeekedTcp,
         connection: &ClientConnection,
     ) -> io::Result<Result<FinishedHandshake, HandshakeEnd>> {
+        if !self.first_bytes(&mut conn).await? {
+            return Ok(Err(HandshakeEnd::NotBegun));
+        }
         let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), conn).await?;
         if gangway_tls::is_challenge(&start.client_hello()) {
             // The handshake itself is the answer; the connection carries nothing else.

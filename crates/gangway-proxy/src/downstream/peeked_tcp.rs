@@ -108,12 +108,6 @@ impl PeekedTcp {
         poll_fn(|cx| self.poll_read_ahead(cx)).await
     }
 
-    /// The first byte, which is left to be read. None at the end of the stream.
-    pub(crate) async fn first_byte(&mut self) -> io::Result<Option<u8>> {
-        while self.ahead().is_empty() && self.read_ahead().await? > 0 {}
-        Ok(self.ahead().first().copied())
-    }
-
     /// Whether the client begins with the HTTP/2 preface (RFC 9113, section 3.4). Its first three bytes are enough,
     /// since no real method begins with them. False at the end of the stream.
     pub(crate) async fn speaks_http2(&mut self) -> io::Result<bool> {

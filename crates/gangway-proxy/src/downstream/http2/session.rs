@@ -154,14 +154,23 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
 ) {
     let unread = UnreadBodies::new(requests.account());
     let (io, io_state) = SharedIo::new(io, requests.limits(), requests.memory(), unread);
-    let handshake = builder(requests.limits()).handshake::<_, SendPiece>(io.share());
-    let connection = match handshake.await {
+    let mut handshake = pin!(builder(requests.limits()).handshake::<_, SendPiece>(io.share()));
+    let mut going_away = pin!(going_away);
+    let (connection, is_going_away) = tokio::select! {
+        biased;
+        connection = &mut handshake => (connection, false),
+        // A client that has said nothing is sent elsewhere by the end of its connection.
+        () = &mut going_away => match io.has_unread() {
+            true => (handshake.await, true),
+            false => return,
+        },
+    };
+    let connection = match connection {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "an HTTP/2 connection ended before its first request"),
     };
     let wakes = Arc::new(Wakes::new());
     io.begin_session(&wakes);
-    let going_away = pin!(going_away);
     let mut session = Http2Session {
         connection,
         requests: Arc::new(requests),
@@ -177,6 +186,9 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
         connection_waker: wakes.waker(ConnectionPart::Connection),
         wakes,
     };
+    if is_going_away {
+        session.go_away();
+    }
     let outcome = std::future::poll_fn(|cx| session.poll(cx)).await;
     if let Err(error) = outcome {
         tracing::debug!(%error, "an HTTP/2 connection was cut");

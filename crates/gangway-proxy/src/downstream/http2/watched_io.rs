@@ -118,6 +118,11 @@ impl<T: ByteStream> SharedIo<T> {
         self.0.lock().input = Some(Input { wakes: Arc::clone(wakes), waker, is_awaited: false });
     }
 
+    /// Whether bytes have come that were not read. Costs a system call.
+    pub(super) fn has_unread(&self) -> bool {
+        self.0.lock().io.has_unread()
+    }
+
     /// Writes the bytes that were held back.
     pub(super) fn poll_flush_held(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.lock().poll_flush_held(cx)
