@@ -18,6 +18,11 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt:
         true
     }
 
+    /// Waits until a read may find something. Ready at once where only a read can tell.
+    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     /// How many bytes the socket has taken. Bytes that TLS keeps back do not count, so that this tells whether a
     /// client goes on reading.
     fn bytes_written(&self) -> u64;
@@ -56,6 +61,10 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt:
 impl ByteStream for PeekedTcp {
     fn has_news(&self) -> bool {
         self.has_news()
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_readable(cx)
     }
 
     fn bytes_written(&self) -> u64 {

@@ -61,6 +61,15 @@ impl ClientSocket {
         }
     }
 
+    /// Waits until a read may find something. Ready where only a read can tell.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Registration::Unregistered { has_read: false, .. } = self.0 {
+            return Poll::Ready(());
+        }
+        // A read tells of the error.
+        self.registered().map_or(Poll::Ready(()), |tcp| tcp.poll_read_ready(cx).map(drop))
+    }
+
     /// The descriptor, for options of the socket.
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match &self.0 {

@@ -169,16 +169,18 @@ impl FrontDoor {
 
     async fn serve_plain(&self, mut conn: PeekedTcp, connection: ClientConnection) -> io::Result<()> {
         let head = self.worker.shared.settings.limits.head_time;
-        let version = within(head, async {
-            match self.first_bytes(&mut conn).await? {
-                true => conn.speaks_http2().await.map(Some),
-                false => Ok(None),
-            }
-        });
-        if let Some(is_http2) = version.await.ok_or(io::ErrorKind::TimedOut)?? {
-            self.serve_requests(conn, Arc::new(connection), is_http2).await;
-        }
+        let is_http2 = self.speaks_http2(&mut conn);
+        let Some(is_http2) = within(head, is_http2).await.ok_or(io::ErrorKind::TimedOut)?? else { return Ok(()) };
+        self.serve_requests(conn, Arc::new(connection), is_http2).await;
         Ok(())
+    }
+
+    /// Whether a client in clear begins with HTTP/2. None if connections are closed before it has sent anything.
+    async fn speaks_http2(&self, conn: &mut PeekedTcp) -> io::Result<Option<bool>> {
+        match self.first_bytes(conn).await? {
+            true => conn.speaks_http2().await.map(Some),
+            false => Ok(None),
+        }
     }
 
     async fn serve_tls(&self, conn: PeekedTcp, mut connection: ClientConnection, arriving: Arriving) -> io::Result<()> {

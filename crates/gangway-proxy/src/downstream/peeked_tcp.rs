@@ -50,6 +50,17 @@ impl PeekedTcp {
         !self.is_read_awaited || self.tcp.may_have_unread()
     }
 
+    /// Waits until a read may find something. Ready where only a read can tell.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ahead.is_some() {
+            return Poll::Ready(());
+        }
+        let outcome = self.tcp.poll_readable(cx);
+        // Without budget the socket was not asked.
+        self.is_read_awaited = outcome.is_pending() && coop::has_budget_remaining();
+        outcome
+    }
+
     /// Lets the connection end with a reset.
     pub(crate) fn set_reset(&self) {
         // If this fails, the connection is broken already.
@@ -228,6 +239,26 @@ mod tests {
             tokio::time::timeout(Duration::from_secs(60), news).await.expect("the task is woken");
             let mut byte = [0];
             assert_eq!(io.read(&mut byte).await.expect("no reset"), sent.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn asking_before_a_read_finds_what_the_read_would_find() {
+        let (mut client, mut io) = connected().await;
+        let ask = async |io: &mut PeekedTcp| poll_fn(|cx| Poll::Ready(io.poll_readable(cx).is_ready())).await;
+        assert!(ask(&mut io).await, "the first read is tried");
+        assert!(finds_nothing(&mut io).await);
+        for sent in [&b"x"[..], b""] {
+            assert!(!ask(&mut io).await && !io.has_news());
+            match sent {
+                b"" => client.shutdown().await.expect("it is open"),
+                sent => client.write_all(sent).await.expect("it is open"),
+            }
+            let readable = poll_fn(|cx| io.poll_readable(cx));
+            tokio::time::timeout(Duration::from_secs(60), readable).await.expect("the task is woken");
+            assert!(io.has_news());
+            let mut bytes = [0; 2];
+            assert_eq!(io.read(&mut bytes).await.expect("no reset"), sent.len());
         }
     }
 

@@ -117,6 +117,7 @@ impl Fields {
     }
 
     /// Appends a field whose kind is known.
+    #[inline]
     pub(crate) fn push_known(&mut self, kind: FieldKind, name: &[u8], value: &[&[u8]]) {
         self.push_written(kind, name, |out| {
             for part in value {

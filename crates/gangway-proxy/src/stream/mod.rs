@@ -3,6 +3,7 @@
 pub(crate) mod body_bytes;
 pub(crate) mod body_frame;
 pub(crate) mod downstream;
+pub(crate) mod last_read;
 pub(crate) mod read_width;
 pub(crate) mod upstream_error;
 pub(crate) mod upstream_request;

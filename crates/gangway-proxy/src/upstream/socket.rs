@@ -51,6 +51,15 @@ impl UpstreamSocket {
         }
     }
 
+    /// Waits until a read may find something. Ready where only a read can tell.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            // A read tells of an error.
+            Self::Plain(tcp) => tcp.poll_read_ready(cx).map(drop),
+            Self::Tls(_) => Poll::Ready(()),
+        }
+    }
+
     /// Writes from several pieces, as if they were one.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match (self, pieces) {

@@ -32,6 +32,18 @@ impl ClientInput {
         self.start == self.end
     }
 
+    /// Whether there is no room for another byte.
+    pub(crate) fn is_full(&self) -> bool {
+        self.end == self.memory()
+    }
+
+    /// Gives the buffer back if nothing is in it.
+    pub(crate) fn shrink(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// The bytes of memory that it holds.
     pub(crate) fn memory(&self) -> usize {
         self.storage.as_ref().map_or(0, |storage| storage.bytes().len())
@@ -72,9 +84,7 @@ impl ClientInput {
         let outcome = Pin::new(io).poll_read(cx, &mut space);
         let len = space.filled().len();
         self.end += len;
-        if self.is_empty() {
-            *self = Self::default();
-        }
+        self.shrink();
         ready!(outcome)?;
         Poll::Ready(Ok(len))
     }

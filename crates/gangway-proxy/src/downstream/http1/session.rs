@@ -36,6 +36,7 @@ use crate::reply::rejection::Rejection;
 use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
+use crate::stream::last_read::LastRead;
 use crate::stream::read_width::ReadWidth;
 use crate::timer::{Timer, within};
 
@@ -59,8 +60,7 @@ pub(crate) struct Http1Session<T> {
     timer: Timer,
     parser: RequestParser,
     input: ClientInput,
-    /// Whether the last read has found nothing.
-    is_input_awaited: bool,
+    last_read: LastRead,
     memory: MemoryBudget,
     /// The memory of a head that is not whole yet.
     head_memory: Option<MemoryLease>,
@@ -152,7 +152,7 @@ impl<T: ByteStream> Http1Session<T> {
             timer: Timer::default(),
             parser: RequestParser::new(bounds),
             input: ClientInput::default(),
-            is_input_awaited: false,
+            last_read: LastRead::Full,
             memory,
             head_memory: None,
             output: ClientOutput::new(limits.stalled_write),
@@ -422,11 +422,21 @@ impl<T: ByteStream> Http1Session<T> {
 
     /// Reads more. A connection on which nothing has come is not asked again: each message of the endpoint polls it too.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.is_input_awaited && !self.io.has_news() {
-            return Poll::Pending;
-        }
-        let outcome = self.input.poll_fill(&mut self.io, cx);
-        self.is_input_awaited = outcome.is_pending();
+        let has_news = match self.last_read {
+            LastRead::Full => true,
+            LastRead::Short => self.io.poll_readable(cx).is_ready(),
+            LastRead::Nothing if self.io.has_news() => true,
+            LastRead::Nothing => return Poll::Pending,
+        };
+        let outcome = if has_news { self.input.poll_fill(&mut self.io, cx) } else { Poll::Pending };
+        self.last_read = match outcome {
+            Poll::Pending => {
+                self.input.shrink();
+                LastRead::Nothing
+            }
+            Poll::Ready(_) if self.input.is_full() => LastRead::Full,
+            Poll::Ready(_) => LastRead::Short,
+        };
         outcome
     }
 

@@ -154,21 +154,24 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
 ) {
     let unread = UnreadBodies::new(requests.account());
     let (io, io_state) = SharedIo::new(io, requests.limits(), requests.memory(), unread);
-    let mut handshake = pin!(builder(requests.limits()).handshake::<_, SendPiece>(io.share()));
     let mut going_away = pin!(going_away);
-    let (connection, is_going_away) = tokio::select! {
-        biased;
-        connection = &mut handshake => (connection, false),
+    let mut is_going_away = false;
+    // On the heap, so that its state does not take room for as long as the connection lasts.
+    let mut handshake = Box::pin(builder(requests.limits()).handshake::<_, SendPiece>(io.share()));
+    let connection = std::future::poll_fn(|cx| {
+        if let Poll::Ready(connection) = handshake.as_mut().poll(cx) {
+            return Poll::Ready(Some(connection));
+        }
+        is_going_away = is_going_away || going_away.as_mut().poll(cx).is_ready();
         // A client that has said nothing is sent elsewhere by the end of its connection.
-        () = &mut going_away => match io.has_unread() {
-            true => (handshake.await, true),
-            false => return,
-        },
+        if is_going_away && !io.has_unread() { Poll::Ready(None) } else { Poll::Pending }
+    });
+    let connection = match connection.await {
+        Some(Ok(connection)) => connection,
+        Some(Err(error)) => return tracing::debug!(%error, "an HTTP/2 connection ended before its first request"),
+        None => return,
     };
-    let connection = match connection {
-        Ok(connection) => connection,
-        Err(error) => return tracing::debug!(%error, "an HTTP/2 connection ended before its first request"),
-    };
+    drop(handshake);
     let wakes = Arc::new(Wakes::new());
     io.begin_session(&wakes);
     let mut session = Http2Session {

@@ -85,6 +85,11 @@ impl ResponseInput {
         self.is_much_coming = self.end == self.store.bytes().len() || len > BUFFER_LEN;
     }
 
+    /// Whether the last read has brought so much that more may be there.
+    pub(crate) fn is_much_coming(&self) -> bool {
+        self.is_much_coming
+    }
+
     /// Gives the buffer back if nothing is in it.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() {

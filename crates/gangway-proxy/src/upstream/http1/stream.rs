@@ -16,6 +16,7 @@ use crate::message::response_head::{HEAD_TOO_LARGE, ResponseHead, TOO_MANY_FIELD
 use crate::overload::open_connections::OpenConnection;
 use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
+use crate::stream::last_read::LastRead;
 use crate::stream::read_width::ReadWidth;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
@@ -54,8 +55,7 @@ pub(crate) struct Http1Stream {
     has_failed_to_send: bool,
     receiving: ResponseProgress,
     input: ResponseInput,
-    /// Whether the last read of the current request has found nothing, and its task is woken once there is something.
-    is_input_awaited: bool,
+    last_read: LastRead,
     /// Bytes at the front of `input` that are data of a chunk.
     chunk_data: usize,
     parser: ResponseParser,
@@ -118,7 +118,7 @@ impl Http1Stream {
             has_failed_to_send: false,
             receiving: ResponseProgress::Head,
             input: ResponseInput::default(),
-            is_input_awaited: false,
+            last_read: LastRead::Short,
             chunk_data: 0,
             parser: ResponseParser::default(),
             decoder: ChunkedDecoder::for_responses(),
@@ -185,8 +185,8 @@ impl Http1Stream {
         debug_assert_eq!(self.sending, RequestProgress::Idle, "requests on a connection follow each other");
         self.facts = RequestFacts { is_head: request.method == http::Method::HEAD, asked_upgrade: request.is_upgrade };
         self.is_reusable &= !request.is_last;
-        // Another task may have read the last response.
-        self.is_input_awaited = false;
+        // Another task may have read the last response, up to its end.
+        self.last_read = LastRead::Short;
         write_request_head(request, &mut self.output);
         self.sending = match request.body {
             BodyLength::Empty | BodyLength::Sized(0) => RequestProgress::Done,
@@ -441,29 +441,37 @@ impl Http1Stream {
     /// Reads more. Returns whether there was more before the end. A connection on which nothing has come is not asked
     /// again: each message of the client polls it too.
     fn poll_fill(&mut self, cx: &mut Context<'_>, width: ReadWidth) -> Poll<Result<bool, UpstreamError>> {
-        if self.is_input_awaited && !self.socket.has_news() {
+        let has_news = match self.last_read {
+            LastRead::Full => true,
+            LastRead::Short => self.socket.poll_readable(cx).is_ready(),
+            LastRead::Nothing if self.socket.has_news() => true,
+            LastRead::Nothing => return Poll::Pending,
+        };
+        let outcome = if has_news {
+            let space = self.input.space(width);
+            if space.is_empty() {
+                return Poll::Ready(Err(self.malformed(HEAD_TOO_LARGE)));
+            }
+            self.socket.poll_read(cx, space)
+        } else {
+            Poll::Pending
+        };
+        let Poll::Ready(outcome) = outcome else {
+            self.input.shrink();
+            // Without budget the socket was not asked.
+            self.last_read = if coop::has_budget_remaining() { LastRead::Nothing } else { LastRead::Short };
             return Poll::Pending;
-        }
-        self.is_input_awaited = false;
-        let space = self.input.space(width);
-        if space.is_empty() {
-            return Poll::Ready(Err(self.malformed(HEAD_TOO_LARGE)));
-        }
-        match self.socket.poll_read(cx, space) {
-            Poll::Ready(Ok(0)) => Poll::Ready(Ok(false)),
-            Poll::Ready(Ok(len)) => {
+        };
+        Poll::Ready(match outcome {
+            Ok(0) => Ok(false),
+            Ok(len) => {
                 self.input.filled(len);
+                self.last_read = if self.input.is_much_coming() { LastRead::Full } else { LastRead::Short };
                 self.has_received = true;
-                Poll::Ready(Ok(true))
+                Ok(true)
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.closed(Some(&error)))),
-            Poll::Pending => {
-                self.input.shrink();
-                // Without budget the socket was not asked.
-                self.is_input_awaited = coop::has_budget_remaining();
-                Poll::Pending
-            }
-        }
+            Err(error) => Err(self.closed(Some(&error))),
+        })
     }
 
     /// Draws the consequences from a head.
