@@ -29,7 +29,7 @@ build: ## the release binary
 
 build-pgo: ## the binary of the image: the release binary, optimised by a profile of the scenes of bench
 	@.ci/install pgo
-	@echo "built $$(.ci/build-pgo)"
+	@binary=$$(.ci/build-pgo) && echo "built $$binary"
 
 check: ## format, lint, all tests that need no engine, documentation, tidy
 	@.ci/install check

@@ -214,9 +214,9 @@ impl Stage {
             let container = Container::new(&hosts[0]).exposes(&[self.backend.port()]).address(self.backend.ip());
             engine.add(container.label("gangway.host", &hosts.join(", ")).label("gangway.tls", "off"));
         }
-        let folder = self.folder.path().join(format!("{kind:?}"));
-        std::fs::create_dir(&folder).expect("a fresh folder");
-        played(&engine, &folder)
+        // One of its own: to be trained on, a proxy is started anew for each scene. It goes with the stage.
+        let folder = tempfile::tempdir_in(self.folder.path()).expect("a folder can be made");
+        played(&engine, &folder.keep())
     }
 
     fn gangway(&self, kind: Kind, engine: &str, [plain, secure, admin]: [SocketAddr; 3]) -> Command {
