@@ -135,6 +135,8 @@ struct Session<'a> {
     /// When the oldest event arrived that no reading answers yet, and what it and later ones are about.
     unanswered: Option<(Instant, ReadScope)>,
     next_reading: Instant,
+    /// When all is read whatever the events are about.
+    all_due: Instant,
     /// Number of readings since the last one that answered an event.
     readings_since_event: usize,
     last_sign_of_life: Instant,
@@ -270,6 +272,9 @@ impl Follower {
         let now = Instant::now();
         session.readings_since_event =
             if answers.is_some() { 0 } else { session.readings_since_event.saturating_add(1) };
+        if reading.scope == ReadScope::All {
+            session.all_due = now + READ_EVERY;
+        }
         let again = READ_AGAIN.get(session.readings_since_event).copied();
         (session.last_sign_of_life, session.next_reading) = (now, now + again.unwrap_or(READ_EVERY));
         session.cache = self.report_reading(reading, begun, session.version, None, answers).await;
@@ -343,6 +348,7 @@ impl<'a> Session<'a> {
             cache,
             unanswered: None,
             next_reading: now + READ_EVERY,
+            all_due: now + READ_EVERY,
             readings_since_event: READ_AGAIN.len(),
             last_sign_of_life: now,
             debounce: Debounce::new(now),
@@ -363,6 +369,8 @@ impl<'a> Session<'a> {
         let (scope, answers) = match self.unanswered.take() {
             Some((received, scope)) => {
                 self.debounce.begin(now);
+                // Events that do not end must not put off what none of them is about.
+                let scope = if self.all_due <= now { ReadScope::All } else { scope };
                 (scope, Some(received))
             }
             None => (ReadScope::All, None),

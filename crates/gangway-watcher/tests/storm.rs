@@ -75,6 +75,26 @@ async fn a_crash_loop_of_many_delays_another_start_by_no_more_than_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_that_do_not_end_put_off_no_full_reading() {
+    let engine = Engine::default();
+    engine.add(Container::new("loop"));
+    let watched = watch(&engine);
+    watched.until_running(&["loop"]).await;
+    let mut tick = interval(Duration::from_millis(50));
+    tick.tick().await;
+    engine.lose_events(true);
+    engine.run(Container::new("new"));
+    engine.lose_events(false);
+    let begun = Instant::now();
+    while !watched.running().contains(&"new".to_owned()) {
+        assert!(begun.elapsed() <= seconds(30), "no event was about it");
+        tick.tick().await;
+        engine.restart("loop");
+    }
+    assert!(begun.elapsed() > seconds(5), "{:?}: by an event", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn ten_thousand_containers_are_read() {
     let engine = Engine::default();
     for number in 0..10_000 {
