@@ -37,6 +37,8 @@ pub(crate) enum UpstreamErrorKind {
     Tls,
     /// The endpoint closed or reset the connection, and nothing of a response had come.
     ClosedUnanswered,
+    /// The endpoint has read the request and broken it off without an answer.
+    Reset,
     /// The endpoint has said, or it is plain, that it has not acted on the request: any request may be sent again.
     Unprocessed,
     /// The endpoint closed or reset the connection in the middle of its response.
@@ -68,6 +70,7 @@ impl UpstreamErrorKind {
             | Self::TlsUnset
             | Self::Tls
             | Self::ClosedUnanswered
+            | Self::Reset
             | Self::Unprocessed
             | Self::ClosedEarly
             | Self::Timeout

@@ -26,6 +26,7 @@ pub(crate) fn is_unreachable(kind: UpstreamErrorKind) -> bool {
         | UpstreamErrorKind::TlsUnset
         | UpstreamErrorKind::Tls
         | UpstreamErrorKind::ClosedUnanswered
+        | UpstreamErrorKind::Reset
         | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::ClosedEarly
         | UpstreamErrorKind::Malformed
@@ -52,6 +53,7 @@ pub(crate) fn trouble(kind: UpstreamErrorKind) -> &'static str {
         UpstreamErrorKind::TlsUnset => "files that TLS with it needs cannot be used",
         UpstreamErrorKind::Tls => "the TLS handshake failed",
         UpstreamErrorKind::ClosedUnanswered => "it closed the connection without an answer",
+        UpstreamErrorKind::Reset => "it broke the request off without an answer",
         UpstreamErrorKind::Unprocessed => "it refused the request unread",
         UpstreamErrorKind::ClosedEarly => "it closed the connection within its answer",
         UpstreamErrorKind::Malformed => "its answer is malformed",
@@ -100,7 +102,7 @@ pub(crate) fn may_retry(kind: UpstreamErrorKind, failed: FailedTry<'_>) -> bool 
     let (is_untouched, is_silent) = match kind {
         UpstreamErrorKind::Unprocessed => (true, true),
         UpstreamErrorKind::ClosedUnanswered => (false, true),
-        UpstreamErrorKind::Malformed | UpstreamErrorKind::HeadTooLarge => (false, false),
+        UpstreamErrorKind::Reset | UpstreamErrorKind::Malformed | UpstreamErrorKind::HeadTooLarge => (false, false),
         // An endpoint that failed after a timeout is not asked the same again. Failures to connect have rules of their
         // own, since nothing was sent.
         UpstreamErrorKind::Timeout
@@ -147,6 +149,7 @@ pub(crate) fn reason_for(kind: UpstreamErrorKind) -> Reason {
         | UpstreamErrorKind::TlsUnset
         | UpstreamErrorKind::Tls => Reason::UpstreamTls,
         UpstreamErrorKind::ClosedUnanswered
+        | UpstreamErrorKind::Reset
         | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::ClosedEarly
         | UpstreamErrorKind::Malformed
@@ -207,6 +210,7 @@ fn help(kind: UpstreamErrorKind, is_tls: bool, is_verified: bool) -> &'static st
         | UpstreamErrorKind::NameUnknown
         | UpstreamErrorKind::Connect
         | UpstreamErrorKind::Exhausted
+        | UpstreamErrorKind::Reset
         | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::Timeout
         | UpstreamErrorKind::Drained => "",
@@ -254,10 +258,9 @@ mod tests {
         for body in [BodySent::NoBody, BodySent::Nothing] {
             let post = failed(&Method::POST, body, UpstreamConnection::Reused);
             assert!(may_retry(LOST, post), "{body:?}: the endpoint has not acted on it");
-            assert!(
-                !may_retry(UpstreamErrorKind::Malformed, post),
-                "{body:?}: whatever it says, it has read the request"
-            );
+            for kind in [UpstreamErrorKind::Malformed, UpstreamErrorKind::Reset] {
+                assert!(!may_retry(kind, post), "{kind:?} {body:?}: whatever it says, it has read the request");
+            }
         }
         let post = failed(&Method::POST, BodySent::AtHand, UpstreamConnection::Fresh);
         assert!(may_retry(UpstreamErrorKind::Unprocessed, post), "the endpoint has not acted on it");

@@ -333,6 +333,7 @@ fn check_trouble(error: &UpstreamError) -> String {
         | UpstreamErrorKind::Tls => trouble(error.kind).to_owned(),
         UpstreamErrorKind::Exhausted
         | UpstreamErrorKind::ClosedUnanswered
+        | UpstreamErrorKind::Reset
         | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::ClosedEarly
         | UpstreamErrorKind::Malformed

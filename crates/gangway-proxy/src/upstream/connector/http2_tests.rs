@@ -205,7 +205,8 @@ async fn what_the_application_has_not_processed_is_told_from_what_it_has() {
     let (mut stream, mut requests) = connect(&connector, &app).await;
     for (reason, kind) in [
         (Reason::REFUSED_STREAM, UpstreamErrorKind::Unprocessed),
-        (Reason::INTERNAL_ERROR, UpstreamErrorKind::ClosedUnanswered),
+        (Reason::INTERNAL_ERROR, UpstreamErrorKind::Reset),
+        (Reason::CANCEL, UpstreamErrorKind::Reset),
     ] {
         start(&mut stream, &Method::POST, BodyLength::Empty);
         let (_, mut respond) = requests.recv().await.expect("it came");

@@ -203,6 +203,9 @@ impl Http2Stream {
         } else if error.is_library() && error.reason().is_some() {
             // Our own side of HTTP/2 has found a rule broken. It does not tell a head that is too large from others.
             UpstreamErrorKind::Malformed
+        } else if error.is_reset() && error.is_remote() {
+            // The connection goes on, so this is no end of an idle one that met the request on its way.
+            UpstreamErrorKind::Reset
         } else {
             UpstreamErrorKind::ClosedUnanswered
         };
