@@ -140,6 +140,8 @@ fn fullest(words: &[u64; WAYS], now: u64) -> usize {
 /// The theoretical arrival time after one more request. A word without a tag is a full bucket.
 fn next_arrival(word: u64, now: u64, rate: Rate) -> Result<u64, RateExceeded> {
     let early = if word == 0 { 0 } else { ahead(word & TIME_MASK, now) };
+    // No bucket is ahead by more. A word of months ago looks so, since the time begins anew.
+    let early = if early > rate.tolerance + rate.interval { 0 } else { early };
     match early.checked_sub(rate.tolerance) {
         None | Some(0) => Ok(now.wrapping_add(early + rate.interval) & TIME_MASK),
         Some(wait) => Err(RateExceeded { retry_after: Duration::from_micros(wait) }),
@@ -198,6 +200,17 @@ mod tests {
             assert!(limiter.take(&other, fast, start).is_ok(), "a new client is never refused");
         }
         assert!(limiter.take(&"slow", slow, start + ms(1)).is_err(), "the longest is kept");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_was_away_for_months_is_let_in() {
+        const DAY: Duration = Duration::from_hours(24);
+        let rate = Rate::new(Duration::from_secs(60), 10, 5);
+        for days in 1..500 {
+            let (limiter, start) = (limiter(1), Instant::now());
+            assert!(limiter.take(&"ann", rate, start + DAY).is_ok());
+            assert!(limiter.take(&"ann", rate, start + DAY + DAY * days).is_ok(), "{days} days");
+        }
     }
 
     #[tokio::test]
