@@ -47,16 +47,20 @@ pub(crate) fn arguments<'a>(program: &str, all: &'a [String]) -> Option<&'a [Str
         [first, rest @ ..] if first == "traefik" => Some(rest),
         [first, rest @ ..] if first == "serve" && is_command_line(rest.iter().map(String::as_str)) => Some(rest),
         // What runs beside the service in its container has its variables too, and is not the service.
-        [] if main_process::is_main_process() && (has_file() || has_variables()) => Some(all),
+        [] if main_process::is_main_process() && (is_file_in(&FOLDERS) || has_variables()) => Some(all),
         // The image says `serve` where a compose file says nothing.
-        [first] if first == "serve" && (has_variables() || main_process::is_main_process() && has_file()) => Some(&[]),
+        [first] if first == "serve" && (has_variables() || main_process::is_main_process() && is_file_in(&FOLDERS)) => {
+            Some(&[])
+        }
         all if is_command_line(all.iter().map(String::as_str)) => Some(all),
         _ => None,
     }
 }
 
-fn has_file() -> bool {
-    ["traefik.toml", "traefik.yaml", "traefik.yml"].iter().any(|name| PathBuf::from(FOLDERS[0]).join(name).is_file())
+/// Whether Traefik's file is in one of the folders.
+fn is_file_in(folders: &[impl AsRef<Path>]) -> bool {
+    let is_there = |name: &str| folders.iter().any(|folder| folder.as_ref().join(name).is_file());
+    ["traefik.toml", "traefik.yaml", "traefik.yml"].into_iter().any(is_there)
 }
 
 fn has_variables() -> bool {
@@ -118,5 +122,23 @@ fn serve_in_place(arguments: &[String]) -> ExitCode {
     match compared_with {
         Some(url) => traefik_compare::run(&url, place),
         None => serve::run(Layer::default(), Some(place)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_counts_in_its_folder_and_where_the_process_is_started() {
+        let (own, working) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let folders = [own.path(), working.path()];
+        assert!(!is_file_in(&folders));
+        for folder in folders {
+            let file = folder.join("traefik.yml");
+            std::fs::write(&file, "").expect("written");
+            assert!(is_file_in(&folders), "{}", folder.display());
+            std::fs::remove_file(file).expect("removed");
+        }
     }
 }
