@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gangway_diagnostic::{Diagnostic, Severity, printable};
-use gangway_model::{Compiled, HTTP, HTTPS, Route};
+use gangway_model::{ADMIN_MARK, Compiled, HTTP, HTTPS, Route};
 use gangway_publish::{Published, Reader};
 use gangway_tls::{CertificateResolver, UnixTime};
 use http::header::{ACCEPT, ALLOW, HOST};
@@ -67,6 +67,12 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 const FORWARDED_HOST: &str = "x-forwarded-host";
+
+/// By this field (RFC 8586) our proxy marks what it asks services about a request.
+const CDN_LOOP: &str = "cdn-loop";
+
+/// How its marks begin.
+const OWN_MARK: &[u8] = b"gangway-";
 
 const INDEX: &str = "\
 Gangway
@@ -135,12 +141,13 @@ impl Answers {
         let host = host.or_else(|| hosts.iter().next()?.to_str().ok()).unwrap_or_default();
         let compiled = self.sources.compiled.load_full();
         let routes = || compiled.table.routes().iter().map(Arc::as_ref);
-        // A proxy, such as our own, can be configured to send another `Host`. This field says which host the client
-        // asked for.
-        let mut forwarded = request.headers().get_all(FORWARDED_HOST).iter();
-        let may_be_forwarded =
-            forwarded.all(|host| self.allowed_hosts.leads_here(host.to_str().unwrap_or(""), routes()));
-        if hosts.iter().count() != 1 || !self.allowed_hosts.allows(host, routes()) || !may_be_forwarded {
+        // By this field a proxy says which host a client has asked for. Ours always does, and no label keeps it from that.
+        let is_brought = request.headers().contains_key(FORWARDED_HOST);
+        let is_wanted = !is_brought || self.allowed_hosts.is_marked(request.headers().get_all(ADMIN_MARK).iter());
+        // Nor may a page or an answer about somebody's log-in come from here, wherever a label says that such a service is.
+        let mut loops = request.headers().get_all(CDN_LOOP).iter();
+        let is_question = loops.any(|seen| seen.as_bytes().windows(OWN_MARK.len()).any(|part| part == OWN_MARK));
+        if hosts.iter().count() != 1 || !self.allowed_hosts.allows(host, routes()) || !is_wanted || is_question {
             return Some(failure(
                 StatusCode::MISDIRECTED_REQUEST,
                 "this host is not known here",

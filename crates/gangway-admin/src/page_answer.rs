@@ -25,7 +25,7 @@ impl Answers {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             sources,
-            allowed_hosts: AllowedHosts::new(nowhere, Vec::new()),
+            allowed_hosts: AllowedHosts::new(nowhere, Vec::new(), None),
             address: String::new(),
             updates: Updates::Asked,
         }

@@ -58,6 +58,9 @@ pub struct AdminSettings {
     pub passed: Option<Arc<std::net::TcpListener>>,
     /// Names of this machine, beside `localhost` and `gangway`.
     pub names: Vec<String>,
+    /// The value of the field [`ADMIN_MARK`](gangway_model::ADMIN_MARK) of requests that our own proxy brings by a route of
+    /// the operator. Without it no request is answered that a proxy brings.
+    pub mark: Option<HeaderValue>,
 }
 
 /// The open admin listener.
@@ -86,7 +89,7 @@ struct ConnectionState {
 impl Admin {
     /// Opens the listener. Connections wait until [`Admin::serve`] accepts them.
     pub async fn bind(settings: AdminSettings, sources: Sources) -> Result<Self, BindError> {
-        let AdminSettings { listen, passed, names } = settings;
+        let AdminSettings { listen, passed, names, mark } = settings;
         let failed = |error| BindError { address: listen, error };
         let listener = match passed {
             Some(socket) => socket.try_clone().and_then(TcpListener::from_std),
@@ -94,7 +97,7 @@ impl Admin {
         };
         let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let allowed_hosts = AllowedHosts::new(address, names);
+        let allowed_hosts = AllowedHosts::new(address, names, mark);
         let (updates, shown) = (Updates::Events, address.to_string());
         let answers = Arc::new(Answers { sources, allowed_hosts, address: shown, updates });
         let [places, streams] = [CONNECTIONS_MAX, STREAMS_MAX].map(|count| Arc::new(Semaphore::new(count)));

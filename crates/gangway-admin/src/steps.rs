@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    AddressFilter, AddressSource, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, Cors, ForwardAuth,
-    Judgement, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route, SkipRule, choose_coding,
-    overrides_method,
+    AddressFilter, AddressSource, AddressVerdict, Authentication, BasicAuth, CasedHeaderName, ClientKey, ClientPlace,
+    Cors, Endpoint, ForwardAuth, Judgement, Located, LoginMethod, Middleware, OidcAuth, OnDoubt, PlaceKind, Route,
+    SkipRule, choose_coding, overrides_method,
 };
 use http::Method;
 use http::header::{
@@ -187,7 +187,7 @@ fn outcome_of_log_in(login: &Authentication, route: &Route, query: &ExplainQuery
                 oidc.provider
             )
         }
-        LoginMethod::Forward(_) if route.auth_service.is_empty() => {
+        LoginMethod::Forward(_) if route.auth_services.is_empty() => {
             "503 auth-unavailable: the log-in service is not there, so nobody is let in".to_owned()
         }
         LoginMethod::Forward(forward) => {
@@ -333,7 +333,7 @@ fn found_place(filter: &AddressFilter, place: &ClientPlace<'_>) -> String {
 fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery, client: &KnownClient<'_>) -> String {
     let by_method = || match &login.method {
         LoginMethod::Basic(basic) => by_password(basic, query),
-        LoginMethod::Forward(forward) => by_service(forward, route),
+        LoginMethod::Forward(forward) => by_service(forward, service_of(route, forward)),
         LoginMethod::Oidc(oidc) => at_provider(oidc),
     };
     match skip(login, query, client) {
@@ -357,9 +357,16 @@ fn by_password(basic: &BasicAuth, query: &ExplainQuery) -> String {
     }
 }
 
-fn by_service(forward: &ForwardAuth, route: &Route) -> String {
+/// Where the service is that a log-in of the route asks.
+fn service_of<'r>(route: &'r Route, forward: &ForwardAuth) -> &'r [Endpoint] {
+    let mut asking = route.middlewares.iter().filter_map(|middleware| middleware.authentication()?.forward());
+    let place = asking.position(|one| std::ptr::eq(one, forward));
+    place.and_then(|place| route.auth_services.get(place)).map_or(&[][..], |service| service)
+}
+
+fn by_service(forward: &ForwardAuth, service: &[Endpoint]) -> String {
     let target = views::without_secrets(forward).target;
-    let asked = route.auth_service.iter().map(|endpoint| format!("`{}{target}`", views::endpoint_url(endpoint)));
+    let asked = service.iter().map(|endpoint| format!("`{}{target}`", views::endpoint_url(endpoint)));
     match asked.collect::<Vec<_>>().join(" or ") {
         asked if asked.is_empty() => "503: the log-in service is not there, so nobody is let in".to_owned(),
         asked => {
@@ -415,7 +422,7 @@ fn body_len(query: &ExplainQuery) -> Option<u64> {
 
 /// Whether a middleware comes from a key.
 fn is_of(middleware: &Middleware, key: &str) -> bool {
-    let of_header = |begin: &str, name: &http::HeaderName| {
+    let of_header = |begin: &str, name: &CasedHeaderName| {
         key.strip_prefix(begin).is_some_and(|written| written.eq_ignore_ascii_case(name.as_str()))
     };
     match middleware {
@@ -713,8 +720,11 @@ mod tests {
         let as_traefik = ForwardAuth { rules: Some(Box::default()), ..forward.clone() };
         let asked = "asks `http://192.0.2.8:80/check`; 2xx lets the request in,";
         let ours = "redirections and 4xx go to the client, anything else is 502 auth-invalid";
-        assert_eq!(by_service(forward, route), format!("{asked} {ours}"));
-        assert_eq!(by_service(&as_traefik, route), format!("{asked} any other answer goes to the client"));
+        assert_eq!(by_service(forward, &route.auth_services[0]), format!("{asked} {ours}"));
+        assert_eq!(
+            by_service(&as_traefik, &route.auth_services[0]),
+            format!("{asked} any other answer goes to the client")
+        );
     }
 
     #[test]

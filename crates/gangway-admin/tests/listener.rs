@@ -21,6 +21,7 @@ use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
 use gangway_testkit::wait::eventually;
 use gangway_tls::{CertificateResolver, Origin, Store, UnixTime};
+use http::HeaderValue;
 use prometheus::{IntCounter, Registry};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,6 +39,9 @@ struct Fake {
     requests: std::sync::atomic::AtomicU64,
     ports: std::sync::Mutex<PublicPorts>,
 }
+
+/// What our own proxy marks requests with that a route of the operator brings.
+const MARK: &str = "0123456789abcdef";
 
 const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
 
@@ -207,8 +211,12 @@ async fn start() -> Running {
         started: NOW - Duration::from_mins(1),
         version: "9.9.9",
     };
-    let settings =
-        AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), passed: None, names: vec!["machine".into()] };
+    let settings = AdminSettings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        passed: None,
+        names: vec!["machine".into()],
+        mark: Some(HeaderValue::from_static(MARK)),
+    };
     let feed = sources.clone();
     let admin = Admin::bind(settings, sources).await.unwrap();
     let address = admin.address();
@@ -353,22 +361,31 @@ async fn a_foreign_host_is_refused_unless_a_route_of_the_file_leads_here() {
 }
 
 #[tokio::test]
-async fn what_a_proxy_brings_is_answered_only_where_a_route_of_the_file_leads_here() {
+async fn what_a_proxy_brings_is_answered_only_with_the_mark_of_a_route_of_the_operator() {
     let mut running = start().await;
     let client = Client::plain(running.address);
     let upstream = format!("http://127.0.0.1:{}", running.address.port());
     running.publish(vec![route("admin", &[("host", "admin.example.org"), ("upstream", &upstream)])]);
-    let ask = async |host: &str, public: &str| {
+    let ask = async |host: &str, fields: &[(&str, &str)]| {
         let mut connection = client.connect(host).await.unwrap();
-        let head = [("x-forwarded-host", public)];
-        connection.ask("GET", "/api/v1/status", &head, "").await.unwrap().status
+        connection.ask("GET", "/api/v1/status", fields, "").await.unwrap().status
     };
     for host in ["localhost", "admin.example.org"] {
-        assert_eq!(ask(host, "admin.example.org:443").await, 200, "{host}");
-        // As if a label made a proxy send a `Host` that is allowed here.
-        for public in ["app.example.org", "localhost", "127.0.0.1", "not a host"] {
-            assert_eq!(ask(host, public).await, 421, "{host} {public}");
+        for public in ["admin.example.org:443", "app.example.org", "localhost", "127.0.0.1", "not a host"] {
+            let brought = ("x-forwarded-host", public);
+            assert_eq!(ask(host, &[brought, ("gangway-admin-mark", MARK)]).await, 200, "{host} {public}");
+            // As if a label made a proxy send a `Host` that is allowed here.
+            for mark in ["", "x", "none"] {
+                assert_eq!(ask(host, &[brought, ("gangway-admin-mark", mark)]).await, 421, "{host} {public} {mark}");
+            }
+            assert_eq!(ask(host, &[brought]).await, 421, "{host} {public}");
         }
+    }
+    // As if a label named this listener as a service that has pages or knows users.
+    let mut connection = client.connect("localhost").await.unwrap();
+    for (seen, status) in [("gangway-0123456789abcdef-pages", 421), ("edge, gangway-x-auth", 421), ("edge", 200)] {
+        let answer = connection.ask("GET", "/api/v1/status", &[("cdn-loop", seen)], "").await.unwrap();
+        assert_eq!(answer.status, status, "{seen}");
     }
 }
 
@@ -383,7 +400,7 @@ async fn routes_are_told_with_their_endpoints_and_no_secret() {
     assert_eq!((endpoint.address.as_str(), endpoint.state.as_str()), ("192.0.2.9:5006", "ready"));
     assert_eq!(endpoint.under_way, Some(4));
     let steps = shop.middlewares.join("\n");
-    assert!(steps.contains("strip-prefix /shop") && steps.contains("x-robots-tag = noindex"), "{steps}");
+    assert!(steps.contains("strip-prefix /shop") && steps.contains("X-Robots-Tag = noindex"), "{steps}");
     for path in
         ["status", "routes", "containers", "certificates", "diagnostics", "explain?url=https://shop.test/shop/x"]
     {

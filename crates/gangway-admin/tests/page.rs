@@ -223,7 +223,8 @@ async fn start() -> Running {
         version: "9.9.9",
         events: EventSink::default(),
     };
-    let settings = AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), passed: None, names: Vec::new() };
+    let settings =
+        AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), passed: None, names: Vec::new(), mark: None };
     let behind_a_route = TraefikAnswers::new(sources.clone(), TraefikPages::default());
     let admin = Admin::bind(settings, sources).await.unwrap();
     let address = admin.address();

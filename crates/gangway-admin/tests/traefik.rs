@@ -376,7 +376,7 @@ fn services_and_middlewares_are_told_without_secrets() {
     );
     assert_eq!(pages.json("/api/http/middlewares/auth@docker")["type"], "basicauth");
     let key = pages.json("/api/http/middlewares/key@docker");
-    assert_eq!(key["headers"]["customRequestHeaders"], json!({"x-api-key": "***"}));
+    assert_eq!(key["headers"]["customRequestHeaders"], json!({"X-Api-Key": "***"}));
     for target in ["/api/rawdata", "/api/http/middlewares", "/dashboard/"] {
         let all = pages.get(target).into_body();
         for secret in ["hunter2", "qvTGHdzF6KLavt4PO0gs2a6pQ00"] {

@@ -11,12 +11,13 @@ mod target_owner;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub(crate) use self::own_listener::OwnListener;
 use self::surroundings::NotReached;
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::target_owner::TargetOwner;
 use crate::route::Scheme;
 use crate::snapshot::Container;
-use crate::spec::Access;
+use crate::spec::{Access, UrlTarget};
 use crate::transport_settings::TransportSettings;
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::Finding;
@@ -33,6 +34,12 @@ pub(crate) struct Reach {
 }
 
 impl<'s> Surroundings<'s> {
+    /// Our own listener at a URL, and what is said about it; none where it leads to none that can be told.
+    pub(crate) fn own_listener(&self, url: &UrlTarget) -> Option<(OwnListener, Finding)> {
+        let listener = own_listener::at_url(&self.settings.own_listeners, &url.address)?;
+        Some((listener, own_listener::url_refused(listener, &url.url)))
+    }
+
     /// Where the container is reached for one of its routes; else why not, in a few words.
     pub(crate) fn reach(
         &self,

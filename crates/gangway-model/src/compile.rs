@@ -60,7 +60,7 @@ use crate::mention;
 use crate::ownership::{Holdings, Observation, Tenant, seconds};
 use crate::route::{Middleware, Route, Upstream};
 use crate::select::is_selected;
-use crate::settings::Settings;
+use crate::settings::{Settings, TraefikSettings};
 use crate::shared_objects::SharedObjects;
 use crate::snapshot::{Container, Snapshot};
 use crate::spec::{Declared, Delivery};
@@ -221,8 +221,9 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     name_routes(&mut reports, entries.iter().map(|entry| &*entry.id).zip(&origins), &lost);
     entries.extend(held.into_iter().map(|group| entry(group).0));
     entries.extend(log_in_paths::entries(&entries));
-    let (table, diagnostics) =
-        (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), hidden.bounded(found));
+    let unknown_names = settings.traefik.as_ref().map(TraefikSettings::unknown_names).unwrap_or_default();
+    let table = RoutingTable::build_reserved(entries, reserved, |route| &route.tenant);
+    let (table, diagnostics) = (table.with_unknown_names(unknown_names), hidden.bounded(found));
     let own = reports.iter().find(|report| report.is_own).map(|report| report.name.clone());
     Compiled {
         table,
@@ -283,6 +284,7 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         rule: spec.matcher.rule().to_string().into(),
         tenant: party.tenant.key().into(),
         origin: origin.names(),
+        is_of_operator: origin.is_of_operator(),
         hosts: spec.matcher.hosts(),
         listener: spec.listener,
         middlewares: spec.middlewares,
@@ -290,7 +292,7 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         host_header,
         upgrades,
         upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy, held, unreachable, internal }),
-        auth_service: spec.auth_endpoints,
+        auth_services: spec.auth_endpoints,
         page_services: spec.page_services.into_iter().map(|service| (service.rule, service.endpoints)).collect(),
         closed: spec.closed,
         origins: spec.origins,

@@ -124,6 +124,16 @@ impl AuthProduct {
         }
     }
 
+    /// The ports at which people log in, in clear and over TLS.
+    pub(crate) fn portal_ports(self) -> &'static [u16] {
+        match self {
+            Self::Authelia => &[9091],
+            Self::Authentik => &[9000, 9443],
+            Self::Tinyauth => &[3000],
+            Self::Oauth2Proxy => &[4180, 4443],
+        }
+    }
+
     /// The fields of its answers that are for the application, beside [`IDENTITY_OF_ALL`].
     pub(crate) fn identity(self) -> &'static [&'static str] {
         match self {

@@ -13,6 +13,7 @@ mod address_filter;
 mod app_name;
 mod authentication;
 mod bounds;
+mod cased_header_name;
 mod compile;
 mod compression;
 mod container_report;
@@ -46,6 +47,7 @@ mod replacement;
 mod reputation;
 mod request_limit;
 mod request_view;
+mod reserved_fields;
 mod route;
 mod router;
 pub mod rule;
@@ -59,6 +61,7 @@ mod table;
 pub mod target_change;
 mod tile;
 mod transport_settings;
+mod unknown_names;
 mod upgrade_protocol;
 mod upstream_url;
 mod url_redirect;
@@ -71,6 +74,7 @@ pub use address_choice::{AddressChoice, AddressSource};
 pub use address_filter::{AddressFilter, AddressList, AddressRanges, AddressVerdict, ClientList, LAN};
 pub use authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, SkipRule, overrides_method};
 pub use bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
+pub use cased_header_name::CasedHeaderName;
 pub use compile::{Compiled, Compiler, Hold, Move, compile};
 pub use compression::{COMPRESSED_LEN_MIN, CompressedTypes, Compression};
 pub use container_report::{ContainerReport, Mention};
@@ -107,8 +111,8 @@ pub use reputation::{Judgement, OnDoubt, Reputation};
 pub use request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{
-    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, ListenerOptions, Middleware, Policy,
-    Readiness, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
+    ADMIN_MARK, Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, Hsts, ListenerOptions, Middleware,
+    Policy, Readiness, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
 };
 pub use router::{CertificateDomain, LostRouter, Router, RouterTls};
 pub use select::{NotASelector, Selector};
@@ -125,6 +129,7 @@ pub use snapshot::{
 pub use table::{Entry, Handshake, Handshakes, HostRank, Match, Precedence, Reserved, RoutingTable, Tie, ties};
 pub use tile::{Tile, TileIcon};
 pub use transport_settings::{ClientCertificate, PemSource, TransportSettings};
+pub use unknown_names::UnknownNames;
 pub use upgrade_protocol::UpgradeFate;
 pub use url_redirect::{RequestedUrl, UrlChange, UrlRedirect};
 pub use utc::utc;

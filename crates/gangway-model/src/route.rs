@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::address_filter::AddressFilter;
 use crate::authentication::Authentication;
+use crate::cased_header_name::CasedHeaderName;
 use crate::compression::Compression;
 use crate::cors::Cors;
 use crate::error_pages::ErrorPages;
@@ -28,7 +29,10 @@ use crate::router::Router;
 use crate::tile::Tile;
 use crate::transport_settings::TransportSettings;
 use crate::url_redirect::UrlRedirect;
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
+
+/// The field by which the admin listener tells requests that a route of the operator brings there. Its value is secret.
+pub const ADMIN_MARK: &str = "gangway-admin-mark";
 
 /// One route: what happens to a request that it takes. The conditions are in the table's index.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub struct Route {
     pub tenant: Box<str>,
     /// Where it was written, for people: container names or the config file.
     pub origin: Vec<Box<str>>,
+    /// The operator wrote it, in the configuration file or in one of Traefik's file provider; labels of containers did not.
+    pub is_of_operator: bool,
     /// Every host pattern it is served under; the exact and `*.` ones need certificates.
     pub hosts: Vec<HostPattern>,
     /// How it is served to clients.
@@ -59,8 +65,9 @@ pub struct Route {
     pub upgrades: Box<[Box<str>]>,
     /// Where requests go.
     pub upstream: Arc<Upstream>,
-    /// Where the service is that `auth.forward` asks; sorted by key, and empty without the label.
-    pub auth_service: Vec<Endpoint>,
+    /// Where the services are that log-ins ask: a list for each log-in that asks one, in their order. Each list is sorted
+    /// by key.
+    pub auth_services: Vec<Vec<Endpoint>>,
     /// Where the services are that `errors` names, by the position of their rule; sorted by key, and empty where one is
     /// not there.
     pub page_services: Vec<(usize, Vec<Endpoint>)>,
@@ -156,9 +163,9 @@ pub enum Middleware {
     /// Changes the path by its text, and tells the application.
     PathChange(Arc<PathChange>),
     /// Sets a request header, or removes it where there is no value.
-    RequestHeader(HeaderName, Option<HeaderValue>),
+    RequestHeader(CasedHeaderName, Option<HeaderValue>),
     /// Sets a response header, or removes it where there is no value; on our own answers too.
-    ResponseHeader(HeaderName, Option<HeaderValue>),
+    ResponseHeader(CasedHeaderName, Option<HeaderValue>),
     /// More body bytes than this are refused with 413.
     BodyLimit(u64),
     /// Answers with more body bytes than this become 500; where the length is not told beforehand, they are cut.
@@ -544,6 +551,8 @@ pub struct Endpoint {
     pub readiness: Readiness,
     /// `weight`: its share of the requests. One with 0 gets some only where no other can have them.
     pub weight: u16,
+    /// The operator wrote its address, in a file: no container declares it.
+    pub is_of_operator: bool,
 }
 
 /// Identity of an endpoint: one container at one address, however often the table is replaced.

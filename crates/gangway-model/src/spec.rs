@@ -97,8 +97,6 @@ pub(crate) enum Unresolved {
     Circular,
     /// Names stand for names more than [`NAMES_DEEP_MAX`] deep.
     TooDeep,
-    /// It asks a log-in service, and another middleware of the route asks another one.
-    SecondLogIn,
     /// It takes pages from an upstream that is not there.
     PagesMissing,
 }
@@ -124,7 +122,7 @@ pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Pa
     /// The service that `auth.forward` asks.
     pub auth_service: Option<AuthServiceSpec<'s>>,
     /// Where that service is, once it is looked up.
-    pub auth_endpoints: Vec<Endpoint>,
+    pub auth_endpoints: Vec<Vec<Endpoint>>,
     /// The services that `errors` names.
     pub page_services: Vec<PageServiceSpec<'s>>,
     /// A protecting label could not be applied.
@@ -196,8 +194,8 @@ pub(crate) enum TargetPlace<'s> {
     /// Another container of the same engine, whose name or id is referred to.
     #[cfg_attr(not(test), expect(dead_code, reason = "the native dialect knows one target; others know more"))]
     Other(Reference<'s>, Access<'s>),
-    /// No container.
-    Url(UrlTarget),
+    /// No container, but this URL, which was written there.
+    Url(UrlTarget, Mark<'s>),
 }
 
 /// A share of the requests for a named upstream.
@@ -565,7 +563,7 @@ impl<'s> TargetSpec<'s> {
         let place = match &self.place {
             TargetPlace::Declaring(access) => TargetPlace::Declaring(access.marked(mark)),
             TargetPlace::Other(container, access) => TargetPlace::Other(container.marked(mark), access.marked(mark)),
-            TargetPlace::Url(url) => TargetPlace::Url(url.clone()),
+            TargetPlace::Url(url, at) => TargetPlace::Url(url.clone(), mark(*at)),
         };
         TargetSpec { place, weight: self.weight }
     }

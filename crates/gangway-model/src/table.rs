@@ -34,6 +34,7 @@ use self::reserved::HostAdmission;
 use crate::host::HostPattern;
 use crate::request_view::RequestView;
 use crate::route::{Route, TlsMode};
+use crate::unknown_names::UnknownNames;
 
 /// All routes at one time, indexed.
 pub struct RoutingTable<T = Arc<Route>> {
@@ -41,6 +42,7 @@ pub struct RoutingTable<T = Arc<Route>> {
     index: Arc<Index>,
     /// By id.
     routes: Vec<T>,
+    unknown_names: UnknownNames,
 }
 
 /// The result of a look-up.
@@ -72,7 +74,19 @@ impl<T> RoutingTable<T> {
             routes.push(payload);
         }
         let admission = HostAdmission::new(reserved, routes.iter().map(tenant));
-        Self { index: Arc::new(Index::new(slots, admission)), routes }
+        let index = Arc::new(Index::new(slots, admission));
+        Self { index, routes, unknown_names: UnknownNames::default() }
+    }
+
+    /// The same table with another treatment of names that no route names.
+    #[must_use]
+    pub fn with_unknown_names(self, unknown_names: UnknownNames) -> Self {
+        Self { unknown_names, ..self }
+    }
+
+    /// The treatment of handshakes for names that no route names.
+    pub fn unknown_names(&self) -> UnknownNames {
+        self.unknown_names
     }
 
     /// The route that takes this request, by precedence.
@@ -117,7 +131,8 @@ impl<T> RoutingTable<T> {
 
     /// The same index with another payload. `f` is called once per route.
     pub fn map<U: Clone>(&self, f: impl FnMut(&T) -> U) -> RoutingTable<U> {
-        RoutingTable { index: Arc::clone(&self.index), routes: self.routes.iter().map(f).collect() }
+        let (index, unknown_names) = (Arc::clone(&self.index), self.unknown_names);
+        RoutingTable { index, routes: self.routes.iter().map(f).collect(), unknown_names }
     }
 
     pub(crate) fn index(&self) -> &Index {

@@ -165,7 +165,9 @@ impl States {
             }
             let services = active.pages.iter().flat_map(|pages| &pages.services);
             let of_pages = services.flat_map(|(_, service)| &service.endpoints);
-            for endpoint in active.ready.iter().chain(&active.others).chain(&*active.auth_service).chain(of_pages) {
+            for endpoint in
+                active.ready.iter().chain(&active.others).chain(active.auth_services.iter().flatten()).chain(of_pages)
+            {
                 states.endpoints.insert(&endpoint.key, Arc::clone(&endpoint.state));
             }
         }
@@ -214,7 +216,8 @@ fn prepare(
             active_endpoint(endpoint, route, state, secret)
         };
         let (ready, others) = sorted(route.upstream.endpoints.iter().map(&mut activate).collect());
-        let auth_service = route.auth_service.iter().map(&mut activate).collect();
+        let services = route.auth_services.iter();
+        let auth_services = services.map(|endpoints| endpoints.iter().map(&mut activate).collect()).collect();
         let pages = route.middlewares.iter().find_map(Middleware::error_pages).map(|pages| {
             let services = route.page_services.iter().filter(|(_, endpoints)| !endpoints.is_empty());
             let services = services.map(|(rule, endpoints)| {
@@ -234,7 +237,7 @@ fn prepare(
             ready,
             others,
             cookie,
-            auth_service,
+            auth_services,
             pages,
             cache,
             gate,
@@ -267,14 +270,14 @@ fn sorted_anew(
         let (ready, others) = sorted(endpoints.collect());
         let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
         let (route, gate, cache) = (Arc::clone(route), active.gate, active.cache.clone());
-        let (auth_service, pages) = (Arc::clone(&active.auth_service), active.pages.clone());
+        let (auth_services, pages) = (Arc::clone(&active.auth_services), active.pages.clone());
         let history = Arc::clone(&active.history);
         Arc::new(ActiveRoute {
             route,
             ready,
             others,
             cookie,
-            auth_service,
+            auth_services,
             pages,
             cache,
             gate,

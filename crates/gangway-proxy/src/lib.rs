@@ -76,8 +76,8 @@ pub use reply::internal::{InternalRequest, InternalServices};
 pub use route_history::{RecentRequest, RequestCount, Troubles};
 pub use route_metrics::{DURATION_BOUNDS, RouteCount};
 pub use settings::{
-    AccessLogFormat, AccessLogTarget, FieldFate, FieldFates, PassedSocket, PlainFallback, ProxySettings, Threading,
-    TraefikLog, TraefikLogForm,
+    AccessLogFormat, AccessLogTarget, AdminMark, FieldFate, FieldFates, PassedSocket, PlainFallback, ProxySettings,
+    Threading, TraefikLog, TraefikLogForm,
 };
 pub use start_error::StartError;
 pub use trusted_proxies::TrustedProxies;

@@ -98,6 +98,7 @@ pub(crate) fn endpoint_at(scheme: Scheme, address: Address) -> Endpoint {
         host: None,
         readiness: Readiness::Ready,
         weight: 1,
+        is_of_operator: false,
     }
 }
 
@@ -119,6 +120,7 @@ pub(crate) fn route(
         rule: id.clone(),
         tenant: "".into(),
         origin: Vec::new(),
+        is_of_operator: false,
         hosts: matcher.hosts(),
         listener: ListenerOptions::default(),
         middlewares,
@@ -126,7 +128,7 @@ pub(crate) fn route(
         host_header: HostHeader::Keep,
         upgrades: Box::default(),
         upstream: Arc::new(Upstream { id, endpoints, ..Upstream::default() }),
-        auth_service: Vec::new(),
+        auth_services: Vec::new(),
         page_services: Vec::new(),
         closed: false,
         origins: Box::default(),
@@ -271,11 +273,12 @@ impl SampleState {
     }
 }
 
-fn settings() -> ProxySettings {
+pub(crate) fn settings() -> ProxySettings {
     ProxySettings {
         listeners: Vec::new(),
         passed: Vec::new(),
         trusted_proxies: TrustedProxies::default(),
+        admin_mark: None,
         public_https_port: None,
         limits: Limits::default(),
         default_certificate: None,

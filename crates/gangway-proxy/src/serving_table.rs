@@ -32,8 +32,8 @@ pub(crate) struct ActiveRoute {
     pub(crate) others: Vec<ActiveEndpoint>,
     /// The name of the cookie that binds a client to an endpoint, if the route is sticky.
     pub(crate) cookie: Option<Signed>,
-    /// Where the service is that is asked about requests.
-    pub(crate) auth_service: Arc<[ActiveEndpoint]>,
+    /// Where the services are that are asked about requests, by the position of their log-in among those that ask one.
+    pub(crate) auth_services: Arc<[Vec<ActiveEndpoint>]>,
     /// The pages for its errors.
     pub(crate) pages: Option<Arc<RoutePages>>,
     /// What it keeps of answers.
@@ -78,6 +78,8 @@ pub(crate) struct ActiveEndpoint {
     /// The value of `Host` with `host-header = upstream`.
     pub(crate) host: HeaderValue,
     pub(crate) weight: u16,
+    /// The operator wrote its address.
+    pub(crate) is_of_operator: bool,
     /// A hash of the endpoint's identity.
     pub(crate) hash: u64,
     /// The value of the route's cookie for this endpoint, if the route is sticky.
@@ -105,6 +107,7 @@ pub(crate) fn active_endpoint(
         transport,
         host,
         weight: endpoint.weight,
+        is_of_operator: endpoint.is_of_operator,
         hash: identity_hash(&endpoint.key),
         token: route.upstream.policy.sticky.as_ref().map(|_| secret.token(&route.upstream.id, &endpoint.key)),
         state,

@@ -1,10 +1,13 @@
 //! The settings of the data plane, fixed at its start.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use http::HeaderValue;
 
 use crate::limits::Limits;
 use crate::listen_addresses::ListenerSettings;
@@ -21,6 +24,8 @@ pub struct ProxySettings {
     pub passed: Vec<PassedSocket>,
     /// Peers whose forwarding fields are believed, on listeners that have no such peers of their own.
     pub trusted_proxies: TrustedProxies,
+    /// What requests to the admin listener bear, where a route of the operator leads there.
+    pub admin_mark: Option<AdminMark>,
     /// The port of https that clients are redirected to. If none is set, it is derived from what is published.
     pub public_https_port: Option<u16>,
     /// The bounds on what clients may ask for.
@@ -39,6 +44,22 @@ pub struct ProxySettings {
     pub traefik_log: Option<TraefikLog>,
     /// The secrets that sign the cookies of sticky routes.
     pub secret: CookieSecret,
+}
+
+/// By what the admin listener of this process tells requests that a route of the operator brings from those that a label
+/// makes look like them: whatever a label says, it does not know the value.
+#[derive(Clone)]
+pub struct AdminMark {
+    /// The port of the admin listener.
+    pub port: u16,
+    /// The value of the field [`ADMIN_MARK`](gangway_model::ADMIN_MARK).
+    pub value: HeaderValue,
+}
+
+impl fmt::Debug for AdminMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminMark").field("port", &self.port).finish_non_exhaustive()
+    }
 }
 
 /// A socket that another process has opened.

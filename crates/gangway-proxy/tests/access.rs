@@ -12,10 +12,11 @@ use base64::engine::general_purpose::STANDARD;
 use common::{Plane, RouteToServe, app, held, route, skip_paths};
 use gangway_model::{
     AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, ConcurrencyLimit,
-    LoginMethod, Middleware, RateLimit, RedirectPart, RedirectTarget, SkipRule,
+    InternalService, LoginMethod, Middleware, RateLimit, RedirectPart, RedirectTarget, SkipRule, Upstream,
 };
 use gangway_proxy::{TrustedProxies, UserLists, Whereabouts};
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
+use gangway_testkit::ports::ClosedPort;
 use gangway_testkit::wait::eventually;
 use http::{HeaderName, Method};
 
@@ -220,6 +221,52 @@ async fn a_client_has_only_so_many_requests_under_way() {
         })
         .await;
     }
+}
+
+/// As where an entry point of Traefik's has a limit and a router another one.
+#[tokio::test]
+async fn each_limit_of_a_route_counts_by_itself() {
+    let (address, app) = app("a").await;
+    let number = |number| NonZeroU32::new(number).expect("some");
+    let in_burst = |requests, period, burst| {
+        let (requests, burst) = (number(requests), number(burst));
+        Middleware::RateLimit(RateLimit { requests, period, burst, key: ClientKey::Address })
+    };
+    // By the times of the slow one, the fast one would be used up by the first request.
+    let (fast, slow) = (in_burst(100, Duration::from_secs(1), 50), in_burst(10, Duration::from_secs(3600), 5));
+    let plane = Plane::serving(vec![guarded(route("a.localhost", address), vec![fast, slow])]).await;
+    let client = plane.http();
+    let mut connection = client.connect("a.localhost").await.expect("connected");
+    for status in [200, 200, 200, 200, 200, 429] {
+        assert_eq!(ask(&mut connection, "/", &[]).await.status, status);
+    }
+    let under_way = |requests, key| Middleware::ConcurrencyLimit(ConcurrencyLimit { requests: number(requests), key });
+    let by_field = || ClientKey::Header(HeaderName::from_static("x-key"));
+    for (limits, served) in [
+        ([under_way(2, ClientKey::Address), under_way(100, by_field())], 2),
+        ([under_way(100, by_field()), under_way(2, ClientKey::Address)], 2),
+        ([under_way(1, ClientKey::Address), under_way(1, ClientKey::Address)], 1),
+    ] {
+        let plane = Plane::serving(vec![guarded(route("a.localhost", address), limits.to_vec())]).await;
+        for client in clients(&plane) {
+            let mut streams = Vec::new();
+            for _ in 0..served {
+                let mut connection = client.connect("a.localhost").await.expect("connected");
+                let stream = connection.begin("GET", "/stream?every=20", &[("x-key", "k")], "").await;
+                streams.push((stream.expect("answered"), connection));
+                assert_eq!(streams.last().expect("pushed").0.status(), 200, "{limits:?}");
+            }
+            let mut connection = client.connect("a.localhost").await.expect("connected");
+            assert_eq!(ask(&mut connection, "/", &[("x-key", "k")]).await.status, 429, "{limits:?}");
+            drop(streams);
+            eventually("all places are free again", Duration::from_secs(10), async || {
+                (plane.metric("gangway_requests_under_way") == 0.0).then_some(())
+            })
+            .await;
+            assert_eq!(ask(&mut connection, "/", &[("x-key", "k")]).await.status, 200, "{limits:?}");
+        }
+    }
+    assert!(app.served() > 0);
 }
 
 #[tokio::test]
@@ -498,5 +545,34 @@ async fn a_request_that_waited_meets_the_protection_of_then() {
         assert_eq!(waiting.await.expect("no panic").expect("answered").status, 401);
         assert_eq!(app.served(), 0);
         plane.serve_table(vec![held("a.localhost", Duration::from_secs(600))]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reply_after_a_failed_try_meets_the_protection_of_then() {
+    let refusing = || {
+        let mut refusing = route("a.localhost", ClosedPort::kept());
+        refusing.change = Box::new(|route| {
+            let upstream = Arc::get_mut(&mut route.upstream).expect("one owner");
+            upstream.policy.hold = Duration::from_secs(600);
+        });
+        refusing
+    };
+    let mut plane = Plane::serving(vec![refusing()]).await;
+    for client in clients(&plane) {
+        let waiting = tokio::spawn(async move { client.get("a.localhost", "/api/version").await });
+        eventually("it waits", Duration::from_secs(10), async || {
+            (plane.metric("gangway_requests_waiting") > 0.0).then_some(())
+        })
+        .await;
+        let mut own = guarded(route("a.localhost", ClosedPort::kept()), vec![log_in(basic(|_| {}), &[])]);
+        own.change = Box::new(|route| {
+            let id = route.upstream.id.clone();
+            route.upstream = Arc::new(Upstream { id, internal: Some(InternalService::Api), ..Upstream::default() });
+        });
+        plane.serve_table(vec![own]).await;
+        let answer = waiting.await.expect("no panic").expect("answered");
+        assert_eq!(answer.status.as_u16(), 401, "{}", answer.text());
+        plane.serve_table(vec![refusing()]).await;
     }
 }

@@ -314,7 +314,7 @@ async fn variants_are_kept_side_by_side_and_what_a_label_sets_counts() {
     }
     // The application sees only what the label says.
     let name = HeaderName::from_static("x-variant");
-    let set = Middleware::RequestHeader(name, Some(HeaderValue::from_static("label")));
+    let set = Middleware::RequestHeader(name.into(), Some(HeaderValue::from_static("label")));
     let plane = Plane::serving(vec![cached(app.address, vec![set])]).await;
     let client = plane.http();
     let first = ask(&client, "GET", "/kept/vary", &[("x-variant", "a")]).await;
@@ -375,7 +375,7 @@ async fn a_cookie_of_ours_and_what_middlewares_add_are_not_kept() {
     let mut route = cached(
         app.address,
         vec![
-            Middleware::ResponseHeader(HeaderName::from_static("x-label"), Some(HeaderValue::from_static("1"))),
+            Middleware::ResponseHeader(HeaderName::from_static("x-label").into(), Some(HeaderValue::from_static("1"))),
             Middleware::Compression(Compression::by(ContentCoding::ALL)),
         ],
     );
@@ -681,7 +681,7 @@ async fn what_is_kept_stays_while_the_route_stays_and_goes_with_it() {
     plane.serve_table(vec![cached(app.address, Vec::new())]).await;
     assert_eq!(get().await, first, "the container is the same");
     // A label changes.
-    let label = Middleware::RequestHeader(HeaderName::from_static("x-a"), Some(HeaderValue::from_static("1")));
+    let label = Middleware::RequestHeader(HeaderName::from_static("x-a").into(), Some(HeaderValue::from_static("1")));
     plane.serve_table(vec![cached(app.address, vec![label])]).await;
     let second = get().await;
     assert_ne!(second, first, "the route is another one");

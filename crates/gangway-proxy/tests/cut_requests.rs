@@ -175,6 +175,7 @@ async fn a_client_that_goes_while_a_log_in_service_is_asked_is_not_waited_for() 
         host: None,
         readiness,
         weight: 1,
+        is_of_operator: false,
     };
     let forward = ForwardAuth {
         service: "auth".into(),
@@ -185,7 +186,7 @@ async fn a_client_that_goes_while_a_log_in_service_is_asked_is_not_waited_for() 
     };
     let authentication = Authentication { method: LoginMethod::Forward(forward), skip: Vec::new() };
     asking.middlewares = vec![Middleware::Authentication(Arc::new(authentication))];
-    asking.change = Box::new(|route| route.auth_service = vec![service]);
+    asking.change = Box::new(|route| route.auth_services = vec![vec![service]]);
     cut.plane.serve(vec![asking]).await;
 
     let mut client = TcpStream::connect(cut.plane.plane.listening().plain()[0]).await.expect("connected");

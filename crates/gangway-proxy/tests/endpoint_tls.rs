@@ -89,6 +89,7 @@ fn endpoint(address: SocketAddr, scheme: Scheme, settings: &TransportSettings) -
         host: None,
         readiness: Readiness::Ready,
         weight: 1,
+        is_of_operator: false,
     }
 }
 
@@ -236,7 +237,7 @@ async fn a_log_in_service_is_asked_by_its_own_roots() {
         });
         let authentication = Arc::new(Authentication { method, skip: Vec::new() });
         served.middlewares = vec![Middleware::Authentication(authentication)];
-        served.change = Box::new(|route| route.auth_service = vec![service]);
+        served.change = Box::new(|route| route.auth_services = vec![vec![service]]);
         let mut plane = Plane::start_with(|_| {});
         plane.endpoint_tls.publish(known(&settings));
         plane.serve(vec![served]).await;

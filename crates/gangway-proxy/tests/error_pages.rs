@@ -59,6 +59,7 @@ fn at(address: SocketAddr) -> Endpoint {
         host: None,
         readiness: Readiness::Ready,
         weight: 1,
+        is_of_operator: false,
     }
 }
 
@@ -198,7 +199,7 @@ async fn an_error_of_the_application_gets_its_page_and_stays_whole_where_there_i
     rules.push(rule((404, 599), file("one.html")));
     let mut route = route("a.localhost", app.address);
     route.middlewares = vec![
-        Middleware::ResponseHeader(HeaderName::from_static("x-label"), Some(HeaderValue::from_static("1"))),
+        Middleware::ResponseHeader(HeaderName::from_static("x-label").into(), Some(HeaderValue::from_static("1"))),
         pages(rules),
     ];
     let address = service.address;

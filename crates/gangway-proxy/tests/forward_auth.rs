@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route, skip_paths};
 use gangway_model::{
-    Address, AuthProduct, Authentication, ClientKey, Endpoint, EndpointKey, ForwardAuth, ForwardRules, IdentityField,
-    LoginMethod, Middleware, RateLimit, Readiness, Scheme, SkipRule, Upstream,
+    Address, AuthProduct, Authentication, BasicAuth, BasicUser, ClientKey, Endpoint, EndpointKey, ForwardAuth,
+    ForwardRules, IdentityField, LoginMethod, Middleware, RateLimit, Readiness, Scheme, SkipRule, Upstream,
 };
 use gangway_proxy::TrustedProxies;
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
 use gangway_testkit::ports::ClosedPort;
 use gangway_testkit::scripted::{Asked, Scripted, reply};
 use gangway_testkit::wait::eventually;
-use http::Method;
+use http::{HeaderName, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -39,6 +39,7 @@ fn at(address: SocketAddr) -> Endpoint {
         host: None,
         readiness: Readiness::Ready,
         weight: 1,
+        is_of_operator: false,
     }
 }
 
@@ -73,7 +74,7 @@ fn behind_but(
 ) -> RouteToServe {
     let authentication = Authentication { method: LoginMethod::Forward(forward), skip };
     route.middlewares = vec![Middleware::Authentication(Arc::new(authentication))];
-    route.change = Box::new(|route| route.auth_service = services);
+    route.change = Box::new(|route| route.auth_services = vec![services]);
     route
 }
 
@@ -1063,5 +1064,94 @@ async fn a_service_gets_method_and_body_within_bounds_and_only_the_fields_that_a
             assert_eq!((answer.status.as_u16(), answer.header("location")), (status, location), "{wanted}");
         }
         assert_eq!(application.served(), served + 1);
+    }
+}
+
+/// As `basicAuth` and `forwardAuth` of one router of Traefik's, in either order.
+#[tokio::test]
+async fn a_password_and_a_service_count_beside_each_other() {
+    const ANN: &str = "ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=";
+    let script = |_: &Asked| {
+        let fields = [("Remote-User", "bob"), ("Set-Cookie", "sess=1"), ("X-Forwarded-Host", "evil.example")];
+        reply("200 OK", &fields, "")
+    };
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(script).await.expect("a free port");
+    for is_password_first in [true, false] {
+        let rules = ForwardRules { cookies: ["sess".into()].into(), ..ForwardRules::default() };
+        let identity = [IdentityField::Named("remote-user".into()), IdentityField::Begins("x-forwarded-".into())];
+        let forward = ForwardAuth { rules: Some(Box::new(rules)), identity: identity.into(), ..forward(None) };
+        let mut guarded = behind(route("a.localhost", address), forward, &[], vec![at(service.address)]);
+        let basic = BasicAuth {
+            users: vec![BasicUser::parse(ANN).expect("a user")],
+            lists: Vec::new(),
+            realm: "traefik".into(),
+            keep: false,
+            user_field: Some(HeaderName::from_static("x-user")),
+        };
+        let basic = Authentication { method: LoginMethod::Basic(basic), skip: Vec::new() };
+        let place = if is_password_first { 0 } else { 1 };
+        guarded.middlewares.insert(place, Middleware::Authentication(Arc::new(basic)));
+        let plane = Plane::serving(vec![guarded]).await;
+        for client in clients(&plane) {
+            assert_eq!(ask(&client, "GET", "/echo", &[]).await.status, 401);
+            let sent = [("authorization", "Basic YW5uOmhlbGxv"), ("x-user", "root"), ("remote-user", "root")];
+            let answer = ask(&client, "GET", "/echo", &sent).await;
+            assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
+            for (name, values) in [("authorization", &[][..]), ("x-user", &["ann"]), ("remote-user", &["bob"])] {
+                assert_eq!(got(&answer, name), values, "{name}");
+            }
+            assert_eq!(got(&answer, "x-forwarded-proto").len(), 1, "what is ours to say stays");
+            let host = got(&answer, "x-forwarded-host");
+            assert!(host.len() == 1 && host[0].starts_with("a.localhost"), "{host:?}");
+            assert_eq!(cookies(&answer), ["sess=1"]);
+            let asked = service.asked().pop().expect("asked");
+            let (credentials, user) = (asked.field("Authorization"), asked.field("X-User"));
+            match is_password_first {
+                true => assert_eq!((credentials, user), ("", "ann"), "as the application"),
+                false => assert_eq!((credentials, user), ("Basic YW5uOmhlbGxv", "root")),
+            }
+        }
+    }
+}
+
+/// As a bouncer at an entry point of Traefik's and a portal at the router.
+#[tokio::test]
+async fn two_services_are_asked_one_after_the_other() {
+    let (address, application) = app("a").await;
+    let bouncer = |asked: &Asked| match asked.field("X-Bad") {
+        "1" => reply("403 Forbidden", &[], "banned"),
+        _ => reply("200 OK", &[("Remote-Bouncer", "passed")], ""),
+    };
+    let portal = |asked: &Asked| match asked.field("Cookie") {
+        "session=ann" => reply("200 OK", &[("Remote-User", "ann")], ""),
+        _ => reply("401 Unauthorized", &[], "log in"),
+    };
+    let bouncer = Scripted::answering(bouncer).await.expect("a free port");
+    let portal = Scripted::answering(portal).await.expect("a free port");
+    let asking = |service: &str, identity: &str| {
+        let (service, identity) = (service.into(), [IdentityField::Named(identity.into())].into());
+        let forward = ForwardAuth { service, identity, rules: Some(Box::default()), ..forward(None) };
+        Middleware::Authentication(Arc::new(Authentication { method: LoginMethod::Forward(forward), skip: Vec::new() }))
+    };
+    let mut guarded = route("a.localhost", address);
+    guarded.middlewares = vec![asking("http://bouncer", "remote-bouncer"), asking("http://portal", "remote-user")];
+    let services = vec![vec![at(bouncer.address)], vec![at(portal.address)]];
+    guarded.change = Box::new(|route| route.auth_services = services);
+    let plane = Plane::serving(vec![guarded]).await;
+    for client in clients(&plane) {
+        let (served, asked) = (application.served(), portal.asked().len());
+        let banned = ask(&client, "GET", "/", &[("x-bad", "1"), ("cookie", "session=ann")]).await;
+        assert_eq!((banned.status.as_u16(), &*banned.text()), (403, "banned"));
+        assert_eq!(portal.asked().len(), asked, "the first refuses");
+        let stranger = ask(&client, "GET", "/", &[("remote-user", "ann")]).await;
+        assert_eq!((stranger.status.as_u16(), &*stranger.text()), (401, "log in"));
+        assert_eq!(application.served(), served);
+        let sent = [("cookie", "session=ann"), ("remote-bouncer", "forged")];
+        let answer = ask(&client, "GET", "/echo", &sent).await;
+        assert_eq!(
+            (got(&answer, "remote-bouncer"), got(&answer, "remote-user")),
+            (vec!["passed".to_owned()], vec!["ann".to_owned()])
+        );
     }
 }

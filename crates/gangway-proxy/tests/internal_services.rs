@@ -22,7 +22,7 @@ async fn a_service_answers_what_the_middlewares_leave_of_a_request() {
     let ways = Ways::to("own", |own| {
         own.middlewares = vec![
             Middleware::PathChange(Arc::new(PathChange::StripFirst(vec!["/own".into()]))),
-            Middleware::ResponseHeader(HeaderName::from_static("x-set"), Some(HeaderValue::from_static("1"))),
+            Middleware::ResponseHeader(HeaderName::from_static("x-set").into(), Some(HeaderValue::from_static("1"))),
         ];
         own.change = leading_to(InternalService::Api);
     })

@@ -140,14 +140,14 @@ fn routes(endpoint: &RecordingEndpoint) -> Vec<RouteToServe> {
         at(
             "/fields",
             vec![
-                Middleware::RequestHeader(name("x-set"), text("ours")),
-                Middleware::RequestHeader(name("x-gone"), None),
-                Middleware::RequestHeader(name("x-forwarded-for"), text("overridden")),
+                Middleware::RequestHeader(name("x-set").into(), text("ours")),
+                Middleware::RequestHeader(name("x-gone").into(), None),
+                Middleware::RequestHeader(name("x-forwarded-for").into(), text("overridden")),
             ],
         ),
         at("/small", vec![Middleware::BodyLimit(10)]),
         at("/redirect", vec![Middleware::Redirect { status: 307, target }]),
-        at("/answer", vec![Middleware::ResponseHeader(name("x-set"), text("ours"))]),
+        at("/answer", vec![Middleware::ResponseHeader(name("x-set").into(), text("ours"))]),
         named,
         upstream,
     ]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use common::ways::{Way, Ways};
 use common::{Plane, RouteToServe, app, held, route};
 use gangway_model::{
-    Balance, Container, ContainerState, Ended, HealthCheck, Middleware, Policy, Readiness, RedirectPart,
-    RedirectTarget, Route, Scheme, Snapshot, TlsMode, Upstream, compile,
+    Balance, CasedHeaderName, Container, ContainerState, Ended, HealthCheck, Middleware, Policy, Readiness,
+    RedirectPart, RedirectTarget, Route, Scheme, Snapshot, TlsMode, Upstream, compile,
 };
 use gangway_proxy::{CookieSecret, TrustedProxies, Whereabouts};
 use gangway_testkit::app::App;
@@ -180,12 +180,13 @@ async fn who_comes_before_the_first_table_waits_for_it() {
 async fn middlewares_change_what_passes() {
     let ways = Ways::to("stash", |prefixed| {
         let value = |text| Some(http::HeaderValue::from_static(text));
+        let name = |text| CasedHeaderName::parse(text).expect("a name");
         prefixed.path = "/stash";
         prefixed.middlewares = vec![
             Middleware::StripPrefix(vec!["/stash".into()]),
-            Middleware::RequestHeader(http::HeaderName::from_static("x-set"), value("1")),
-            Middleware::RequestHeader(http::header::COOKIE, None),
-            Middleware::ResponseHeader(http::header::CONTENT_TYPE, value("text/x-mine")),
+            Middleware::RequestHeader(name("X-Set"), value("1")),
+            Middleware::RequestHeader(name("COOKIE"), None),
+            Middleware::ResponseHeader(name("Content-Type"), value("text/x-mine")),
             Middleware::BodyLimit(10),
         ];
     })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Plane, app, route};
+use gangway_model::UnknownNames;
 use gangway_proxy::{ProxySettings, TrustedProxies, Whereabouts};
 use gangway_testkit::client::{Client, Speaks};
 use gangway_testkit::wait::eventually;
@@ -78,5 +79,37 @@ async fn a_host_that_somebody_claims_without_https_is_not_unclaimed() {
     let plane = plane(|_| {}).await;
     let error = error(plane.https(), "plain.localhost").await;
     assert!(error.contains("UnrecognisedName"), "{error}");
+    assert_eq!(plane.metric("gangway_tls_unclaimed_hosts_total"), 0.0);
+}
+
+/// As Traefik does: a tunnel asks by the name of the service, and a router without a host is for every name.
+#[tokio::test]
+async fn in_traefiks_place_unknown_names_get_the_default_certificate_and_go_by_their_host() {
+    let (address, _) = app("app").await;
+    let mut plane = plane(|settings| {
+        settings.default_certificate = Some("app.localhost".into());
+        // A trusted peer is no client that is shown a page.
+        settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("an address");
+    })
+    .await;
+    let mut any = route("*", address);
+    any.path = "/any";
+    let mut plain = route("plain.localhost", address);
+    plain.change = Box::new(|route| route.listener.tls = gangway_model::TlsMode::Off);
+    let routes = vec![route("app.localhost", address), plain, any];
+    plane.serve_with_unknown_names(routes, UnknownNames::Answer).await;
+    for speaks in [Speaks::H1, Speaks::H2] {
+        let error = error(plane.https().speaking(speaks), "tunnel").await;
+        assert!(error.contains("NotValidForName"), "it is one of another name: {error}");
+    }
+    for (host, path, status) in
+        [("app.localhost", "/", 200), ("other.example.org", "/any", 200), ("other.example.org", "/", 404)]
+    {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = plane.https_unverified().raw("tunnel", request.as_bytes()).await.expect("answered");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host} {path}: {answer}");
+    }
+    let error = error(plane.https(), "plain.localhost").await;
+    assert!(error.contains("UnrecognisedName"), "a host that is served in clear alone: {error}");
     assert_eq!(plane.metric("gangway_tls_unclaimed_hosts_total"), 0.0);
 }

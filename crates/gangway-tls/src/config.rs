@@ -140,18 +140,31 @@ impl ServerConfigs {
 }
 
 impl ServerConfigs {
+    /// The configuration for a handshake for a name that no route has: it shows the certificate of the default name.
+    /// `None` where there is none.
+    ///
+    /// Its sessions are not resumed: they must not carry over to a route that claims the name later.
+    pub fn of_default(&self) -> Option<Arc<ServerConfig>> {
+        let bundle = self.resolver.make(self.default_name.as_deref()?, UnixTime::now())?;
+        Some(one_handshake(Arc::clone(&bundle.key)))
+    }
+
     /// The configuration for one handshake for a normal name that no route claims, for a client that may learn so.
     /// `None` if no certificate for the name can be made now, because too many were made recently.
     ///
     /// Its sessions are not resumed: they must not carry over to a route that claims the name later.
     pub fn unclaimed(&self, name: &str, instant: Instant) -> Option<Arc<ServerConfig>> {
-        let key = self.resolver.unclaimed(name, UnixTime::now(), instant)?;
-        let mut config = base(Arc::new(FixedCertificate(key)));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Some(Arc::new(config))
+        Some(one_handshake(self.resolver.unclaimed(name, UnixTime::now(), instant)?))
     }
+}
+
+/// A configuration that shows this certificate, whatever name is asked for, and whose sessions are not resumed.
+fn one_handshake(key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
+    let mut config = base(Arc::new(FixedCertificate(key)));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Arc::new(config)
 }
 
 /// A configuration that only answers TLS-ALPN-01 challenges.

@@ -7,9 +7,17 @@ use gangway_model::{
 
 use crate::config::{EntryPointConfig, OWN_ENTRY_POINT, StaticConfig};
 
-/// What the dialect needs; `dynamic` is what the file provider has read, and `host_name` is the name of this machine.
-pub fn model_settings(config: &StaticConfig, host_name: &str, dynamic: Vec<DynamicKey>) -> TraefikSettings {
+/// What the dialect needs; `dynamic` is what the file provider has read, `host_name` is the name of this machine, and
+/// `variable` gives variables of the environment.
+pub fn model_settings(
+    config: &StaticConfig,
+    host_name: &str,
+    dynamic: Vec<DynamicKey>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> TraefikSettings {
     let docker = config.docker.clone().unwrap_or_default();
+    let variables = docker.default_rule.as_deref().map(template_variables).unwrap_or_default();
+    let set = |name: &str| Some((name.into(), variable(name)?.into()));
     TraefikSettings {
         entry_points: config
             .http_entry_points()
@@ -22,6 +30,7 @@ pub fn model_settings(config: &StaticConfig, host_name: &str, dynamic: Vec<Dynam
             })
             .collect(),
         exposed_by_default: docker.exposed_by_default,
+        variables: variables.into_iter().filter_map(set).collect(),
         default_rule: docker.default_rule.unwrap_or_else(|| DEFAULT_RULE.into()),
         constraints: docker.constraints,
         use_bind_port_ip: docker.use_bind_port_ip,
@@ -33,6 +42,16 @@ pub fn model_settings(config: &StaticConfig, host_name: &str, dynamic: Vec<Dynam
         dynamic,
         internal: internal(config),
     }
+}
+
+/// The names of variables that a template asks for by `env`.
+fn template_variables(template: &str) -> Vec<&str> {
+    let words = template.split("env").skip(1).map(str::trim_start);
+    let quoted = words.filter_map(|rest| {
+        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '`'))?;
+        rest[1..].split_once(quote).map(|(name, _)| name)
+    });
+    quoted.collect()
 }
 
 /// The internal services that the configuration switches on.

@@ -144,7 +144,7 @@ fn the_first_source_counts_and_the_others_are_told() {
 #[test]
 fn what_the_dialect_needs_follows_from_it() {
     let reading = read(&fixtures().join("form-flags.flags"));
-    let settings = model_settings(&reading.config, "host", Vec::new());
+    let settings = model_settings(&reading.config, "host", Vec::new(), &|_| None);
     let [web, websecure] = settings.entry_points.as_slice() else { panic!("{settings:?}") };
     let redirection = web.redirection.as_ref().unwrap();
     assert!(web.is_default && websecure.is_default);
@@ -185,7 +185,8 @@ fn a_misspelt_option_that_protects_closes_what_it_protects() {
 fn the_entry_point_of_traefiks_own_pages_is_no_default_and_one_of_udp_is_no_listener() {
     let flags =
         ["--entrypoints.web.address=:80", "--entrypoints.traefik.address=:9000", "--entrypoints.dns.address=:53/udp"];
-    let settings = model_settings(&read_static(&flags.map(str::to_owned), &[], &[]).config, "host", Vec::new());
+    let settings =
+        model_settings(&read_static(&flags.map(str::to_owned), &[], &[]).config, "host", Vec::new(), &|_| None);
     let points: Vec<_> = settings.entry_points.iter().map(|one| (one.name.to_string(), one.is_default)).collect();
     assert_eq!(points, [("traefik".to_owned(), false), ("web".to_owned(), true)]);
 }
@@ -238,4 +239,14 @@ proptest! {
             arguments.iter().map(|word| (format!("TRAEFIK_{}", word.replace('.', "_")), word.clone())).collect();
         let _ = read_static(&[], &variables, &[]);
     }
+}
+
+#[test]
+fn the_default_rule_brings_the_variables_that_it_asks_for() {
+    let rule = "--providers.docker.defaultrule=Host(`{{ .Name }}.{{ env \"DOMAIN\" }}`) || Host(`{{env `OTHER`}}.{{ env \"GONE\" }}`)";
+    let reading = read_static(&[rule.to_owned()], &[], &[]);
+    let variable = |name: &str| (name != "GONE").then(|| format!("{name}.example").to_lowercase());
+    let settings = model_settings(&reading.config, "host", Vec::new(), &variable);
+    let variables: Vec<_> = settings.variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(variables, [("DOMAIN", "domain.example"), ("OTHER", "other.example")]);
 }

@@ -70,7 +70,7 @@ impl InTraefiksPlace {
         let StaticReading { config, source, given: _, in_force, without_effect, diagnostics } = reading;
         let files = config.file.as_ref().map(FollowedFiles::read);
         let dynamic = files.as_ref().map(FollowedFiles::keys).unwrap_or_default();
-        let settings = model_settings(&config, &host_name(), dynamic);
+        let settings = model_settings(&config, &host_name(), dynamic, &|name| std::env::var(name).ok());
         Self {
             flags: flags(&config),
             listeners: listeners(&config),

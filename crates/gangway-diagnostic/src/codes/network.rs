@@ -38,8 +38,8 @@ codes! {
          Once the other was restarted, nothing reaches it there, and at the other's address is the other alone.";
     OWN_LISTENER = 413, Error, "own listener of Gangway as an endpoint",
         "A container that shares the host's network, or Gangway's, would be reached at an address where Gangway itself \
-         listens. That is never an endpoint of a container, least of all the admin listener, which has no password. A \
-         route of the configuration file may lead to it.";
+         listens, or a URL in a label leads there. That is never an endpoint of a container, least of all the admin \
+         listener, which has no password. A route of the configuration file may lead to it.";
     LISTING_MALFORMED = 414, Error, "part of a container that cannot be read",
         "The engine describes a part of the container in a form that makes no sense. Only that part is left out; a label \
          whose value cannot be read counts as empty, so that one that protects still closes its route.";

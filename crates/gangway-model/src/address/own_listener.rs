@@ -1,23 +1,27 @@
 //! Gangway's own listeners are no endpoint, whatever labels say.
 //!
 //! A container that shares the host's network, or ours, could otherwise name our admin listener as its port and put
-//! it on the web. A route of the configuration file may lead there: the operator wrote it.
+//! it on the web, and so could any by a URL. A route of the configuration file may lead there: the operator wrote it.
+//!
+//! Which names and addresses lead here is known only in part, so this is for the user to see. The admin listener itself
+//! refuses what is brought to it.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, SocketAddr};
 
 use super::surroundings::Surroundings;
-use crate::label::Source;
+use crate::label::{Source, whole};
+use crate::route::Address;
 use crate::settings::OwnListeners;
 use crate::snapshot::{Container, NetworkMode, OwnPlace};
 use crate::spec::Access;
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::Finding;
-use gangway_diagnostic::codes;
+use gangway_diagnostic::{codes, quoted};
 
 /// One of ours.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum OwnListener {
+pub(crate) enum OwnListener {
     Admin,
     Public,
 }
@@ -28,6 +32,17 @@ impl Display for OwnListener {
             Self::Admin => "Gangway's own admin listener",
             Self::Public => "Gangway's own listener",
         })
+    }
+}
+
+impl OwnListener {
+    /// What to write in place of the `part` of an address that leads here.
+    fn help(self, part: &str) -> String {
+        let only = match self {
+            Self::Admin => "; only a route of the configuration file can lead to the admin listener",
+            Self::Public => "",
+        };
+        format!("write the {part} of the application{only}")
     }
 }
 
@@ -56,6 +71,20 @@ pub(super) fn at<'s>(
     }
 }
 
+/// Our own listener at the address of a URL, as far as the address says that it is on this machine.
+pub(super) fn at_url(own: &OwnListeners, address: &Address) -> Option<OwnListener> {
+    let is_here = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    match address {
+        Address::Ip(ip, port) if is_here(ip.to_canonical()) => listener_on(own, *port, is_here),
+        // One that listens on all addresses does not say which are ours.
+        Address::Ip(ip, port) => listener_on(own, *port, |listens| listens.to_canonical() == ip.to_canonical()),
+        Address::Name(name, port) => {
+            let is_local = &**name == "localhost" || name.ends_with(".localhost");
+            listener_on(own, *port, is_here).filter(|_| is_local)
+        }
+    }
+}
+
 /// A listener on all addresses is on this one, in either family.
 fn listener_at(own: &OwnListeners, address: SocketAddr) -> Option<OwnListener> {
     let ip = address.ip().to_canonical();
@@ -70,6 +99,11 @@ fn listener_on(own: &OwnListeners, port: u16, is_there: impl Fn(IpAddr) -> bool)
     own.public.iter().any(is_it).then_some(OwnListener::Public)
 }
 
+/// What is said about a URL that leads to one.
+pub(super) fn url_refused(listener: OwnListener, url: &str) -> Finding {
+    whole(codes::OWN_LISTENER, format!("{} is {listener}", quoted(url)), "", listener.help("address"))
+}
+
 /// The diagnostic about it, at the label that names the port if there is one.
 pub(super) fn refused(
     listener: OwnListener,
@@ -77,12 +111,7 @@ pub(super) fn refused(
     access: &Access<'_>,
     address: SocketAddr,
 ) -> Diagnostic {
-    let help = match listener {
-        OwnListener::Admin => {
-            "write the port of the application; only a route of the configuration file can lead to the admin listener"
-        }
-        OwnListener::Public => "write the port of the application",
-    };
+    let help = listener.help("port");
     let effect = "no requests are sent to this container; routes that nobody else serves answer 503".to_owned();
     let message = format!("the container would be reached at {address}, which is {listener}");
     match access.port {

@@ -8,17 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::led_to::{Service, led_to, service};
 use super::replicas::RouteGroup;
 use crate::forward_auth::AuthProduct;
-use crate::route::Middleware;
+use crate::route::{Address, Endpoint, Middleware};
 use gangway_diagnostic::{Diagnostic, Finding, codes};
 
 /// Opens the pages where people log in, and closes routes in circles.
 pub(super) fn settle(groups: &mut [RouteGroup<'_>], found: &mut Vec<Diagnostic>) {
     for group in groups.iter_mut().filter(|group| !group.spec.auth_endpoints.is_empty()) {
-        if is_asked_about_itself(group) && product(group).is_some() {
+        if product(group).is_some_and(|product| is_portal(group, product)) {
             open(group, found);
         }
     }
-    let asked: BTreeSet<Service> = groups.iter().flat_map(|group| &group.spec.auth_endpoints).map(service).collect();
+    let asked: BTreeSet<Service> =
+        groups.iter().flat_map(|group| &group.spec.auth_endpoints).flatten().map(service).collect();
     if asked.is_empty() {
         return;
     }
@@ -26,7 +27,7 @@ pub(super) fn settle(groups: &mut [RouteGroup<'_>], found: &mut Vec<Diagnostic>)
     let mut asked_before: BTreeMap<Service, BTreeSet<Service>> = BTreeMap::new();
     for group in groups.iter().filter(|group| !group.spec.auth_endpoints.is_empty()) {
         for led_to in led_to(group).filter(|service| asked.contains(service)) {
-            let services = group.spec.auth_endpoints.iter().map(service);
+            let services = group.spec.auth_endpoints.iter().flatten().map(service);
             asked_before.entry(led_to).or_default().extend(services);
         }
     }
@@ -35,7 +36,7 @@ pub(super) fn settle(groups: &mut [RouteGroup<'_>], found: &mut Vec<Diagnostic>)
     }
     for group in groups.iter_mut().filter(|group| !group.spec.auth_endpoints.is_empty()) {
         let led_to: BTreeSet<Service> = led_to(group).collect();
-        let first = group.spec.auth_endpoints.iter().map(service).collect();
+        let first = group.spec.auth_endpoints.iter().flatten().map(service).collect();
         if !all_asked(first, &asked_before).is_disjoint(&led_to) {
             close(group, found);
         }
@@ -56,9 +57,19 @@ fn all_asked(first: BTreeSet<Service>, asked_before: &BTreeMap<Service, BTreeSet
     all
 }
 
-fn is_asked_about_itself(group: &RouteGroup<'_>) -> bool {
-    let asked: BTreeSet<Service> = group.spec.auth_endpoints.iter().map(service).collect();
-    group.endpoints.iter().any(|endpoint| asked.contains(&service(endpoint)))
+/// Whether the route leads to the pages of the product that it asks. What else its container listens with, such as metrics,
+/// does not protect itself.
+fn is_portal(group: &RouteGroup<'_>, product: AuthProduct) -> bool {
+    let port = |endpoint: &Endpoint| match endpoint.key.address {
+        Address::Ip(_, port) | Address::Name(_, port) => port,
+    };
+    let asked: BTreeSet<(Service, u16)> =
+        group.spec.auth_endpoints.iter().flatten().map(|endpoint| (service(endpoint), port(endpoint))).collect();
+    let services: BTreeSet<&Service> = asked.iter().map(|(service, _)| service).collect();
+    group.endpoints.iter().any(|endpoint| {
+        let (service, port) = (service(endpoint), port(endpoint));
+        services.contains(&service) && (product.portal_ports().contains(&port) || asked.contains(&(service, port)))
+    })
 }
 
 fn product(group: &RouteGroup<'_>) -> Option<AuthProduct> {

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use super::named_services::{NamedServices, WantedService, ambiguous, product_of_image};
-use super::targets::url_endpoint;
 use crate::address::TargetOwner;
 use crate::authentication::LoginMethod;
 use crate::forward_auth::{AuthProduct, ForwardAuth, IDENTITY_OF_ALL, IdentityField};
@@ -75,7 +74,7 @@ pub(super) fn put<'s>(
     match outcome {
         Ok(mut endpoints) => {
             endpoints.sort_by(|one, other| one.key.cmp(&other.key));
-            route.auth_endpoints = endpoints;
+            route.auth_endpoints = vec![endpoints];
         }
         Err(finding) => {
             let name = &route.name;
@@ -102,7 +101,7 @@ fn look_up<'s>(
         let Some(url) = &wanted.url else {
             return Err(unknown(&wanted.name));
         };
-        return Ok(FoundService { endpoints: vec![url_endpoint(url, 1)], product: of_name });
+        return Ok(FoundService { endpoints: vec![services.of_url(url)?], product: of_name });
     }
     let product = of_name.or_else(|| containers.iter().find_map(|one| product_of_image(&one.image)));
     let access = |container: &Container| {

@@ -55,7 +55,7 @@ fn own_path(route: &Route) -> Option<&'static str> {
     let mut log_ins = route.middlewares.iter().filter_map(Middleware::authentication);
     log_ins.find_map(|authentication| match &authentication.method {
         LoginMethod::Basic(_) => None,
-        LoginMethod::Forward(_) if route.auth_service.is_empty() => None,
+        LoginMethod::Forward(_) if route.auth_services.is_empty() => None,
         LoginMethod::Forward(forward) => forward.product?.own_path(),
         LoginMethod::Oidc(_) => Some(OIDC_PATH),
     })
@@ -67,7 +67,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
     let id: Box<str> = format!("{}@log-in", of.id).into();
     let oidc = of.middlewares.iter().filter_map(Middleware::authentication).find(|one| one.oidc().is_some());
     // No request reaches an endpoint of the route, but without any it would not come to its log-in.
-    let endpoints = if oidc.is_some() { of.upstream.endpoints.clone() } else { of.auth_service.clone() };
+    let endpoints = if oidc.is_some() { of.upstream.endpoints.clone() } else { of.auth_services.concat() };
     let held = oidc.is_some() && of.upstream.held;
     let internal = of.upstream.internal.filter(|_| oidc.is_some());
     // A service in the world outside is one of several behind its own proxy.
@@ -111,6 +111,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         rule: matcher.rule().to_string().into(),
         tenant: of.tenant.clone(),
         origin: of.origin.clone(),
+        is_of_operator: of.is_of_operator,
         hosts: matcher.hosts(),
         listener: of.listener.clone(),
         middlewares,
@@ -118,7 +119,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         host_header,
         upgrades: Box::default(),
         upstream: Arc::new(Upstream { id, endpoints, policy: Policy::default(), held, unreachable: None, internal }),
-        auth_service: Vec::new(),
+        auth_services: Vec::new(),
         page_services: Vec::new(),
         closed: of.closed,
         origins: of.origins.clone(),

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use ahash::RandomState;
 
 use super::availability::{readiness, why_not_up};
-use crate::address::{Surroundings, TargetOwner};
+use super::targets::{Author, url_endpoint};
+use crate::address::{OwnListener, Surroundings, TargetOwner};
 use crate::engine_name::EngineName;
 use crate::forward_auth::AuthProduct;
 use crate::image_defaults;
@@ -124,6 +125,15 @@ impl<'a, 's> NamedServices<'a, 's> {
         Ok(Vec::new())
     }
 
+    /// The service at a URL; an error where that is Gangway itself. It would show or decide what only its own admin
+    /// listener may.
+    pub(super) fn of_url(&self, url: &UrlTarget) -> Result<Endpoint, Finding> {
+        match self.surroundings.own_listener(url) {
+            Some((OwnListener::Admin, finding)) => Err(finding),
+            Some((OwnListener::Public, _)) | None => Ok(url_endpoint(url, 1, Author::Label)),
+        }
+    }
+
     /// The endpoints of containers that can be reached; an error where none can.
     pub(super) fn endpoints(
         &self,
@@ -148,6 +158,7 @@ impl<'a, 's> NamedServices<'a, 's> {
                     host: None,
                     readiness: readiness(container),
                     weight: 1,
+                    is_of_operator: false,
                 }),
                 Err(why) => {
                     let help = findings.pop().map(|finding| finding.help);

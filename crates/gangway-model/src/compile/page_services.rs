@@ -1,7 +1,6 @@
 //! Looks up the services that `errors` names.
 
 use super::named_services::{NamedServices, WantedService, ambiguous};
-use super::targets::url_endpoint;
 use crate::address::TargetOwner;
 use crate::label::Source;
 use crate::route::Endpoint;
@@ -40,7 +39,7 @@ fn look_up<'s>(
         .map_err(|all| ambiguous(codes::PAGE_SERVICE_AMBIGUOUS, "page services", name, &all))?;
     if containers.is_empty() {
         let url = wanted.url.as_ref().ok_or_else(|| unknown(name))?;
-        return Ok(vec![url_endpoint(url, 1)]);
+        return services.of_url(url).map(|endpoint| vec![endpoint]);
     }
     let access = |_: &Container| Access {
         port: wanted.port.map(|port| (port, wanted.mark)),

@@ -214,6 +214,11 @@ impl<'s> RouteOrigin<'s> {
         })
     }
 
+    /// Whether no container has a share in it.
+    pub(super) fn is_of_operator(&self) -> bool {
+        self.containers().next().is_none()
+    }
+
     /// The names of containers, or of the file; sorted, without repeats.
     pub(super) fn names(&self) -> Vec<Box<str>> {
         let name = |source: &Source<'_>| -> Box<str> {

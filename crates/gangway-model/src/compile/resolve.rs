@@ -32,16 +32,9 @@ const NAMED_STEPS_MAX: usize = 1024;
 #[derive(Default)]
 struct Collected {
     steps: Vec<Middleware>,
-    /// Where the log-in service of one of them is.
-    log_in: Vec<Endpoint>,
+    /// Where the log-in services of those that ask one are, in their order.
+    log_ins: Vec<Vec<Endpoint>>,
     pages: Vec<NamedPages>,
-}
-
-impl Collected {
-    /// Whether both ask a log-in service, and not the same. A route asks one.
-    fn is_of_other_service_than(&self, endpoints: &[Endpoint]) -> bool {
-        !self.log_in.is_empty() && !endpoints.is_empty() && self.log_in != endpoints
-    }
 }
 
 /// Engine and id.
@@ -126,14 +119,9 @@ impl<'n, 's> NameResolver<'n, 's> {
                 Part::Named(reference) => reference,
             };
             let (why, without) = match self.steps(container, &reference.name) {
-                Ok(steps) if steps.is_of_other_service_than(&candidate.spec.auth_endpoints) => {
-                    (Unresolved::SecondLogIn, Without::Closed)
-                }
-                Ok(Collected { steps, log_in, pages }) => {
+                Ok(Collected { steps, log_ins, pages }) => {
                     candidate.spec.middlewares.extend(steps);
-                    if !log_in.is_empty() {
-                        candidate.spec.auth_endpoints = log_in;
-                    }
+                    candidate.spec.auth_endpoints.extend(log_ins);
                     let mut is_complete = true;
                     for pages in pages {
                         is_complete &= self.put_pages(candidate, container, &reference, pages, found).is_ok();
@@ -221,14 +209,9 @@ impl<'n, 's> NameResolver<'n, 's> {
                 Err((Unresolved::TooMany, Without::Closed))
             }
             Some(MiddlewareSpec::Steps(own)) => {
-                let endpoints = own.log_in.as_ref().map(|service| &*service.endpoints).unwrap_or_default();
-                if !endpoints.is_empty() && collected.is_of_other_service_than(endpoints) {
-                    return Err((Unresolved::SecondLogIn, Without::Closed));
-                }
                 collected.steps.extend_from_slice(&own.steps);
                 collected.pages.extend(own.pages.clone());
-                collected.log_in =
-                    if endpoints.is_empty() { std::mem::take(&mut collected.log_in) } else { endpoints.to_vec() };
+                collected.log_ins.extend(own.log_in.iter().map(|service| service.endpoints.clone()));
                 Ok(())
             }
             Some(MiddlewareSpec::Chain(names)) => {

@@ -67,7 +67,14 @@ pub(super) fn reach<'s>(
                     }
                 }
             }
-            TargetPlace::Url(url) => (Some(url_endpoint(url, target.weight)), format!("at {}", url.url)),
+            TargetPlace::Url(url, mark) => match surroundings.own_listener(url) {
+                None => (Some(url_endpoint(url, target.weight, Author::Label)), format!("at {}", url.url)),
+                Some((listener, finding)) => {
+                    let effect = format!("no requests of `{}` are sent there", target_owner.name);
+                    reached.findings.push(target_owner.source.about_key(*mark, finding, effect));
+                    (None, format!("{} is {listener}", url.url))
+                }
+            },
         };
         reached.endpoints.extend(endpoint);
         if !reached.way.is_empty() {
@@ -85,7 +92,7 @@ pub(super) fn reach_urls(destination: &Destination<'_>) -> Reached {
         Destination::Nowhere | Destination::Internal(_) | Destination::Weighted(_) => return Reached::default(),
     };
     let endpoint = |target: &TargetSpec<'_>| match &target.place {
-        TargetPlace::Url(url) => Some(url_endpoint(url, target.weight)),
+        TargetPlace::Url(url, _) => Some(url_endpoint(url, target.weight, Author::Operator)),
         TargetPlace::Declaring(_) | TargetPlace::Other(..) => None,
     };
     let endpoints = targets.iter().filter_map(endpoint).collect();
@@ -116,11 +123,21 @@ fn to_container<'s>(
         host: None,
         readiness: readiness(container),
         weight,
+        is_of_operator: false,
     };
     (Some(endpoint), reach.reason)
 }
 
-pub(super) fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
+/// Who wrote a URL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Author {
+    /// A label of a container says it.
+    Label,
+    /// A file says it, which is the operator's.
+    Operator,
+}
+
+pub(super) fn url_endpoint(target: &UrlTarget, weight: u16, author: Author) -> Endpoint {
     Endpoint {
         key: EndpointKey { container: Box::default(), address: target.address.clone() },
         name: target.url.clone(),
@@ -129,5 +146,6 @@ pub(super) fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
         host: matches!(target.address, Address::Name(..)).then(|| target.host.clone()),
         readiness: Readiness::Ready,
         weight,
+        is_of_operator: author == Author::Operator,
     }
 }

@@ -56,6 +56,7 @@ mod tests {
             host: None,
             readiness: Readiness::Ready,
             weight,
+            is_of_operator: false,
         }
     }
 

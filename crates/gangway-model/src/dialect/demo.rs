@@ -100,13 +100,16 @@ fn target<'s>(target: &str, mark: Mark<'s>) -> TargetSpec<'s> {
     let place = match *target.split(' ').collect::<Vec<_>>() {
         ["here", port] => TargetPlace::Declaring(access(port)),
         ["at", container, port] => TargetPlace::Other(reference(container, mark), access(port)),
-        ["url", host] => TargetPlace::Url(UrlTarget {
-            url: format!("http://{host}").into(),
-            scheme: Scheme::Http,
-            transport: std::sync::Arc::default(),
-            host: host.into(),
-            address: Address::Name(host.into(), 80),
-        }),
+        ["url", host] => {
+            let url = UrlTarget {
+                url: format!("http://{host}").into(),
+                scheme: Scheme::Http,
+                transport: std::sync::Arc::default(),
+                host: host.into(),
+                address: Address::Name(host.into(), 80),
+            };
+            TargetPlace::Url(url, mark)
+        }
         _ => panic!("not a target: {target}"),
     };
     TargetSpec { place, weight: 1 }

@@ -349,8 +349,10 @@ fn network<'s>(root: &Node<'s>, source: Source<'s>, found: &mut Vec<Diagnostic>)
 fn default_rule(container: &Container, base: &str, provided: &Provided<'_>) -> Result<String, String> {
     let template = provided.default_rule.as_ref().map_err(Clone::clone)?;
     let container = TemplateContainer { name: base, container_name: &container.name, labels: &container.labels };
-    // What a table is made of depends on nothing but what the engine and the configuration say.
-    let data = TemplateData { container: Some(container), variable: &|_| None };
+    // What a table is made of depends on nothing but what the engine and the configuration say: the variables were read
+    // with it.
+    let variable = |name: &str| provided.traefik.variables.get(name).map(|value| value.to_string());
+    let data = TemplateData { container: Some(container), variable: &variable };
     let rule = template.render(&data).map_err(|error| format!("`defaultRule` cannot be filled in: {error}"))?;
     if rule.trim().is_empty() {
         Err("`defaultRule` is empty for this container".to_owned())

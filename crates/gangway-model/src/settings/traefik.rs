@@ -1,5 +1,6 @@
 //! What Traefik's configuration says, as far as it decides what Traefik's labels mean.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use gangway_diagnostic::Place;
 use crate::listener::ListenerName;
 use crate::router::CertificateDomain;
 use crate::transport_settings::TransportSettings;
+use crate::unknown_names::UnknownNames;
 
 /// Traefik's static configuration, and what its file provider has read.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,8 @@ pub struct TraefikSettings {
     pub exposed_by_default: bool,
     /// `providers.docker.defaultRule`: a Go template.
     pub default_rule: Box<str>,
+    /// The variables of the environment that `default_rule` asks for, by name, as far as they are set.
+    pub variables: BTreeMap<Box<str>, Box<str>>,
     /// `providers.docker.constraints`: an expression; empty where all containers are ours.
     pub constraints: Box<str>,
     /// `providers.docker.useBindPortIP`.
@@ -143,12 +147,26 @@ pub struct DynamicKey {
 /// Traefik's default rule.
 pub const DEFAULT_RULE: &str = "Host(`{{ normalize .Name }}`)";
 
+impl TraefikSettings {
+    /// The treatment of handshakes for names that no router names: `tls.options.default.sniStrict` of a file refuses them.
+    pub(crate) fn unknown_names(&self) -> UnknownNames {
+        const KEY: [&str; 4] = ["tls", "options", "default", "snistrict"];
+        let is_strict = self.dynamic.iter().any(|key| {
+            let is_key =
+                key.path.len() == KEY.len() && key.path.iter().zip(KEY).all(|(a, b)| a.eq_ignore_ascii_case(b));
+            is_key && key.value.eq_ignore_ascii_case("true")
+        });
+        if is_strict { UnknownNames::Refuse } else { UnknownNames::Answer }
+    }
+}
+
 impl Default for TraefikSettings {
     fn default() -> Self {
         Self {
             entry_points: Vec::new(),
             exposed_by_default: true,
             default_rule: DEFAULT_RULE.into(),
+            variables: BTreeMap::new(),
             constraints: Box::default(),
             use_bind_port_ip: false,
             allow_empty_services: false,
@@ -159,5 +177,31 @@ impl Default for TraefikSettings {
             dynamic: Vec::new(),
             internal: InternalPages::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_default_options_of_files_refuse_names_that_no_router_names() {
+        let with = |path: [&str; 4], value: &str| TraefikSettings {
+            dynamic: vec![DynamicKey {
+                path: path.map(Into::into).to_vec(),
+                value: value.into(),
+                place: Place::Configuration,
+            }],
+            ..TraefikSettings::default()
+        };
+        for (path, value, expected) in [
+            (["tls", "options", "default", "sniStrict"], "true", UnknownNames::Refuse),
+            (["tls", "options", "default", "sniStrict"], "false", UnknownNames::Answer),
+            (["tls", "options", "modern", "sniStrict"], "true", UnknownNames::Answer),
+            (["tls", "options", "default", "minVersion"], "true", UnknownNames::Answer),
+        ] {
+            assert_eq!(with(path, value).unknown_names(), expected, "{path:?}");
+        }
+        assert_eq!(TraefikSettings::default().unknown_names(), UnknownNames::Answer);
     }
 }

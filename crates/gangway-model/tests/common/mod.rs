@@ -202,6 +202,10 @@ fn traefik(line: &str) -> TraefikSettings {
             "resolver" => traefik.resolvers.push(rest.into()),
             "hidden" => traefik.exposed_by_default = false,
             "default-rule" => traefik.default_rule = rest.into(),
+            "variable" => {
+                let (name, value) = rest.split_once(' ').expect(fact);
+                traefik.variables.insert(name.into(), value.into());
+            }
             "constraints" => traefik.constraints = rest.into(),
             "trusting" => traefik.default_transport.settings = Arc::new(TransportSettings::unverified()),
             "host-name" => traefik.host_name = rest.into(),

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use gangway_diagnostic::printable;
 use gangway_model::{
-    AddressChoice, AddressSource, Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Readiness, Route,
-    RoutingTable, Scheme, Tile, TileIcon, Timeouts, TlsMode, TlsVersion, Transport, TransportSettings,
+    AddressChoice, AddressSource, Balance, CasedHeaderName, Endpoint, HealthCheck, HostHeader, Middleware, Policy,
+    Readiness, Route, RoutingTable, Scheme, Tile, TileIcon, Timeouts, TlsMode, TlsVersion, Transport,
+    TransportSettings,
 };
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 /// Every route with all that it does, in the order of their ids.
 pub fn table(table: &RoutingTable<Arc<Route>>) -> String {
@@ -110,7 +111,8 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
     if let Some(why) = &route.upstream.unreachable {
         writeln!(f, "  nothing to wait for: {}", printable(why))?;
     }
-    let asked = route.auth_service.iter().map(|endpoint| endpoint_text(endpoint).replacen("to ", "asks ", 1));
+    let asked =
+        route.auth_services.iter().flatten().map(|endpoint| endpoint_text(endpoint).replacen("to ", "asks ", 1));
     let pages = route.page_services.iter().flat_map(|(rule, endpoints)| {
         let line = move |endpoint| endpoint_text(endpoint).replacen("to ", &format!("pages of rule {rule} from "), 1);
         endpoints.iter().map(line)
@@ -226,7 +228,7 @@ fn transport_text(transport: &TransportSettings, scheme: Scheme) -> String {
     parts.into_iter().map(|part| format!(", {part}")).collect()
 }
 
-fn header(of: &str, name: &HeaderName, value: Option<&HeaderValue>) -> String {
+fn header(of: &str, name: &CasedHeaderName, value: Option<&HeaderValue>) -> String {
     match value {
         Some(value) => format!("{of} {name}: {}", text(value)),
         None => format!("{of} without {name}"),

@@ -238,6 +238,7 @@ fn endpoint(scheme: &str, authority: &Authority) -> Option<ActiveEndpoint> {
         transport: Arc::new(EndpointTransport::new(scheme, name, &Arc::default())),
         host: HeaderValue::from_str(authority.as_str()).ok()?,
         weight: 1,
+        is_of_operator: true,
         hash: 0,
         token: None,
         state: Arc::new(EndpointState::new(EndpointHealth::Healthy)),

@@ -7,10 +7,12 @@ use gangway_model::ClientKey;
 use crate::address_key::AddressKey;
 use crate::message::fields::Fields;
 
-/// A client of one route, as a key of limits. It is hashed and never kept.
+/// A client of one limit of a route, as the key of its count. It is hashed and never kept.
 #[derive(Debug, Eq, Hash, PartialEq)]
 pub(super) struct LimitedClient<'r> {
     route: &'r str,
+    /// Which of the route's limits of its kind.
+    limit: usize,
     identity: ClientIdentity<'r>,
 }
 
@@ -28,7 +30,7 @@ impl<'r> LimitedClient<'r> {
     /// The client of a request. Where the request does not have what the key asks for, the address counts. `address` is the
     /// one that the key asks for, or the client's. `host` is looked for where the key asks for it.
     pub(super) fn of(
-        route: &'r str,
+        (route, limit): (&'r str, usize),
         key: &'r ClientKey,
         address: Option<IpAddr>,
         (host, fields): (impl FnOnce() -> &'r str, &'r Fields),
@@ -49,7 +51,7 @@ impl<'r> LimitedClient<'r> {
             }
             ClientKey::User => user.map_or(by_address, ClientIdentity::User),
         };
-        Self { route, identity }
+        Self { route, limit, identity }
     }
 }
 
@@ -71,8 +73,9 @@ mod tests {
         let by_header = ClientKey::Header(HeaderName::from_static("x-key"));
         let (a, b) = (fields(&[("X-Key", "a")]), fields(&[("x-key", "b")]));
         let (none, two) = (fields(&[]), fields(&[("X-Key", "a"), ("X-Key", "b")]));
-        let client =
-            |key, address, fields, user| LimitedClient::of("route", key, Some(address), (|| "a.test", fields), user);
+        let client = |key, address, fields, user| {
+            LimitedClient::of(("route", 0), key, Some(address), (|| "a.test", fields), user)
+        };
         assert_ne!(client(&ClientKey::Address, one, &a, None), client(&ClientKey::Address, other, &a, None));
         assert_eq!(client(&by_header, one, &a, None), client(&by_header, other, &a, None));
         assert_ne!(client(&by_header, one, &a, None), client(&by_header, one, &b, None));
@@ -82,10 +85,15 @@ mod tests {
         assert_ne!(client(&ClientKey::User, one, &a, Some("ann")), client(&ClientKey::User, one, &a, Some("bob")));
         assert_ne!(
             client(&ClientKey::Address, one, &a, None),
-            LimitedClient::of("other", &ClientKey::Address, Some(one), (|| "a.test", &a), None)
+            LimitedClient::of(("other", 0), &ClientKey::Address, Some(one), (|| "a.test", &a), None)
+        );
+        assert_ne!(
+            client(&ClientKey::Address, one, &a, None),
+            LimitedClient::of(("route", 1), &ClientKey::Address, Some(one), (|| "a.test", &a), None)
         );
         let by_choice = ClientKey::AddressBy(gangway_model::AddressChoice::of_connection());
-        let told = |key, address, host: &'static str| LimitedClient::of("route", key, address, (|| host, &a), None);
+        let told =
+            |key, address, host: &'static str| LimitedClient::of(("route", 0), key, address, (|| host, &a), None);
         assert_eq!(told(&by_choice, None, "a"), told(&by_choice, None, "b"), "nobody knows them apart");
         assert_ne!(told(&by_choice, None, "a"), told(&by_choice, Some(one), "a"));
         assert_eq!(told(&ClientKey::Host, Some(one), "a"), told(&ClientKey::Host, Some(other), "a"));

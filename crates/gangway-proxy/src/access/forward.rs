@@ -6,8 +6,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use gangway_model::{Address, AuthProduct, ForwardAuth, ForwardRules, IdentityField, Middleware, Readiness};
-use http::header::HOST;
+use gangway_model::{Address, AuthProduct, ForwardAuth, ForwardRules, IdentityField, Readiness};
 use http::{Method, StatusCode};
 use tokio::time::timeout;
 
@@ -19,7 +18,6 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
-use crate::middleware::headers;
 use crate::middleware::upstream_target::UpstreamTarget;
 use crate::reply::auth_reply::AuthReply;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
@@ -72,8 +70,8 @@ pub(super) struct Question<'a> {
     pub(super) endpoints: &'a [ActiveEndpoint],
     /// What our questions have in common, and nobody else's.
     pub(super) own_mark: &'a str,
-    /// The middlewares of the route whose changes of the request the service sees, as Traefik's does.
-    pub(super) before: &'a [Middleware],
+    /// Changes the fields as the middlewares before this log-in do, whose changes the service sees, as Traefik's does.
+    pub(super) change_fields: &'a (dyn Fn(&mut Fields) + Send + Sync),
     /// The target that the service learns.
     pub(super) told: &'a UpstreamTarget<'a>,
     /// The body, as far as it is held.
@@ -168,8 +166,19 @@ fn keep_from_shared_caches(fields: &mut Fields) {
 /// application checks.
 pub(super) fn remove_claims(identity: &[IdentityField], fields: &mut Fields) {
     fields.retain(|field| {
-        field.kind == FieldKind::Authorization || !identity.iter().any(|known| known.may_be_read_in(field.name))
+        field.kind == FieldKind::Authorization
+            || is_ours_to_say(field.kind)
+            || !identity.iter().any(|known| known.may_be_read_in(field.name))
     });
+}
+
+/// Whether a field frames a message, belongs to one connection, or says what Gangway knows of the request: never anything
+/// about a user, whatever names a route takes from its log-in service.
+fn is_ours_to_say(kind: FieldKind) -> bool {
+    use FieldKind as Kind;
+    let is_forwarding =
+        matches!(kind, Kind::XForwardedFor | Kind::XForwardedHost | Kind::XForwardedPort | Kind::XForwardedProto);
+    is_forwarding || kind.is_for_one_hop() || matches!(kind, Kind::Host | Kind::ContentLength | Kind::Expect)
 }
 
 /// Asks whether the request may pass. An error is the reply for the client.
@@ -285,13 +294,7 @@ fn question_fields(endpoint: &ActiveEndpoint, forward: &ForwardAuth, question: &
         fields.push_known(FieldKind::Spoofable, b"X-Original-Method", &[method]);
         fields.push_known(FieldKind::Spoofable, b"X-Original-URL", &[scheme, b"://", &host, target]);
     }
-    for middleware in question.before {
-        if let Middleware::RequestHeader(name, value) = middleware
-            && name != HOST
-        {
-            headers::apply(name, value.as_ref(), &mut fields);
-        }
-    }
+    (question.change_fields)(&mut fields);
     subrequest::mark(&head.fields, question.own_mark, &mut fields);
     let body = question.body_for(rules);
     if !body.is_empty() {
@@ -447,7 +450,7 @@ fn approval(head: &ResponseHead, forward: &ForwardAuth) -> Result<Approval, NoAn
                 continue;
             }
             &mut approval.cookies
-        } else if is_identity(field.name) {
+        } else if is_identity(field.name) && !is_ours_to_say(FieldKind::of(field.name)) {
             &mut approval.identity
         } else {
             continue;

@@ -10,6 +10,8 @@ use std::time::Duration;
 use gangway_model::{
     Authentication, BasicAuth, ClientKey, IdentityField, LoginMethod, Middleware, OnDoubt, RateLimit, Route,
 };
+use http::header::HOST;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::access::appsec::{self, AppsecService, Inspection};
@@ -29,6 +31,7 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::middleware::changed_target::upstream_target;
+use crate::middleware::headers;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
@@ -59,17 +62,15 @@ const FORM_LEN_MAX: usize = 16 * 1024;
 pub(crate) struct Passage {
     /// The route whose gate it has passed.
     route: Option<Arc<Route>>,
-    /// Where the route bounds the requests under way. A list would be an allocation for each request.
-    permit: Option<ConcurrencyPermit>,
-    login: Login,
+    /// One for each bound of the requests under way.
+    permits: SmallVec<[ConcurrencyPermit; 1]>,
+    /// One for each log-in of the route, in their order, as far as the request has come.
+    logins: SmallVec<[Login; 1]>,
 }
 
 /// How a request got past a log-in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Login {
-    /// The route asks for none.
-    #[default]
-    None,
     /// Its path needs none. Credentials that are for us must not reach the application either.
     Skipped { is_ours: bool },
     /// By an access token of a provider.
@@ -99,68 +100,101 @@ impl Passage {
         })
     }
 
-    /// Whether `Authorization` holds credentials that the gate has checked.
-    fn has_checked_credentials(&self) -> bool {
-        match &self.login {
-            Login::None | Login::Skipped { is_ours: false } | Login::Approved(_) => false,
-            Login::Skipped { is_ours: true } | Login::User(_) | Login::Token(_) => true,
-        }
-    }
-
-    /// Who is logged in.
+    /// Who is logged in. Of several, the one who was asked last.
     pub(crate) fn user(&self) -> Option<&str> {
-        match &self.login {
-            Login::User(user) => Some(user),
-            Login::Approved(approval) | Login::Token(approval) => approval.user(),
-            Login::None | Login::Skipped { .. } => None,
-        }
+        self.logins.iter().rev().find_map(Login::user)
     }
 
-    fn approval(&self) -> Option<&Approval> {
-        match &self.login {
-            Login::Approved(approval) | Login::Token(approval) => Some(approval),
-            Login::None | Login::Skipped { .. } | Login::User(_) => None,
-        }
-    }
-
-    /// Changes the fields for the application as the log-in demands: what a client must not say or show is removed, and
-    /// what a log-in service has said of the user is added.
-    pub(crate) fn change_upstream_fields(&self, authentication: &Authentication, fields: &mut Fields) {
+    /// Changes the fields for the application as a log-in demands, before which `before` stand in the chain: what a client
+    /// must not say or show is removed, and what a log-in service has said of the user is added.
+    pub(crate) fn change_upstream_fields(
+        &self,
+        authentication: &Authentication,
+        before: &[Middleware],
+        fields: &mut Fields,
+    ) {
+        let login = self.login(before);
+        let is_checked = login.is_some_and(Login::has_checked_credentials);
         match &authentication.method {
             LoginMethod::Basic(basic) => {
-                if self.has_checked_credentials() && !basic.keep {
+                if is_checked && !basic.keep {
                     fields.remove(FieldKind::Authorization);
                 }
                 if let Some(name) = &basic.user_field {
                     forward::remove_claims(&[IdentityField::Named(name.as_str().into())], fields);
-                    if let Some(user) = self.user() {
+                    if let Some(user) = login.and_then(Login::user) {
                         fields.push(name.as_str().as_bytes(), user.as_bytes());
                     }
                 }
             }
             LoginMethod::Forward(forward) => {
                 forward::remove_claims(&forward.identity, fields);
-                if let Some(approval) = self.approval() {
+                if let Some(approval) = login.and_then(Login::approval) {
                     approval.add_identity(fields);
                 }
             }
             LoginMethod::Oidc(oidc) => {
-                if self.has_checked_credentials() && !oidc.keep {
+                if is_checked && !oidc.keep {
                     fields.remove(FieldKind::Authorization);
                 }
                 oidc::remove_identity(fields);
-                if let Some(approval) = self.approval() {
+                if let Some(approval) = login.and_then(Login::approval) {
                     approval.add_identity(fields);
                 }
             }
         }
     }
 
-    /// Adds the cookies that a log-in service has set for the client.
-    pub(crate) fn add_cookies(&self, authentication: &Authentication, fields: &mut Fields) {
-        if let Some(approval) = self.approval() {
+    /// Adds the cookies that a log-in service has set for the client. `before` stand before the log-in in the chain.
+    pub(crate) fn add_cookies(&self, authentication: &Authentication, before: &[Middleware], fields: &mut Fields) {
+        if let Some(approval) = self.login(before).and_then(Login::approval) {
             let rules = authentication.forward().and_then(|forward| forward.rules.as_deref());
             approval.add_cookies(rules, fields);
+        }
+    }
+
+    /// Changes the fields for a log-in service as these middlewares do, which stand before it in the chain. The service is
+    /// asked at its own host.
+    fn change_fields_before(&self, before: &[Middleware], fields: &mut Fields) {
+        for (place, middleware) in before.iter().enumerate() {
+            if let Some(authentication) = middleware.authentication() {
+                self.change_upstream_fields(authentication, &before[..place], fields);
+            }
+            if let Middleware::RequestHeader(name, value) = middleware
+                && name.name() != HOST
+            {
+                headers::apply(name, value.as_ref(), fields);
+            }
+        }
+    }
+
+    /// How the request has passed the log-in before which these stand in the chain; none if it has not come so far.
+    fn login(&self, before: &[Middleware]) -> Option<&Login> {
+        self.logins.get(before.iter().filter(|middleware| middleware.authentication().is_some()).count())
+    }
+}
+
+impl Login {
+    /// Whether `Authorization` holds credentials that the gate has checked.
+    fn has_checked_credentials(&self) -> bool {
+        match self {
+            Self::Skipped { is_ours: false } | Self::Approved(_) => false,
+            Self::Skipped { is_ours: true } | Self::User(_) | Self::Token(_) => true,
+        }
+    }
+
+    fn user(&self) -> Option<&str> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Approved(approval) | Self::Token(approval) => approval.user(),
+            Self::Skipped { .. } => None,
+        }
+    }
+
+    fn approval(&self) -> Option<&Approval> {
+        match self {
+            Self::Approved(approval) | Self::Token(approval) => Some(approval),
+            Self::Skipped { .. } | Self::User(_) => None,
         }
     }
 }
@@ -178,7 +212,7 @@ impl Guard<'_> {
                 let rules = authentication.forward().and_then(|forward| forward.rules.as_ref());
                 rules.and_then(|rules| rules.body_max).map(|max| max + 1)
             }
-            Self::Limit(_) => None,
+            Self::Limit(..) => None,
         }
     }
 
@@ -187,7 +221,7 @@ impl Guard<'_> {
         match self {
             Self::Login(authentication) => matches!(authentication.method, LoginMethod::Forward(_)),
             Self::Appsec(_) => true,
-            Self::Limit(_) => false,
+            Self::Limit(..) => false,
         }
     }
 }
@@ -214,7 +248,7 @@ impl AtGate<'_> {
     }
 
     /// Its client, as a limit of the route tells clients apart.
-    fn limited<'r>(&'r self, route: &'r str, key: &'r ClientKey, user: Option<&'r str>) -> LimitedClient<'r> {
+    fn limited<'r>(&'r self, limit: usize, key: &'r ClientKey, user: Option<&'r str>) -> LimitedClient<'r> {
         let (head, admission) = (self.head, self.admission);
         let address = match key {
             ClientKey::AddressBy(choice) => {
@@ -222,7 +256,8 @@ impl AtGate<'_> {
             }
             ClientKey::Address | ClientKey::Header(_) | ClientKey::User | ClientKey::Host => Some(self.client()),
         };
-        LimitedClient::of(route, key, address, (|| admission.host(head), &head.fields), user)
+        let limit = (&*self.active.route.id, limit);
+        LimitedClient::of(limit, key, address, (|| admission.host(head), &head.fields), user)
     }
 }
 
@@ -256,7 +291,7 @@ impl AccessControl {
         passage.begin();
         for guard in guards(route) {
             match guard {
-                Guard::Limit(limit) => self.limit(limit, request, passage)?,
+                Guard::Limit(limit, number) => self.limit(limit, number, request, passage)?,
                 Guard::Appsec(_) | Guard::Login(_) => return Err(FailureReply::new(Reason::Internal).into()),
             }
         }
@@ -272,9 +307,12 @@ impl AccessControl {
         passage: &mut Passage,
     ) -> Result<(), LocalReply> {
         match guard {
-            Guard::Limit(limit) => self.limit(limit, &request, passage)?,
+            Guard::Limit(limit, number) => self.limit(limit, number, &request, passage)?,
             Guard::Appsec(on_doubt) => Box::pin(self.inspect(on_doubt, &request)).await?,
-            Guard::Login(authentication) => passage.login = self.log_in(authentication, &request).await?,
+            Guard::Login(authentication) => {
+                let login = self.log_in(authentication, &request, passage).await?;
+                passage.logins.push(login);
+            }
         }
         Ok(())
     }
@@ -291,24 +329,34 @@ impl AccessControl {
         }
     }
 
-    fn limit(&self, limit: Limit<'_>, request: &AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
-        let route = &*request.active.route.id;
+    fn limit(
+        &self,
+        limit: Limit<'_>,
+        number: usize,
+        request: &AtGate<'_>,
+        passage: &mut Passage,
+    ) -> Result<(), LocalReply> {
         match limit {
             Limit::Rate(limit) => {
-                let client = request.limited(route, &limit.key, passage.user());
+                let client = request.limited(number, &limit.key, passage.user());
                 let taken = self.limiter().take(&client, Rate::of(limit), request.started);
                 taken.map_err(|exceeded| rate_exceeded(limit, exceeded))
             }
             Limit::Concurrency(limit) => {
-                let client = request.limited(route, &limit.key, None);
+                let client = request.limited(number, &limit.key, None);
                 let permit = self.requests.begin(&client, limit.requests);
-                passage.permit = Some(permit.ok_or_else(too_many_at_once)?);
+                passage.permits.push(permit.ok_or_else(too_many_at_once)?);
                 Ok(())
             }
         }
     }
 
-    async fn log_in(&self, authentication: &Authentication, request: &AtGate<'_>) -> Result<Login, LocalReply> {
+    async fn log_in(
+        &self,
+        authentication: &Authentication,
+        request: &AtGate<'_>,
+        passage: &Passage,
+    ) -> Result<Login, LocalReply> {
         let AtGate { head, connection, admission, .. } = request;
         let is_skipped = authentication
             .skipped_by(&admission.view(head, connection.arrival()), admission.origin.is_certain)
@@ -341,19 +389,21 @@ impl AccessControl {
                     Some(_) => before(authentication, &request.active.route.middlewares),
                     None => &[],
                 };
+                let asks = |one: &&Middleware| one.authentication().is_some_and(|one| one.forward().is_some());
+                let number = before.iter().filter(asks).count();
                 let told = upstream_target(before, &head.target, "").map_err(|_| {
                     LocalReply::from(FailureReply::new(Reason::BadRequest).with_detail("`..` hides in the path"))
                 })?;
                 let question = Question {
                     told: &told,
-                    before,
+                    change_fields: &|fields| passage.change_fields_before(before, fields),
                     body: request.body,
                     head: request.head,
                     admission: request.admission,
                     connection: request.connection,
                     public_https_port: request.public_https_port,
                     connector: request.connector,
-                    endpoints: &request.active.auth_service,
+                    endpoints: request.active.auth_services.get(number).map_or(&[][..], |service| service),
                     own_mark: &self.question_mark,
                 };
                 Ok(Login::Approved(Box::new(forward::ask(forward, &question).await?)))

@@ -18,7 +18,7 @@ impl GateKind {
     pub(crate) fn of(route: &Route) -> Self {
         guards(route).fold(Self::Open, |kind, guard| match (kind, guard) {
             (Self::MayWait, _) | (_, Guard::Appsec(_) | Guard::Login(_)) => Self::MayWait,
-            (Self::Open | Self::Limits, Guard::Limit(_)) => Self::Limits,
+            (Self::Open | Self::Limits, Guard::Limit(..)) => Self::Limits,
         })
     }
 }
@@ -26,7 +26,8 @@ impl GateKind {
 /// A middleware that acts at the gate: it needs a state, or takes time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Guard<'m> {
-    Limit(Limit<'m>),
+    /// Of two limits of a kind, each has counts of its own, which this number tells apart: it counts those of its kind.
+    Limit(Limit<'m>, usize),
     /// Asks the web application firewall.
     Appsec(OnDoubt),
     Login(&'m Authentication),
@@ -39,11 +40,21 @@ pub(crate) enum Limit<'m> {
     Concurrency(&'m ConcurrencyLimit),
 }
 
+/// How many limits of a route were met, of each kind.
+#[derive(Default)]
+struct LimitsMet {
+    rate: usize,
+    concurrency: usize,
+}
+
 impl<'m> Guard<'m> {
-    fn of(middleware: &'m Middleware) -> Option<Self> {
+    fn of(middleware: &'m Middleware, met: &mut LimitsMet) -> Option<Self> {
+        let next = |met: &mut usize| std::mem::replace(met, *met + 1);
         match middleware {
-            Middleware::RateLimit(limit) => Some(Self::Limit(Limit::Rate(limit))),
-            Middleware::ConcurrencyLimit(limit) => Some(Self::Limit(Limit::Concurrency(limit))),
+            Middleware::RateLimit(limit) => Some(Self::Limit(Limit::Rate(limit), next(&mut met.rate))),
+            Middleware::ConcurrencyLimit(limit) => {
+                Some(Self::Limit(Limit::Concurrency(limit), next(&mut met.concurrency)))
+            }
             Middleware::Appsec(on_doubt) => Some(Self::Appsec(*on_doubt)),
             Middleware::Authentication(authentication) => Some(Self::Login(authentication)),
             Middleware::AddressFilter(_)
@@ -71,10 +82,11 @@ impl<'m> Guard<'m> {
 
 /// Whether a middleware acts at the gate.
 pub(crate) fn is_guard(middleware: &Middleware) -> bool {
-    Guard::of(middleware).is_some()
+    Guard::of(middleware, &mut LimitsMet::default()).is_some()
 }
 
 /// The guards of a route, in the order in which a request meets them.
 pub(crate) fn guards(route: &Route) -> impl Iterator<Item = Guard<'_>> {
-    route.middlewares.iter().filter_map(Guard::of)
+    let mut met = LimitsMet::default();
+    route.middlewares.iter().filter_map(move |middleware| Guard::of(middleware, &mut met))
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::{ClientPlace, Handshake, Judgement, ListenerProtocol, TlsVersion};
+use gangway_model::{ClientPlace, Handshake, Judgement, ListenerProtocol, TlsVersion, UnknownNames};
 use gangway_publish::Generation;
 use gangway_tls::{Demand, DemandAnswer, HandshakePolicy, UNRECOGNIZED_NAME_ALERT, normal_name};
 use rustls::{ProtocolVersion, ServerConfig};
@@ -237,7 +237,7 @@ impl FrontDoor {
             None => self.worker.shared.settings.default_certificate.is_some(),
         };
         if !known {
-            if let Some(config) = sni.as_deref().and_then(|name| self.unclaimed(name, connection)) {
+            if let Some(config) = sni.as_deref().and_then(|name| self.without_certificate(name, connection)) {
                 let tls = start.into_stream(config).await?;
                 return Ok(Ok((Box::new(tls), sni, None)));
             }
@@ -252,21 +252,43 @@ impl FrontDoor {
         Ok(Ok((Box::new(tls), sni, client_ca)))
     }
 
-    /// The TLS configuration for a name without a certificate, if no route claims the name and the client may see
-    /// why: a page then explains it, as by plain HTTP. All other clients get an alert, and so do clients that ask
-    /// before the first table.
-    fn unclaimed(&self, name: &str, connection: &ClientConnection) -> Option<Arc<ServerConfig>> {
+    /// The TLS configuration for a name without a certificate. If no route claims the name and the client may see why, a
+    /// page explains it, as by plain HTTP. Where unknown names are answered, the others get the default certificate: tunnels
+    /// and clients that check none ask by any name, and routes without a host take requests for every one. All other clients
+    /// get an alert, and so do clients that ask before the first table.
+    fn without_certificate(&self, name: &str, connection: &ClientConnection) -> Option<Arc<ServerConfig>> {
         let tables = self.worker.shared.tables.load();
-        if tables.generation() == Generation::INITIAL || tables.knows_host(name) {
+        if tables.generation() == Generation::INITIAL {
             return None;
         }
-        let instant = Instant::now().into_std();
-        let is_local = is_from_local_network(connection);
-        let config = is_local.then(|| self.worker.shared.tls.unclaimed(name, instant)).flatten();
-        let outcome = if config.is_some() { UnclaimedOutcome::Page } else { UnclaimedOutcome::Alert };
-        self.worker.shared.metrics.unclaimed.with_label_values(&[outcome.token()]).inc();
-        self.worker.shared.unclaimed.note(name, outcome);
-        config
+        let is_unclaimed = !tables.knows_host(name);
+        let note = |outcome: UnclaimedOutcome| {
+            self.worker.shared.metrics.unclaimed.with_label_values(&[outcome.token()]).inc();
+            self.worker.shared.unclaimed.note(name, outcome);
+        };
+        if is_unclaimed && is_from_local_network(connection) {
+            let config = self.worker.shared.tls.unclaimed(name, Instant::now().into_std());
+            if config.is_some() {
+                note(UnclaimedOutcome::Page);
+                return config;
+            }
+        }
+        if self.is_answered_anyhow(name) {
+            return self.worker.shared.tls.of_default();
+        }
+        if is_unclaimed {
+            note(UnclaimedOutcome::Alert);
+        }
+        None
+    }
+
+    /// Whether a handshake goes on for a name that has no certificate and that no route names. None is waited for then.
+    fn is_answered_anyhow(&self, name: &str) -> bool {
+        let tables = self.worker.shared.tables.load();
+        match tables.unknown_names() {
+            UnknownNames::Answer => !tables.names_host(name),
+            UnknownNames::Refuse => false,
+        }
     }
 
     /// The TLS configuration that a host demands, and the file of client CAs that it checks certificates against. If
@@ -293,7 +315,7 @@ impl FrontDoor {
         if has() {
             return true;
         }
-        if !self.worker.shared.tables.load().knows_host(name) {
+        if !self.worker.shared.tables.load().knows_host(name) || self.is_answered_anyhow(name) {
             return false;
         }
         let mut store = self.worker.shared.certificates.store().clone();

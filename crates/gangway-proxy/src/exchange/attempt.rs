@@ -109,10 +109,10 @@ pub(super) async fn attempt<D: Downstream>(
         }
     };
     let prepared = guarded(|| {
-        let https_port = worker.shared.settings.public_https_port;
+        let settings = &worker.shared.settings;
         let routing = context.routing()?;
         let version = stream.version();
-        Some(upstream_request::prepare(head, routing, connection, endpoint, version, https_port, upstream_fields))
+        Some(upstream_request::prepare(head, routing, connection, endpoint, version, settings, upstream_fields))
     });
     let target = match prepared {
         Ok(Some(Ok(target))) => target,

@@ -92,9 +92,9 @@ fn describe(worker: &Worker, connection: &Arc<ClientConnection>, exchange: &mut 
     let active = &routing.routed.active;
     let endpoint = active.ready.first()?;
     let owner = choice::owner(head, connection, routing.admission.origin.client);
-    let https_port = worker.shared.settings.public_https_port;
+    let settings = &worker.shared.settings;
     let prepared =
-        upstream_request::prepare(head, routing, connection, endpoint, head.version, https_port, upstream_fields);
+        upstream_request::prepare(head, routing, connection, endpoint, head.version, settings, upstream_fields);
     prepared.ok()?;
     Some(CacheRequest::of(head, upstream_fields, active, owner != ConnectionOwner::Shared))
 }

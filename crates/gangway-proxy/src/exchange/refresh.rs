@@ -58,9 +58,9 @@ fn prepare(
     let active = Arc::clone(&routing.routed.active);
     let choice = choice::choose(&active, head, connection, &context.attempt, routing.admission.origin.client)?;
     let (position, endpoint) = (choice.position, choice.endpoint);
-    let https_port = worker.shared.settings.public_https_port;
+    let settings = &worker.shared.settings;
     let target =
-        upstream_request::prepare(head, routing, connection, endpoint, head.version, https_port, upstream_fields);
+        upstream_request::prepare(head, routing, connection, endpoint, head.version, settings, upstream_fields);
     let target = target.ok()?.into_owned();
     let mut fields = upstream_fields.clone();
     run.change_upstream_fields(&mut fields);

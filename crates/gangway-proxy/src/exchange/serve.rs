@@ -231,14 +231,25 @@ async fn wait_or_reply<D: Downstream>(
 ) -> Ending {
     match held(worker, connection, exchange, client).wait_or_reply(step).await {
         AfterWait::Serve => proxy(worker, connection, exchange, client).await,
-        // A refusal says nothing of the application; anything else is for clients that are let in.
-        AfterWait::Reply(local) if local.reason().is_none() && exchange.context.is_at_gate() => {
-            let stopped = pass_gate(worker, connection, exchange, client).await.err();
-            end_at_gate(worker, exchange, client, stopped.unwrap_or(AtGateEnd::Reply(local))).await
-        }
-        AfterWait::Reply(local) => reply(worker, exchange, client, local).await,
+        AfterWait::Reply(local) => reply_after_wait(worker, connection, exchange, client, local).await,
         AfterWait::ClientGone => not_waited_for(worker, exchange, client).await,
     }
+}
+
+/// Answers a request that has waited. The route that the wait has ended with may be another one than it began with.
+async fn reply_after_wait<D: Downstream>(
+    worker: &Worker,
+    connection: &Arc<ClientConnection>,
+    exchange: &mut Exchange,
+    client: &mut D,
+    local: LocalReply,
+) -> Ending {
+    // A refusal says nothing of the application; anything else is for clients that are let in.
+    if local.reason().is_none() && exchange.context.is_at_gate() {
+        let stopped = pass_gate(worker, connection, exchange, client).await.err();
+        return end_at_gate(worker, exchange, client, stopped.unwrap_or(AtGateEnd::Reply(local))).await;
+    }
+    reply(worker, exchange, client, local).await
 }
 
 /// Holds a request whose client is let in.
@@ -433,7 +444,9 @@ async fn proxy<D: Downstream>(
         }
         match Box::pin(held(worker, connection, exchange, client).reconsider()).await {
             AfterWait::Serve => {}
-            AfterWait::Reply(local) => return Box::pin(reply(worker, exchange, client, local)).await,
+            AfterWait::Reply(local) => {
+                return Box::pin(reply_after_wait(worker, connection, exchange, client, local)).await;
+            }
             AfterWait::ClientGone => return Box::pin(not_waited_for(worker, exchange, client)).await,
         }
     }

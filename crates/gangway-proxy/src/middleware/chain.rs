@@ -34,6 +34,11 @@ pub(crate) struct BodyBounds {
     pub(crate) response: Option<u64>,
 }
 
+/// Of several bounds the narrowest holds.
+fn tighten(bound: &mut Option<u64>, max: u64) {
+    *bound = Some(bound.map_or(max, |known| known.min(max)));
+}
+
 /// Runs before an endpoint is chosen. The first middleware that replies ends the chain.
 ///
 /// `host` is in the form in which hosts are compared, with the port that the client named, and `prefix` is the decoded
@@ -77,11 +82,11 @@ pub(crate) fn on_request(
             Middleware::AllowedHosts(hosts) => allowed_hosts::on_request(hosts, host),
             Middleware::Crowdsec(on_doubt) => crowdsec::on_request(*on_doubt, &judgement, origin),
             Middleware::BodyLimit(max) => {
-                bounds.request = Some(*max);
+                tighten(&mut bounds.request, *max);
                 body_limit::on_request(*max, head.body)
             }
             Middleware::ResponseLimit(max) => {
-                bounds.response = Some(max.get());
+                tighten(&mut bounds.response, max.get());
                 None
             }
             Middleware::AddPrefix(_)
@@ -111,9 +116,11 @@ pub(crate) fn on_request(
 
 /// Changes the fields for the endpoint, after the forwarding fields were set.
 pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, fields: &mut Fields) {
-    for middleware in middlewares {
+    for (place, middleware) in middlewares.iter().enumerate() {
         match middleware {
-            Middleware::Authentication(authentication) => passage.change_upstream_fields(authentication, fields),
+            Middleware::Authentication(authentication) => {
+                passage.change_upstream_fields(authentication, &middlewares[..place], fields);
+            }
             Middleware::RequestHeader(name, value) => headers::apply(name, value.as_ref(), fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
@@ -148,12 +155,14 @@ pub(crate) fn on_response(
     fields: &mut Fields,
     scheme: ClientScheme,
 ) {
-    for middleware in middlewares.iter().rev() {
+    for (place, middleware) in middlewares.iter().enumerate().rev() {
         match middleware {
             Middleware::ResponseHeader(name, value) => headers::apply(name, value.as_ref(), fields),
             Middleware::Hsts(max_age) => hsts::on_response(*max_age, scheme, fields),
             Middleware::SecureHeaders { hsts } => secure_headers::on_response(*hsts, scheme, fields),
-            Middleware::Authentication(authentication) => passage.add_cookies(authentication, fields),
+            Middleware::Authentication(authentication) => {
+                passage.add_cookies(authentication, &middlewares[..place], fields);
+            }
             Middleware::Cors(cors) => cors::on_response(cors, request, fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
@@ -211,9 +220,9 @@ mod tests {
     fn responses_pass_the_chain_in_reverse_and_hsts_only_by_https() {
         let set = |value: &'static str| {
             let value = Some(http::HeaderValue::from_static(value));
-            Middleware::ResponseHeader(http::HeaderName::from_static("x-from"), value)
+            Middleware::ResponseHeader(http::HeaderName::from_static("x-from").into(), value)
         };
-        let removed = Middleware::ResponseHeader(http::HeaderName::from_static("server"), None);
+        let removed = Middleware::ResponseHeader(http::HeaderName::from_static("server").into(), None);
         let chain = [set("outer"), Middleware::Hsts(Hsts::of(60.try_into().expect("not 0"))), set("inner"), removed];
         for (scheme, hsts) in [(ClientScheme::Https, Some(&b"max-age=60"[..])), (ClientScheme::Http, None)] {
             let mut fields = Fields::default();
@@ -233,6 +242,17 @@ mod tests {
         is_anonymous: false,
         is_certain: true,
     };
+
+    #[test]
+    fn of_several_bounds_the_narrowest_holds() {
+        let max = |max: u64| [Middleware::BodyLimit(max), Middleware::ResponseLimit(max.try_into().expect("not 0"))];
+        for chain in [[max(10), max(100)].concat(), [max(100), max(10)].concat()] {
+            let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
+            let client_of = (&samples::connection(true), ORIGIN);
+            let bounds = on_request(&chain, &head, ("a", None), client_of, (&NoGeography, None), "/");
+            assert_eq!(bounds.ok(), Some(BodyBounds { request: Some(10), response: Some(10) }));
+        }
+    }
 
     /// Counts how often somebody asks.
     #[derive(Default)]

@@ -77,7 +77,7 @@ mod tests {
     fn a_response_passes_the_middlewares() {
         let ctx = served(|route| {
             let value = Some(HeaderValue::from_static("1"));
-            route.middlewares = vec![Middleware::ResponseHeader(HeaderName::from_static("x-set"), value)];
+            route.middlewares = vec![Middleware::ResponseHeader(HeaderName::from_static("x-set").into(), value)];
         });
         let mut response = response(101, &[("Upgrade", "websocket"), ("Proxy-Authenticate", "NTLM"), ("Link", "</a>")]);
         prepare(&ctx, &RequestHead::default(), &mut response);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gangway_model::HostHeader;
+use gangway_model::{ADMIN_MARK, Address, HostHeader};
 use http::Version;
 
 use crate::access::oidc_cookies;
@@ -16,6 +16,7 @@ use crate::reply::rejection::Rejection;
 use crate::request::context::Routing;
 use crate::request::forwarding::{self, ForwardingFacts};
 use crate::serving_table::ActiveEndpoint;
+use crate::settings::ProxySettings;
 
 /// Fills `fields` with the fields for the endpoint and returns the target for it. `version` is the version of HTTP that
 /// the endpoint's connection speaks.
@@ -28,7 +29,7 @@ pub(crate) fn prepare<'h>(
     connection: &ClientConnection,
     endpoint: &ActiveEndpoint,
     version: Version,
-    public_https_port: Option<u16>,
+    settings: &ProxySettings,
     fields: &mut Fields,
 ) -> Result<Cow<'h, str>, Rejection> {
     let (admission, routed) = (routing.admission, routing.routed);
@@ -53,7 +54,7 @@ pub(crate) fn prepare<'h>(
         connection,
         origin: admission.origin,
         port: admission.port,
-        public_https_port,
+        public_https_port: settings.public_https_port,
         prefix: &target.removed_prefix,
     };
     forwarding::tell(&facts, &head.fields, fields);
@@ -61,6 +62,9 @@ pub(crate) fn prepare<'h>(
         fields.set(b"X-Replaced-Path", path.as_bytes());
     }
     chain::on_upstream_fields(&route.middlewares, routing.passage, fields);
+    if route.is_of_operator && endpoint.is_of_operator {
+        mark_for_admin(endpoint, settings, fields);
+    }
     if routed.is_upgrade {
         if let Some(protocol) = head.fields.get(FieldKind::Upgrade) {
             fields.push_known(FieldKind::Connection, b"Connection", &[b"Upgrade"]);
@@ -80,6 +84,15 @@ pub(crate) fn prepare<'h>(
     }
 }
 
+/// Lets the admin listener know that the operator wants this request to come there.
+#[cold]
+fn mark_for_admin(endpoint: &ActiveEndpoint, settings: &ProxySettings, fields: &mut Fields) {
+    let (Address::Ip(_, port) | Address::Name(_, port)) = endpoint.key.address;
+    if let Some(mark) = settings.admin_mark.as_ref().filter(|mark| mark.port == port) {
+        fields.set(ADMIN_MARK.as_bytes(), mark.value.as_bytes());
+    }
+}
+
 fn carries_trailers(version: Version) -> bool {
     version >= Version::HTTP_11
 }
@@ -92,8 +105,8 @@ fn accepts_trailers(fields: &Fields) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{Middleware, Route};
-    use http::{HeaderName, HeaderValue};
+    use gangway_model::{CasedHeaderName, Middleware, Route};
+    use http::HeaderValue;
 
     use super::*;
     use crate::message::request_head::Upgrade;
@@ -102,7 +115,7 @@ mod tests {
     use crate::request::client_origin::ClientOrigin;
     use crate::request::context::{Received, RequestContext};
     use crate::request::decision::RoutedTo;
-    use crate::samples::{HOST, connection, table};
+    use crate::samples::{HOST, connection, settings, table};
 
     /// The target and the fields that the endpoint of a route gets, one line each.
     fn sent(head: &RequestHead, version: Version, change: impl FnOnce(&mut Route)) -> (String, Vec<String>) {
@@ -129,7 +142,8 @@ mod tests {
         let endpoint = &routing.routed.active.ready[0];
         let mut fields = Fields::default();
         fields.push(b"of-the-last-request", b"");
-        let target = prepare(head, routing, &connection, endpoint, version, None, &mut fields).expect("in order");
+        let target =
+            prepare(head, routing, &connection, endpoint, version, &settings(), &mut fields).expect("in order");
         let mut lines = Vec::new();
         fields.write_lines(&mut lines);
         let text = String::from_utf8(lines).expect("text");
@@ -159,19 +173,19 @@ mod tests {
 
     #[test]
     fn labels_override_what_client_and_proxy_say() {
-        let set = |name, value| Middleware::RequestHeader(HeaderName::from_static(name), value);
+        let set = |name, value| Middleware::RequestHeader(CasedHeaderName::parse(name).expect("a name"), value);
         let head = RequestHead::of_test("GET", "/app", &[("Host", HOST), ("Cookie", "a=b"), ("X-A", "client")]);
         let (target, lines) = sent(&head, Version::HTTP_11, |route| {
             route.host_header = HostHeader::Upstream;
             route.middlewares = vec![
                 Middleware::StripPrefix(vec!["/app".into()]),
                 set("x-forwarded-for", Some(HeaderValue::from_static("label"))),
-                set("x-a", Some(HeaderValue::from_static("label"))),
+                set("X-a", Some(HeaderValue::from_static("label"))),
                 set("cookie", None),
             ];
         });
         assert_eq!(target, "/");
-        let last = ["X-Forwarded-Prefix: /app", "x-forwarded-for: label", "x-a: label"];
+        let last = ["X-Forwarded-Prefix: /app", "x-forwarded-for: label", "X-a: label"];
         let mut expected = forwarding_and(&["Host: 127.0.0.1:8080"], &last);
         expected.retain(|line| !line.starts_with("X-Forwarded-For"));
         assert_eq!(lines, expected);

@@ -14,7 +14,8 @@ use gangway_crowdsec::{Appsec, AppsecKey, Bouncer, Decisions};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
-    Policy, Readiness, Route, RoutingTable, Scheme, SkipRule, Timeouts, TransportSettings, Upstream, rule,
+    Policy, Readiness, Route, RoutingTable, Scheme, SkipRule, Timeouts, TransportSettings, UnknownNames, Upstream,
+    rule,
 };
 use gangway_oidc::{EndedSessions, Providers, SessionEvent};
 use gangway_otlp::Tracer;
@@ -89,6 +90,7 @@ impl Plane {
             listeners: vec![ListenerSettings::http(vec![loopback]), ListenerSettings::https(vec![loopback])],
             passed: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
+            admin_mark: None,
             public_https_port: None,
             limits: Limits::default(),
             default_certificate: None,
@@ -201,8 +203,14 @@ impl Plane {
 
     /// Puts routes in force, and waits until they are. Publishes no certificates.
     pub(crate) async fn serve_table(&mut self, routes: Vec<RouteToServe>) {
+        self.serve_with_unknown_names(routes, UnknownNames::Refuse).await;
+    }
+
+    /// The same, with a treatment of names that no route names.
+    pub(crate) async fn serve_with_unknown_names(&mut self, routes: Vec<RouteToServe>, unknown_names: UnknownNames) {
         let entries = routes.into_iter().map(RouteToServe::entry).collect();
-        let generation = self.tables.publish(Compiled { table: RoutingTable::build(entries), ..Compiled::default() });
+        let table = RoutingTable::build(entries).with_unknown_names(unknown_names);
+        let generation = self.tables.publish(Compiled { table, ..Compiled::default() });
         gangway_testkit::wait::eventually("the table is in force", Duration::from_secs(5), async || {
             (self.plane.generation() >= generation.count()).then_some(())
         })
@@ -225,6 +233,11 @@ impl Plane {
 
     pub(crate) fn https(&self) -> Client {
         Client::tls(self.plane.listening().tls()[0], self.ca.root_pem()).expect("valid roots")
+    }
+
+    /// A client that takes any certificate.
+    pub(crate) fn https_unverified(&self) -> Client {
+        Client::tls_unverified(self.plane.listening().tls()[0]).expect("no roots are read")
     }
 }
 
@@ -304,6 +317,7 @@ impl RouteToServe {
                 host: None,
                 readiness,
                 weight: 1,
+                is_of_operator: false,
             })
             .collect();
         let mut route = Route {
@@ -312,6 +326,7 @@ impl RouteToServe {
             rule: matcher.rule().to_string().into(),
             tenant: "".into(),
             origin: Vec::new(),
+            is_of_operator: false,
             hosts: matcher.hosts(),
             listener: ListenerOptions::default(),
             middlewares: self.middlewares,
@@ -319,7 +334,7 @@ impl RouteToServe {
             host_header: HostHeader::Keep,
             upgrades: Box::default(),
             upstream: Arc::new(Upstream { id: id.clone(), endpoints, ..Upstream::default() }),
-            auth_service: Vec::new(),
+            auth_services: Vec::new(),
             page_services: Vec::new(),
             closed: false,
             origins: Box::default(),

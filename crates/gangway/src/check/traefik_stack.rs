@@ -114,8 +114,8 @@ impl TraefikStack {
             (Some(file), _) => Some(PathBuf::from(file)),
             (None, Some(inside)) => mounts.beside(Path::new(inside)).filter(|file| file.is_file()),
             (None, None) => {
-                let inside = NAMES.iter().filter_map(|name| mounts.beside(&Path::new(FOLDER).join(name)));
-                inside.into_iter().find(|file| file.is_file())
+                let mut inside = usual_files().filter_map(|file| mounts.beside(&file));
+                inside.find(|file| file.is_file())
             }
         };
         let is_elsewhere = file.is_none() && (named.is_some() || mounts.may_hold(FOLDER));
@@ -155,7 +155,7 @@ impl TraefikStack {
         }
         let is_known = file.is_some() || (reading.source.is_some() && !is_elsewhere);
         let mut stack = Self {
-            settings: model_settings(&reading.config, "", keys),
+            settings: model_settings(&reading.config, "", keys, &variable),
             is_known,
             service: service.map(|service| service.name.as_str().to_owned()),
             without_equal: without_equal(&reading),
@@ -306,15 +306,18 @@ fn is_in_place(service: &Service) -> bool {
             Some(_) | None => {}
         }
     }
-    let has_file = service
-        .mounts
-        .keys()
-        .any(|inside| *inside == *FOLDER || NAMES.iter().any(|name| Path::new(inside) == Path::new(FOLDER).join(name)));
+    let is_file = |inside: &str| usual_files().any(|file| file == Path::new(inside));
+    let has_file = service.mounts.keys().any(|inside| *inside == *FOLDER || is_file(inside));
     match words.as_slice() {
         ["traefik" | "gangway", ..] => true,
         [] | ["serve"] => has_file || are_variables(service.variables().keys().map(String::as_str)),
         words => is_command_line(words.iter().copied()),
     }
+}
+
+/// Where Traefik looks for its file in the container: in its folder, and where it is started.
+fn usual_files() -> impl Iterator<Item = PathBuf> {
+    [FOLDER, "/"].into_iter().flat_map(|folder| NAMES.iter().map(move |name| Path::new(folder).join(name)))
 }
 
 /// The words behind the name of the program.

@@ -66,7 +66,7 @@ pub(super) async fn follow(mut compiled: Reader<Compiled>, mut outputs: Endpoint
 fn wanted(compiled: &Compiled) -> BTreeSet<Arc<TransportSettings>> {
     let endpoints = |route: &Route| {
         let pages = route.page_services.iter().flat_map(|(_, endpoints)| endpoints);
-        let all = route.upstream.endpoints.iter().chain(&route.auth_service).chain(pages);
+        let all = route.upstream.endpoints.iter().chain(route.auth_services.iter().flatten()).chain(pages);
         all.map(|endpoint| &endpoint.transport).filter(|settings| settings.needs_pem()).cloned().collect::<Vec<_>>()
     };
     compiled.table.routes().iter().flat_map(|route| endpoints(route)).collect()

@@ -294,7 +294,8 @@ async fn bind(
     Told { recent_lines, events }: Told,
 ) -> Result<BoundParts, ServeError> {
     let settings = &start.settings;
-    let admin_settings = part_settings::admin(settings, passed.socket(settings.admin));
+    let admin_mark = part_settings::admin_mark();
+    let admin_settings = part_settings::admin(settings, passed.socket(settings.admin), admin_mark.clone());
     let metrics = gangway_proxy::Metrics::new(&registry)?;
     let metrics = match &settings.surroundings.metrics {
         Some(named) => metrics.counting_names(&registry, named)?,
@@ -321,7 +322,7 @@ async fn bind(
         pages: channels.pages.reader(),
         internal: Arc::clone(&own_pages) as _,
     };
-    let proxy_settings = part_settings::proxy(settings, passed.sockets);
+    let proxy_settings = part_settings::proxy(settings, passed.sockets, admin_mark);
     let (plane, proxy_tasks) = gangway_proxy::start(proxy_settings, sources, metrics)?;
     let listeners = plane.listeners().clone();
     let listening = plane.listening();

@@ -7,9 +7,10 @@ use gangway_acme::{Clock, OnDemandSettings, Takes};
 use gangway_admin::AdminSettings;
 use gangway_certs::{KeepSettings, NamedFiles, PlainHttp};
 use gangway_model::Compiled;
-use gangway_proxy::{CookieSecret, Limits, PassedSocket, PlainFallback, ProxySettings, Threading};
+use gangway_proxy::{AdminMark, CookieSecret, Limits, PassedSocket, PlainFallback, ProxySettings, Threading};
 use gangway_publish::Reader;
 use gangway_tls::Demand;
+use http::HeaderValue;
 
 use super::open_files;
 use crate::settings::ServeSettings;
@@ -17,12 +18,17 @@ use crate::settings::ServeSettings;
 /// The default of `--domain`. The internal CA signs names below it without being told to.
 const DEFAULT_DOMAIN: &str = "localhost";
 
-pub(super) fn proxy(settings: &ServeSettings, passed: Vec<PassedSocket>) -> ProxySettings {
+pub(super) fn proxy(
+    settings: &ServeSettings,
+    passed: Vec<PassedSocket>,
+    admin_mark: Option<HeaderValue>,
+) -> ProxySettings {
     let data = settings.data.clone();
     ProxySettings {
         listeners: settings.listeners.clone(),
         passed,
         trusted_proxies: settings.trusted_proxies.clone(),
+        admin_mark: admin_mark.map(|value| AdminMark { port: settings.admin.port(), value }),
         public_https_port: settings.public_https_port,
         limits: {
             let limits = Limits::for_open_files(open_files::raise_limit());
@@ -71,10 +77,22 @@ pub(super) fn certificates(
     }
 }
 
+/// A word by which the admin listener knows what a route of the operator brings; none without random bytes, and then
+/// nothing is brought there.
+pub(super) fn admin_mark() -> Option<HeaderValue> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    HeaderValue::from_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()).ok()
+}
+
 /// `passed` is the socket of a predecessor, if it has one for this address.
-pub(super) fn admin(settings: &ServeSettings, passed: Option<Arc<TcpListener>>) -> AdminSettings {
+pub(super) fn admin(
+    settings: &ServeSettings,
+    passed: Option<Arc<TcpListener>>,
+    mark: Option<HeaderValue>,
+) -> AdminSettings {
     let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    AdminSettings { listen: settings.admin, passed, names: vec![host_name.trim().to_owned()] }
+    AdminSettings { listen: settings.admin, passed, names: vec![host_name.trim().to_owned()], mark }
 }
 
 /// Where handshakes ask for names that no route lists; none where nothing permits them, or no CA is asked.

@@ -339,7 +339,7 @@ impl<'a> RouteDraft<'a> {
             return None;
         }
         let with = |url| UrlTarget { transport: Arc::clone(&transport), ..url };
-        let urls = urls.into_iter().map(|url| target(TargetPlace::Url(with(url))));
+        let urls = urls.into_iter().map(|url| target(TargetPlace::Url(with(url), Mark::default())));
         Some(Destination::Targets(urls.collect()))
     }
 }

@@ -2,11 +2,11 @@
 
 use http::HeaderName;
 
-use super::header::RESERVED;
 use super::label::Label;
 use super::route_fields::{ForwardFields, RouteFields};
 use super::values::each;
 use crate::forward_auth::IdentityField;
+use crate::reserved_fields;
 use crate::route::Address;
 use crate::spec::AuthServiceSpec;
 use crate::upstream_url;
@@ -105,8 +105,8 @@ fn identity_field(text: &str, findings: &mut Vec<Finding>) -> Option<IdentityFie
         return None;
     };
     let known = known.as_str();
-    let is_other = |other: &&&str| if begin.is_some() { other.starts_with(known) } else { **other == known };
-    if let Some(other) = RESERVED.iter().chain(&NOT_IDENTITY).find(is_other) {
+    let is_other = |other: &&str| if begin.is_some() { other.starts_with(known) } else { *other == known };
+    if let Some(other) = reserved_fields::names().chain(NOT_IDENTITY).find(is_other) {
         let message = format!("{} cannot be taken from a log-in service", quoted(text));
         let note = if begin.is_some() { format!("`{other}` begins like this") } else { "not about a user".to_owned() };
         let help = "name the fields that say who the user is, such as `Remote-User`";

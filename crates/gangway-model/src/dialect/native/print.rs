@@ -3,11 +3,10 @@
 //! It is the way back from what was compiled, so a migration knows nothing of the dialect that it comes from. Listeners and TLS
 //! are not among it: which listeners there are is decided beside the labels.
 
-use http::HeaderName;
-
 use super::rewrite::WHOLE_PATH;
 use crate::address_choice::{AddressChoice, AddressSource};
 use crate::authentication::{Authentication, BasicAuth, LoginMethod, REALM_DEFAULT};
+use crate::cased_header_name::CasedHeaderName;
 use crate::compression::{COMPRESSED_LEN_MIN, CompressedTypes, Compression};
 use crate::content_coding::ContentCoding;
 use crate::forward_auth::{ForwardRules, IdentityField};
@@ -151,7 +150,7 @@ impl NativeLabels {
             self.push("verify", "false");
         }
         self.transport(first, "the application");
-        for service in route.auth_service.iter().take(1) {
+        for service in route.auth_services.iter().flatten().take(1) {
             if service.scheme == Scheme::Https && !service.transport.verify {
                 self.differs("no label lets a log-in service have a certificate that is not checked");
             }
@@ -319,12 +318,12 @@ impl NativeLabels {
         }
     }
 
-    fn header(&mut self, kind: &str, name: &HeaderName, value: Option<&http::HeaderValue>) {
+    fn header(&mut self, kind: &str, name: &CasedHeaderName, value: Option<&http::HeaderValue>) {
         let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default();
-        if name == http::header::HOST {
+        if name.name() == http::header::HOST {
             return self.push("host-header", text);
         }
-        self.push(format!("{kind}.header.{}", capitalised(name.as_str())), text);
+        self.push(format!("{kind}.header.{}", capitalised(name.name().as_str())), text);
     }
 
     fn authentication(&mut self, authentication: &Authentication, users: &dyn Fn(&BasicAuth) -> Option<Box<str>>) {

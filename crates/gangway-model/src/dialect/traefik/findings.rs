@@ -113,9 +113,6 @@ pub(super) fn middleware_unresolved(name: &str, why: Unresolved) -> Finding {
             format!("chains below middleware {} stand more than {NAMES_DEEP_MAX} deep in each other", quoted(name)),
             "name what stands deepest in an outer chain, or in the router itself",
         ),
-        Unresolved::SecondLogIn => {
-            (format!("middleware {} asks a second log-in service", quoted(name)), "use one `forwardAuth` in a router")
-        }
         Unresolved::PagesMissing => (
             format!("the service that {} takes pages from is not there", quoted(name)),
             "mend the name in `service`; `@docker` and `@file` say who declares it",
@@ -136,7 +133,7 @@ pub(super) fn service_unresolved(name: &str, why: Unresolved) -> Finding {
             format!("service {} stands more than {NAMES_DEEP_MAX} deep below others", quoted(name)),
             "name it in an outer service, or in the router itself",
         ),
-        Unresolved::Circular | Unresolved::SecondLogIn | Unresolved::PagesMissing => {
+        Unresolved::Circular | Unresolved::PagesMissing => {
             (format!("service {} leads to itself", quoted(name)), "take it out of the chain")
         }
     };

@@ -251,7 +251,7 @@ fn is_unlogged<'s>(observability: &Node<'s>, problems: &mut Problems<'s>) -> boo
 fn forwarded_server<'s>(reading: &Reading<'_, 's>) -> impl Iterator<Item = Part<'s, Middleware>> + use<'s> {
     let value = HeaderValue::from_str(&reading.traefik.host_name).ok().filter(|value| !value.is_empty());
     let name = HeaderName::from_static("x-forwarded-server");
-    value.map(|value| Part::Own(Middleware::RequestHeader(name, Some(value)))).into_iter()
+    value.map(|value| Part::Own(Middleware::RequestHeader(name.into(), Some(value)))).into_iter()
 }
 
 /// The resolver of an entry point, if it is defined: a finding about its name was told with the configuration.

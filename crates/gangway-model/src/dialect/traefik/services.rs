@@ -339,7 +339,7 @@ fn by_url<'s>(
     };
     let target: UrlTarget = problems.take(mark, upstream_url::parse(&without_path(mark.value.trim())))?;
     let transport = Arc::clone(transport);
-    Some(TargetSpec { place: TargetPlace::Url(UrlTarget { transport, ..target }), weight })
+    Some(TargetSpec { place: TargetPlace::Url(UrlTarget { transport, ..target }, mark), weight })
 }
 
 /// Traefik uses the path of a URL only where `preservePath` asks for it.

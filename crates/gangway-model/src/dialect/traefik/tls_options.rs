@@ -136,9 +136,10 @@ fn one<'s>(node: &Node<'s>) -> ReadOptions<'s> {
         ("disablesessiontickets", "sessions may be resumed"),
         ("preferservercipersuites", "the order of the server counts"),
         ("preferserverciphersuites", "the order of the server counts"),
-        ("snistrict", "names that no route has get no certificate anyway"),
+        ("snistrict", "that of the options `default` decides about names that no router has"),
     ] {
-        if let Some(node) = options.get(name) {
+        let is_in_force = name == "snistrict" && node.name == DEFAULT;
+        if let Some(node) = options.get(name).filter(|_| !is_in_force) {
             unused.add(node.first, without_effect(&format!("`{}` is not in force", node.name), instead));
         }
     }

@@ -23,9 +23,9 @@ pub(crate) const KEYS: &[Key] = &[
         value: Form::Boolean,
         default: "true where any other label of ours stands, else as `--expose` says",
         example: "true",
-        doc: "Whether the container is routed. On `gangway.routes.<name>` it switches only that route.",
+        doc: "Whether the container is routed. On `gangway.routes.<name>`, and in a table of the configuration file, it \
+              switches only that route.",
         status: KeyStatus::InForce(KeyId::Enable),
-        place: Placement::OnContainers,
         without: "the label counts as not written",
         ..SHAPES
     },

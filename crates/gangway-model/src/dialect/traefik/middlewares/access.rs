@@ -4,6 +4,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gangway_diagnostic::quoted;
 use http::{HeaderName, StatusCode};
 
 use super::super::tree::Options;
@@ -15,6 +16,7 @@ use crate::address_filter::{AddressEntry, AddressFilter, ClientEntry, ClientList
 use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod};
 use crate::forward_auth::{FORWARDED_BODY_MAX, ForwardAuth, ForwardRules, IdentityField};
 use crate::request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
+use crate::reserved_fields;
 use crate::route::{Middleware, Scheme};
 use crate::rule::network;
 use crate::spec::{LogInService, NamedSteps, UrlTarget};
@@ -23,6 +25,8 @@ use crate::upstream_url;
 
 /// Traefik's realm.
 const REALM: &str = "traefik";
+
+const NAME_HELP: &str = "write a name such as `Remote-User`";
 
 pub(super) fn basic_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Vec<Middleware> {
     let mut users: Vec<BasicUser> = Vec::new();
@@ -49,7 +53,7 @@ pub(super) fn basic_auth<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_
         reading.problems.add(options.node.first, values::invalid("the realm has a control character", "remove it"));
     }
     let removes = reading.problems.read(options, "removeheader", values::boolean).unwrap_or(false);
-    let user_field = field_name(options, "headerfield", reading);
+    let user_field = user_field(options, reading);
     if users.is_empty() && lists.is_empty() {
         reading.problems.add(options.node.first, values::invalid("no user is named", "add `users` or `usersFile`"));
         return Vec::new();
@@ -119,7 +123,7 @@ fn forward_rules<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -
         keeps_method,
         answer_max,
         keeps_location,
-        user_field: field_name(options, "headerfield", reading),
+        user_field: user_field(options, reading),
     }
 }
 
@@ -157,8 +161,17 @@ fn field_name<'s>(
 ) -> Option<HeaderName> {
     let mark = options.text(option).filter(|mark| !mark.value.trim().is_empty())?;
     let name = HeaderName::from_bytes(mark.value.trim().as_bytes());
-    let name = name.map_err(|_| values::invalid("not the name of a header", "write a name such as `Remote-User`"));
+    let name = name.map_err(|_| values::invalid("not the name of a header", NAME_HELP));
     reading.problems.take(mark, name)
+}
+
+/// The name of the header that tells the application who the user is.
+fn user_field<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>) -> Option<HeaderName> {
+    let name = field_name(options, "headerfield", reading)?;
+    let Some(why) = reserved_fields::why(name.as_str()) else { return Some(name) };
+    let finding = values::invalid(format!("{} cannot name a user: it {why}", quoted(name.as_str())), NAME_HELP);
+    reading.problems.add(options.text("headerfield")?, finding);
+    None
 }
 
 /// The fields of the service's answers that are for the application.
@@ -168,9 +181,7 @@ fn identity_fields<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, 's>)
         match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) => fields.push(IdentityField::new(name.as_str())),
             Err(_) if name.is_empty() => {}
-            Err(_) => reading
-                .problems
-                .add(mark, values::invalid("not the name of a header", "write a name such as `Remote-User`")),
+            Err(_) => reading.problems.add(mark, values::invalid("not the name of a header", NAME_HELP)),
         }
     }
     if let Some(mark) = options.text("authresponseheadersregex").filter(|mark| !mark.value.trim().is_empty()) {

@@ -3,6 +3,8 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use gangway_diagnostic::quoted;
+use http::header::HOST;
 use http::{HeaderName, HeaderValue};
 
 use super::super::findings::without_effect;
@@ -10,8 +12,10 @@ use super::super::tree::{Node, Options};
 use super::super::values;
 use super::paths::expression;
 use super::reading::Reading;
+use crate::cased_header_name::CasedHeaderName;
 use crate::cors::Cors;
 use crate::label::Mark;
+use crate::reserved_fields;
 use crate::route::{Hsts, Middleware};
 
 /// Fields that are one option: the option, the field, and its value where the option is a switch. Of two for one field the
@@ -52,7 +56,7 @@ pub(super) fn headers<'s>(options: &Options<'_, 's>, reading: &mut Reading<'_, '
         let Some(text) = text.filter(|text| !text.is_empty() && !said.contains(&field)) else { continue };
         said.push(field);
         let value = reading.problems.take(mark, field_value(text));
-        steps.extend(value.map(|value| Middleware::ResponseHeader(HeaderName::from_static(field), Some(value))));
+        steps.extend(value.map(|value| Middleware::ResponseHeader(HeaderName::from_static(field).into(), Some(value))));
     }
     let is_development = reading.problems.read(options, "isdevelopment", values::boolean).unwrap_or(false);
     let seconds = reading.problems.read(options, "stsseconds", values::integer).unwrap_or(0);
@@ -135,14 +139,18 @@ fn texts<'s>(options: &Options<'_, 's>, name: &'static str) -> Vec<&'s str> {
 }
 
 /// The fields of a map; those without a value are removed.
-fn custom<'s>(map: Option<&Node<'s>>, reading: &mut Reading<'_, 's>) -> Vec<(HeaderName, Option<HeaderValue>)> {
+fn custom<'s>(map: Option<&Node<'s>>, reading: &mut Reading<'_, 's>) -> Vec<(CasedHeaderName, Option<HeaderValue>)> {
     let mut fields = Vec::new();
     for node in map.into_iter().flat_map(|map| map.children.values()) {
         let mark: Mark<'s> = node.mark.unwrap_or(node.first);
         let help = "a name has letters, digits and hyphens only";
-        let name =
-            HeaderName::from_bytes(node.name.as_bytes()).map_err(|_| values::invalid("not the name of a header", help));
+        let name = CasedHeaderName::parse(node.name).map_err(|_| values::invalid("not the name of a header", help));
         let (Some(name), true) = (reading.problems.take(mark, name), node.mark.is_some()) else { continue };
+        if let Some(why) = reserved_fields::why(name.name().as_str()).filter(|_| name.name() != HOST) {
+            let what = format!("{} is not set: it {why}", quoted(node.name));
+            reading.without_effect.push((node.first, without_effect(&what, "remove it")));
+            continue;
+        }
         let text = mark.value.trim();
         let value = if text.is_empty() { Some(None) } else { reading.problems.take(mark, field_value(text)).map(Some) };
         fields.extend(value.map(|value| (name, value)));
