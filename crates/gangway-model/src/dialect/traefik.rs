@@ -351,7 +351,7 @@ fn default_rule(container: &Container, base: &str, provided: &Provided<'_>) -> R
     let container = TemplateContainer { name: base, container_name: &container.name, labels: &container.labels };
     // What a table is made of depends on nothing but what the engine and the configuration say: the variables were read
     // with it.
-    let variable = |name: &str| provided.traefik.variables.get(name).map(|value| value.to_string());
+    let variable = |name: &str| provided.traefik.variables.get(name).map(ToString::to_string);
     let data = TemplateData { container: Some(container), variable: &variable };
     let rule = template.render(&data).map_err(|error| format!("`defaultRule` cannot be filled in: {error}"))?;
     if rule.trim().is_empty() {
