@@ -333,7 +333,10 @@ fn found_place(filter: &AddressFilter, place: &ClientPlace<'_>) -> String {
 fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery, client: &KnownClient<'_>) -> String {
     let by_method = || match &login.method {
         LoginMethod::Basic(basic) => by_password(basic, query),
-        LoginMethod::Forward(forward) => by_service(forward, service_of(route, forward)),
+        LoginMethod::Forward(forward) => {
+            let service = route.auth_service_of(login).and_then(|at| route.auth_services.get(at));
+            by_service(forward, service.map_or(&[][..], |service| service))
+        }
         LoginMethod::Oidc(oidc) => at_provider(oidc),
     };
     match skip(login, query, client) {
@@ -355,13 +358,6 @@ fn by_password(basic: &BasicAuth, query: &ExplainQuery) -> String {
     } else {
         format!("401: asks for a name and a password of {among}, realm `{}`", basic.realm)
     }
-}
-
-/// Where the service is that a log-in of the route asks.
-fn service_of<'r>(route: &'r Route, forward: &ForwardAuth) -> &'r [Endpoint] {
-    let mut asking = route.middlewares.iter().filter_map(|middleware| middleware.authentication()?.forward());
-    let place = asking.position(|one| std::ptr::eq(one, forward));
-    place.and_then(|place| route.auth_services.get(place)).map_or(&[][..], |service| service)
 }
 
 fn by_service(forward: &ForwardAuth, service: &[Endpoint]) -> String {

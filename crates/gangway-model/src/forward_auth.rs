@@ -124,13 +124,12 @@ impl AuthProduct {
         }
     }
 
-    /// The ports at which people log in, in clear and over TLS.
-    pub(crate) fn portal_ports(self) -> &'static [u16] {
+    /// The port at which people log in over TLS, beside [`port`](Self::port).
+    pub(crate) fn tls_port(self) -> Option<u16> {
         match self {
-            Self::Authelia => &[9091],
-            Self::Authentik => &[9000, 9443],
-            Self::Tinyauth => &[3000],
-            Self::Oauth2Proxy => &[4180, 4443],
+            Self::Authentik => Some(9443),
+            Self::Oauth2Proxy => Some(4443),
+            Self::Authelia | Self::Tinyauth => None,
         }
     }
 

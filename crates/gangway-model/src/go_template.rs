@@ -21,7 +21,8 @@ pub use self::functions::FUNCTIONS;
 pub use self::render::{OUTPUT_LEN_MAX, Rendered};
 pub use self::value::{TemplateContainer, TemplateData};
 
-use self::syntax::Node;
+use self::functions::Function;
+use self::syntax::{Expression, ExpressionKind, Node};
 
 /// A template that has been read.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,19 @@ impl GoTemplate {
     /// It is no template, or uses what is not in the language; the error names the first such thing.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         Ok(Self { nodes: parser::parse(text)? })
+    }
+
+    /// The names that stand behind `env`, wherever in the template; not those that are made by other functions.
+    pub fn variables(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        syntax::each_expression(&self.nodes, &mut |expression| {
+            if let ExpressionKind::Call(Function::Env, arguments) = &expression.kind
+                && let [Expression { kind: ExpressionKind::Text(name), .. }] = arguments.as_slice()
+            {
+                found.push(&**name);
+            }
+        });
+        found
     }
 
     /// The text of the template for `data`.

@@ -240,6 +240,13 @@ pub const SECURE_HEADERS: [(&str, &str); 3] = [
 ];
 
 impl Route {
+    /// Where the service is that this log-in asks, as a position in [`auth_services`](Self::auth_services); none where it
+    /// asks none, or is not one of the route's own.
+    pub fn auth_service_of(&self, log_in: &Authentication) -> Option<usize> {
+        let log_ins = self.middlewares.iter().filter_map(Middleware::authentication);
+        log_ins.filter(|one| one.forward().is_some()).position(|one| std::ptr::eq(one, log_in))
+    }
+
     /// Its first host that a browser can ask for.
     pub fn exact_host(&self) -> Option<&Hostname> {
         self.hosts.iter().find_map(|host| match host {
@@ -571,6 +578,15 @@ pub enum Address {
     Ip(IpAddr, u16),
     /// A host name to be looked up, and a port.
     Name(Box<str>, u16),
+}
+
+impl Address {
+    /// The port, whatever the address is.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Ip(_, port) | Self::Name(_, port) => *port,
+        }
+    }
 }
 
 /// `192.0.2.7:80`, `[2001:db8::7]:80` or `nas.example:80`.

@@ -84,9 +84,12 @@ impl<T> RoutingTable<T> {
         Self { unknown_names, ..self }
     }
 
-    /// The treatment of handshakes for names that no route names.
-    pub fn unknown_names(&self) -> UnknownNames {
-        self.unknown_names
+    /// Whether a handshake for this name goes on although no route names it.
+    pub fn answers_unknown(&self, host: &str) -> bool {
+        match self.unknown_names {
+            UnknownNames::Answer => !self.names_host(host),
+            UnknownNames::Refuse => false,
+        }
     }
 
     /// The route that takes this request, by precedence.

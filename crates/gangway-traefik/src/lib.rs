@@ -40,5 +40,5 @@ pub use kind::{FileKind, file_kind};
 pub use model_settings::model_settings;
 pub use serve_flags::serve_flags;
 pub use setting::{GivenOption, Setting};
-pub use sources::{Source, StaticReading, are_variables, is_command_line, read_static};
+pub use sources::{FILE_NAMES, Source, StaticReading, are_variables, is_command_line, read_static};
 pub use tls_files::{TlsFilePair, TlsFiles};

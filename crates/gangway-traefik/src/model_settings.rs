@@ -1,7 +1,7 @@
 //! The static configuration → what the dialect of Traefik's labels needs of it.
 
 use gangway_model::{
-    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, InternalApi, InternalPage, InternalPages,
+    DEFAULT_RULE, DynamicKey, EntryPoint, EntryPointRedirection, GoTemplate, InternalApi, InternalPage, InternalPages,
     ListenerName, TraefikSettings,
 };
 
@@ -16,7 +16,9 @@ pub fn model_settings(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> TraefikSettings {
     let docker = config.docker.clone().unwrap_or_default();
-    let variables = docker.default_rule.as_deref().map(template_variables).unwrap_or_default();
+    // The dialect tells what is wrong with a rule that cannot be read.
+    let rule = docker.default_rule.as_deref().and_then(|rule| GoTemplate::parse(rule).ok());
+    let variables = rule.as_ref().map(GoTemplate::variables).unwrap_or_default();
     let set = |name: &str| Some((name.into(), variable(name)?.into()));
     TraefikSettings {
         entry_points: config
@@ -42,16 +44,6 @@ pub fn model_settings(
         dynamic,
         internal: internal(config),
     }
-}
-
-/// The names of variables that a template asks for by `env`.
-fn template_variables(template: &str) -> Vec<&str> {
-    let words = template.split("env").skip(1).map(str::trim_start);
-    let quoted = words.filter_map(|rest| {
-        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '`'))?;
-        rest[1..].split_once(quote).map(|(name, _)| name)
-    });
-    quoted.collect()
 }
 
 /// The internal services that the configuration switches on.

@@ -96,6 +96,9 @@ pub fn read_static(arguments: &[String], variables: &[(String, String)], folders
     StaticReading { config, source, given, in_force, without_effect, diagnostics }
 }
 
+/// The names that Traefik's file may have, in the order in which they are looked for in a folder.
+pub const FILE_NAMES: [&str; 3] = ["traefik.toml", "traefik.yaml", "traefik.yml"];
+
 /// The file that counts, if there is one, with its leaves.
 fn file_that_counts(
     named: Option<PathBuf>,
@@ -103,8 +106,7 @@ fn file_that_counts(
     found: &mut Vec<Diagnostic>,
 ) -> Option<(PathBuf, Vec<Entry>)> {
     let in_folders = || {
-        let names = ["traefik.toml", "traefik.yaml", "traefik.yml"];
-        let mut paths = folders.iter().flat_map(|folder| names.map(|name| folder.join(name)));
+        let mut paths = folders.iter().flat_map(|folder| FILE_NAMES.map(|name| folder.join(name)));
         paths.find(|path| path.is_file())
     };
     let path = named.or_else(in_folders)?;

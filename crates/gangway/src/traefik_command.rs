@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gangway_model::ListenerName;
-use gangway_traefik::{OWN_ENTRY_POINT, are_variables, is_command_line, read_static};
+use gangway_traefik::{FILE_NAMES, OWN_ENTRY_POINT, are_variables, is_command_line, read_static};
 
 use crate::client;
 use crate::exit_status::ExitStatus;
@@ -60,7 +60,7 @@ pub(crate) fn arguments<'a>(program: &str, all: &'a [String]) -> Option<&'a [Str
 /// Whether Traefik's file is in one of the folders.
 fn is_file_in(folders: &[impl AsRef<Path>]) -> bool {
     let is_there = |name: &str| folders.iter().any(|folder| folder.as_ref().join(name).is_file());
-    ["traefik.toml", "traefik.yaml", "traefik.yml"].into_iter().any(is_there)
+    FILE_NAMES.into_iter().any(is_there)
 }
 
 fn has_variables() -> bool {

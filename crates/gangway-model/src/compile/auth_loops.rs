@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::led_to::{Service, led_to, service};
 use super::replicas::RouteGroup;
 use crate::forward_auth::AuthProduct;
-use crate::route::{Address, Endpoint, Middleware};
+use crate::route::{Endpoint, Middleware};
 use gangway_diagnostic::{Diagnostic, Finding, codes};
 
 /// Opens the pages where people log in, and closes routes in circles.
@@ -60,16 +60,13 @@ fn all_asked(first: BTreeSet<Service>, asked_before: &BTreeMap<Service, BTreeSet
 /// Whether the route leads to the pages of the product that it asks. What else its container listens with, such as metrics,
 /// does not protect itself.
 fn is_portal(group: &RouteGroup<'_>, product: AuthProduct) -> bool {
-    let port = |endpoint: &Endpoint| match endpoint.key.address {
-        Address::Ip(_, port) | Address::Name(_, port) => port,
+    let is_its_page = |led_to: &Endpoint, asked: &Endpoint| {
+        let port = led_to.key.address.port();
+        let is_usual = port == product.port() || Some(port) == product.tls_port();
+        service(led_to) == service(asked) && (is_usual || port == asked.key.address.port())
     };
-    let asked: BTreeSet<(Service, u16)> =
-        group.spec.auth_endpoints.iter().flatten().map(|endpoint| (service(endpoint), port(endpoint))).collect();
-    let services: BTreeSet<&Service> = asked.iter().map(|(service, _)| service).collect();
-    group.endpoints.iter().any(|endpoint| {
-        let (service, port) = (service(endpoint), port(endpoint));
-        services.contains(&service) && (product.portal_ports().contains(&port) || asked.contains(&(service, port)))
-    })
+    let mut asked = group.spec.auth_endpoints.iter().flatten();
+    asked.any(|asked| group.endpoints.iter().any(|led_to| is_its_page(led_to, asked)))
 }
 
 fn product(group: &RouteGroup<'_>) -> Option<AuthProduct> {

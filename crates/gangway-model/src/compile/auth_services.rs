@@ -11,7 +11,7 @@ use crate::authentication::LoginMethod;
 use crate::forward_auth::{AuthProduct, ForwardAuth, IDENTITY_OF_ALL, IdentityField};
 use crate::image_defaults;
 use crate::label::Source;
-use crate::route::{Address, Endpoint, Middleware};
+use crate::route::{Endpoint, Middleware};
 use crate::snapshot::Container;
 use crate::spec::{Access, AuthServiceSpec, MiddlewareSpec, Named, NamedSteps, Part, RouteSpec, Without};
 use crate::value::and_list;
@@ -31,10 +31,9 @@ pub(super) fn put_into_named<'s>(
     found: &mut Vec<Diagnostic>,
 ) {
     let MiddlewareSpec::Steps(NamedSteps { log_in: Some(service), .. }) = &mut named.object else { return };
-    let (Address::Ip(_, port) | Address::Name(_, port)) = service.url.address;
     let wanted = AuthServiceSpec {
         name: service.url.host.clone(),
-        port: Some(port),
+        port: Some(service.url.address.port()),
         url: Some(service.url.clone()),
         target: None,
         mark: named.mark,

@@ -35,3 +35,32 @@ pub(super) enum ExpressionKind {
     Field(Vec<Box<str>>),
     Call(Function, Vec<Expression>),
 }
+
+/// Visits all expressions below these nodes, in the order in which they stand.
+pub(super) fn each_expression<'n>(nodes: &'n [Node], visit: &mut dyn FnMut(&'n Expression)) {
+    for node in nodes {
+        match node {
+            Node::Text { .. } => {}
+            Node::Print(expression) => expression.each(visit),
+            Node::If(branches) => {
+                for (condition, nodes) in branches {
+                    condition.iter().for_each(|condition| condition.each(visit));
+                    each_expression(nodes, visit);
+                }
+            }
+        }
+    }
+}
+
+impl Expression {
+    fn each<'n>(&'n self, visit: &mut dyn FnMut(&'n Self)) {
+        visit(self);
+        match &self.kind {
+            ExpressionKind::Call(_, arguments) => arguments.iter().for_each(|argument| argument.each(visit)),
+            ExpressionKind::Text(_)
+            | ExpressionKind::Number(_)
+            | ExpressionKind::Bool(_)
+            | ExpressionKind::Field(_) => {}
+        }
+    }
+}

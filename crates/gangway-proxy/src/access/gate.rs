@@ -389,8 +389,8 @@ impl AccessControl {
                     Some(_) => before(authentication, &request.active.route.middlewares),
                     None => &[],
                 };
-                let asks = |one: &&Middleware| one.authentication().is_some_and(|one| one.forward().is_some());
-                let number = before.iter().filter(asks).count();
+                let services = &request.active.auth_services;
+                let service = request.active.route.auth_service_of(authentication).and_then(|at| services.get(at));
                 let told = upstream_target(before, &head.target, "").map_err(|_| {
                     LocalReply::from(FailureReply::new(Reason::BadRequest).with_detail("`..` hides in the path"))
                 })?;
@@ -403,7 +403,7 @@ impl AccessControl {
                     connection: request.connection,
                     public_https_port: request.public_https_port,
                     connector: request.connector,
-                    endpoints: request.active.auth_services.get(number).map_or(&[][..], |service| service),
+                    endpoints: service.map_or(&[][..], |service| service),
                     own_mark: &self.question_mark,
                 };
                 Ok(Login::Approved(Box::new(forward::ask(forward, &question).await?)))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ahash::HashMap;
-use gangway_model::{Address, Endpoint, Middleware, Route};
+use gangway_model::{Endpoint, Middleware, Route};
 
 use crate::cache::registry::CacheRegistry;
 use crate::cache::store::RouteCache;
@@ -60,11 +60,5 @@ fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
         false => one.key.container == other.key.container,
     };
     // Another port of the same container may be another application.
-    is_same_place && one.scheme == other.scheme && port(one) == port(other)
-}
-
-fn port(endpoint: &Endpoint) -> u16 {
-    match endpoint.key.address {
-        Address::Ip(_, port) | Address::Name(_, port) => port,
-    }
+    is_same_place && one.scheme == other.scheme && one.key.address.port() == other.key.address.port()
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::{ClientPlace, Handshake, Judgement, ListenerProtocol, TlsVersion, UnknownNames};
+use gangway_model::{ClientPlace, Handshake, Judgement, ListenerProtocol, TlsVersion};
 use gangway_publish::Generation;
 use gangway_tls::{Demand, DemandAnswer, HandshakePolicy, UNRECOGNIZED_NAME_ALERT, normal_name};
 use rustls::{ProtocolVersion, ServerConfig};
@@ -273,22 +273,13 @@ impl FrontDoor {
                 return config;
             }
         }
-        if self.is_answered_anyhow(name) {
+        if tables.answers_unknown(name) {
             return self.worker.shared.tls.of_default();
         }
         if is_unclaimed {
             note(UnclaimedOutcome::Alert);
         }
         None
-    }
-
-    /// Whether a handshake goes on for a name that has no certificate and that no route names. None is waited for then.
-    fn is_answered_anyhow(&self, name: &str) -> bool {
-        let tables = self.worker.shared.tables.load();
-        match tables.unknown_names() {
-            UnknownNames::Answer => !tables.names_host(name),
-            UnknownNames::Refuse => false,
-        }
     }
 
     /// The TLS configuration that a host demands, and the file of client CAs that it checks certificates against. If
@@ -315,9 +306,11 @@ impl FrontDoor {
         if has() {
             return true;
         }
-        if !self.worker.shared.tables.load().knows_host(name) || self.is_answered_anyhow(name) {
+        let tables = self.worker.shared.tables.load();
+        if !tables.knows_host(name) || tables.answers_unknown(name) {
             return false;
         }
+        drop(tables);
         let mut store = self.worker.shared.certificates.store().clone();
         let arrives = async {
             // Checked again after subscribing: it may have come in between.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gangway_model::{ADMIN_MARK, Address, HostHeader};
+use gangway_model::{ADMIN_MARK, HostHeader};
 use http::Version;
 
 use crate::access::oidc_cookies;
@@ -87,8 +87,7 @@ pub(crate) fn prepare<'h>(
 /// Lets the admin listener know that the operator wants this request to come there.
 #[cold]
 fn mark_for_admin(endpoint: &ActiveEndpoint, settings: &ProxySettings, fields: &mut Fields) {
-    let (Address::Ip(_, port) | Address::Name(_, port)) = endpoint.key.address;
-    if let Some(mark) = settings.admin_mark.as_ref().filter(|mark| mark.port == port) {
+    if let Some(mark) = settings.admin_mark.as_ref().filter(|mark| mark.port == endpoint.key.address.port()) {
         fields.set(ADMIN_MARK.as_bytes(), mark.value.as_bytes());
     }
 }

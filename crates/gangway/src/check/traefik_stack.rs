@@ -13,17 +13,14 @@ use gangway_compose::{
 use gangway_diagnostic::{Code, Diagnostic, Place, Span, codes};
 use gangway_model::{EntryPoint, EntryPointTls, KnownListener, ListenerName, ListenerProtocol, TraefikSettings};
 use gangway_traefik::{
-    DynamicFiles, DynamicFolder, FileKind, FileProvider, GivenOption, StaticConfig, StaticReading, are_variables,
-    file_kind, is_command_line, model_settings, read_static,
+    DynamicFiles, DynamicFolder, FILE_NAMES, FileKind, FileProvider, GivenOption, StaticConfig, StaticReading,
+    are_variables, file_kind, is_command_line, model_settings, read_static,
 };
 
 use super::disk::Disk;
 
 /// Where Traefik looks for its file.
 const FOLDER: &str = "/etc/traefik";
-
-/// The names of that file, in Traefik's order.
-const NAMES: [&str; 3] = ["traefik.toml", "traefik.yaml", "traefik.yml"];
 
 /// Files of Traefik that were named, by their kind.
 #[derive(Clone, Debug, Default)]
@@ -317,7 +314,7 @@ fn is_in_place(service: &Service) -> bool {
 
 /// Where Traefik looks for its file in the container: in its folder, and where it is started.
 fn usual_files() -> impl Iterator<Item = PathBuf> {
-    [FOLDER, "/"].into_iter().flat_map(|folder| NAMES.iter().map(move |name| Path::new(folder).join(name)))
+    [FOLDER, "/"].into_iter().flat_map(|folder| FILE_NAMES.into_iter().map(move |name| Path::new(folder).join(name)))
 }
 
 /// The words behind the name of the program.

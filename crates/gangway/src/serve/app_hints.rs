@@ -204,10 +204,9 @@ fn other_host(hint: &AppHint, otherwise: &str) -> String {
 }
 
 fn is_home_assistant(hint: &AppHint, image: &str) -> bool {
-    let (Address::Ip(_, port) | Address::Name(_, port)) = hint.endpoint.address;
     // Images for one kind of machine are named `raspberrypi4-64-homeassistant`.
     let is_named = image.ends_with("home-assistant") || image.ends_with("homeassistant");
-    is_named || (image.is_empty() && port == HOME_ASSISTANT_PORT)
+    is_named || (image.is_empty() && hint.endpoint.address.port() == HOME_ASSISTANT_PORT)
 }
 
 /// The last part of an image's name, without tag and digest.

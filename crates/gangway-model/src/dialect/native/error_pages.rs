@@ -8,7 +8,6 @@ use super::route_fields::RouteFields;
 use super::values::{each, is_file_name};
 use crate::error_pages::{self, ErrorPages, ErrorRule, PAGES_FOLDER, PageKind, PageSource, STATUS, StatusText};
 use crate::label::Mark;
-use crate::route::Address;
 use crate::spec::PageServiceSpec;
 use crate::upstream_url;
 use crate::value::{self, Parsed};
@@ -168,7 +167,7 @@ fn url<'a>(text: &str, mark: Mark<'a>) -> Parsed<(PageSource, PageServiceSpec<'a
     if target.contains('#') || !target.is_empty() && !target.starts_with('/') {
         return Err(wrong(text, "no path behind the host", help));
     }
-    let (Address::Ip(_, port) | Address::Name(_, port)) = url.address;
+    let port = url.address.port();
     let target = if target.is_empty() { TARGET } else { target };
     let source = PageSource::Service { name: start.into(), target: StatusText::new(target) };
     Ok((source, PageServiceSpec::new(&url.host.clone(), Some(port), Some(url), mark)))

@@ -7,7 +7,6 @@ use super::route_fields::{ForwardFields, RouteFields};
 use super::values::each;
 use crate::forward_auth::IdentityField;
 use crate::reserved_fields;
-use crate::route::Address;
 use crate::spec::AuthServiceSpec;
 use crate::upstream_url;
 use crate::value::{self, Parsed};
@@ -76,7 +75,7 @@ fn service<'a>(label: &Label<'a>) -> Parsed<AuthServiceSpec<'a>> {
     if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(wrong("not only ASCII", "write other bytes with percent signs, such as `%20`"));
     }
-    let (Address::Ip(_, port) | Address::Name(_, port)) = url.address;
+    let port = url.address.port();
     let target = Some(target).filter(|target| !target.is_empty()).map(Into::into);
     Ok(AuthServiceSpec {
         name: url.host.clone(),

@@ -13,7 +13,7 @@ use crate::forward_auth::{ForwardRules, IdentityField};
 use crate::path_change::PathChange;
 use crate::request_limit::{ClientKey, ConcurrencyLimit, RateLimit};
 use crate::route::{
-    Address, Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Route, STICKY_COOKIE, Scheme, Timeouts,
+    Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Route, STICKY_COOKIE, Scheme, Timeouts,
 };
 use crate::rule::{self, Condition, Expression, Term};
 use crate::url_redirect::UrlChange;
@@ -134,7 +134,7 @@ impl NativeLabels {
     /// Adds how the containers are reached.
     fn endpoints(&mut self, route: &Route) {
         let Some(first) = route.upstream.endpoints.first() else { return };
-        let (Address::Ip(_, port) | Address::Name(_, port)) = &first.key.address;
+        let port = first.key.address.port();
         if first.key.container.is_empty() {
             let urls: Vec<String> = route.upstream.endpoints.iter().map(|endpoint| endpoint.name.to_string()).collect();
             self.push("upstream", urls.join(", "));
