@@ -29,6 +29,10 @@ const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 /// The longest time ahead that can be told from one behind.
 const AHEAD_MAX: u64 = 1 << (TIME_BITS - 2);
 
+/// How far the time of a request may be behind that of another one which took from the same bucket before it. A request is counted
+/// by when it came, and may have waited since.
+const BEHIND_MAX: u64 = 3_600_000_000;
+
 /// All buckets.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
@@ -141,7 +145,7 @@ fn fullest(words: &[u64; WAYS], now: u64) -> usize {
 fn next_arrival(word: u64, now: u64, rate: Rate) -> Result<u64, RateExceeded> {
     let early = if word == 0 { 0 } else { ahead(word & TIME_MASK, now) };
     // No bucket is ahead by more. A word of months ago looks so, since the time begins anew.
-    let early = if early > rate.tolerance + rate.interval { 0 } else { early };
+    let early = if early > rate.tolerance + rate.interval + BEHIND_MAX { 0 } else { early };
     match early.checked_sub(rate.tolerance) {
         None | Some(0) => Ok(now.wrapping_add(early + rate.interval) & TIME_MASK),
         Some(wait) => Err(RateExceeded { retry_after: Duration::from_micros(wait) }),
@@ -211,6 +215,18 @@ mod tests {
             assert!(limiter.take(&"ann", rate, start + DAY).is_ok());
             assert!(limiter.take(&"ann", rate, start + DAY + DAY * days).is_ok(), "{days} days");
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_came_first_and_is_counted_last_empties_no_bucket() {
+        let (limiter, start) = (limiter(1), Instant::now());
+        let rate = Rate::new(Duration::from_secs(60), 60, 2);
+        let take = |at: u64| limiter.take(&"ann", rate, start + Duration::from_secs(at)).is_ok();
+        assert!(take(600) && take(600) && !take(600));
+        for at in [599, 598, 570, 0] {
+            assert!(!take(at), "{at} s");
+        }
+        assert!(take(601) && !take(601), "as if those had not been");
     }
 
     #[tokio::test]
