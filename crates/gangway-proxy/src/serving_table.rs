@@ -14,7 +14,7 @@ use crate::hash::mix;
 use crate::pages::rest::Rest;
 use crate::route_history::RouteHistory;
 use crate::route_metrics::RouteMetrics;
-use crate::upstream::endpoint_state::EndpointState;
+use crate::upstream::endpoint_state::{EndpointHealth, EndpointState};
 use crate::upstream::route_state::RouteState;
 use crate::upstream::sticky::{CookieSecret, Signed};
 use crate::upstream::transport::EndpointTransport;
@@ -23,7 +23,7 @@ use crate::upstream::transport::EndpointTransport;
 pub(crate) type ActiveTable = RoutingTable<Arc<ActiveRoute>>;
 
 /// A route with everything that is prepared for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ActiveRoute {
     pub(crate) route: Arc<Route>,
     /// Endpoints that may get requests now.
@@ -43,6 +43,21 @@ pub(crate) struct ActiveRoute {
     pub(crate) metrics: Arc<RouteMetrics>,
     pub(crate) history: Arc<RouteHistory>,
     pub(crate) state: Arc<RouteState>,
+}
+
+impl ActiveRoute {
+    /// The same route with the endpoints to choose from that run and did not accept connections; none if there are none. It is
+    /// for a request that has waited in vain for one of them: trying once more tells its client what is wrong.
+    pub(crate) fn with_unreached(&self) -> Option<Self> {
+        // One that fails its check may be connected to all the same.
+        let is_unreached = |endpoint: &ActiveEndpoint| {
+            endpoint.readiness == Readiness::Ready && endpoint.state.health() == EndpointHealth::Failing
+        };
+        let is_checked = self.route.upstream.policy.health.is_some();
+        let (ready, others): (Vec<_>, Vec<_>) =
+            self.others.iter().cloned().partition(|one| !is_checked && is_unreached(one));
+        (!ready.is_empty()).then(|| Self { ready, others, ..self.clone() })
+    }
 }
 
 /// The pages of a route, with the services that give them.

@@ -343,12 +343,6 @@ async fn failures_of_an_app_are_told_by_reason() {
     let mut down = route("down.localhost", ClosedPort::kept());
     down.change = with_policy(|policy| policy.hold = Duration::from_millis(100));
     let plane = Plane::serving(vec![down, closed, secure]).await;
-    eventually("nobody is kept waiting any more", Duration::from_secs(5), async || {
-        let status = plane.http().get("down.localhost", "/").await.expect("answered").status.as_u16();
-        assert!([502, 503].contains(&status), "{status}");
-        (status == 502).then_some(())
-    })
-    .await;
     for (host, path, status, token) in [
         ("down.localhost", "/", 502, "upstream-refused"),
         ("closed.localhost", "/", 503, "route-closed"),

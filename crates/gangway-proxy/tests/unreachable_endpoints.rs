@@ -77,6 +77,26 @@ async fn a_port_that_was_never_open_is_not_waited_for_once_the_time_is_over() {
     assert!(state.trouble().is_some_and(|trouble| trouble.contains("connection refused")));
 }
 
+#[tokio::test]
+async fn the_first_to_wait_in_vain_is_told_why_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let crashes = with_upstream(route("app.localhost", listener.local_addr().expect("bound")), |upstream| {
+        upstream.policy = Policy { hold: Duration::from_millis(300), ..Policy::default() };
+    });
+    let plane = Plane::serving(vec![crashes]).await;
+    let once = async {
+        let (mut stream, _) = listener.accept().await.expect("asked");
+        let _ = stream.read(&mut [0; 4096]).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await.expect("sent");
+    };
+    let client = plane.http();
+    let (well, ()) = tokio::join!(client.get("app.localhost", "/"), once);
+    assert_eq!(well.expect("answered").status, 200);
+    drop(listener);
+    let answer = asked(&plane).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (502, ""), "{}", answer.text());
+}
+
 fn key(address: SocketAddr) -> EndpointKey {
     EndpointKey { container: address.to_string().into(), address: Address::Ip(address.ip(), address.port()) }
 }

@@ -117,13 +117,21 @@ impl<G: FnMut(&mut Context<'_>) -> Poll<()>> Held<'_, G> {
                 None => return AfterWait::ClientGone,
                 Some(Ok(Ok(_))) => {}
                 Some(Ok(Err(_)) | Err(_)) if matches!(step, NextStep::Serve) => return AfterWait::Serve,
-                Some(Ok(Err(_)) | Err(_)) => return self.unavailable(),
+                Some(Ok(Err(_)) | Err(_)) => return self.out_of_time(),
             }
         }
     }
 
     fn decide_again(&mut self) -> NextStep {
         decide_again(self.shared, self.head, self.connection, self.ctx)
+    }
+
+    /// Ends the wait of a request for which no endpoint came.
+    fn out_of_time(&mut self) -> AfterWait {
+        let Some(routed) = &mut self.ctx.routed else { return self.unavailable() };
+        let Some(active) = routed.active.with_unreached() else { return self.unavailable() };
+        routed.active = Arc::new(active);
+        AfterWait::Serve
     }
 
     fn unavailable(&self) -> AfterWait {
