@@ -30,6 +30,8 @@ use crate::upstream::suspects::Suspects;
 pub struct Activator {
     pub(crate) compiled: Reader<Compiled>,
     pub(crate) tables: Seat<ActiveTable>,
+    /// What the table in force was made of.
+    pub(crate) in_force: Seat<Compiled>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) suspects: Arc<Suspects>,
     pub(crate) opener: Opener,
@@ -48,17 +50,18 @@ impl Activator {
     ///
     /// Where the future of an earlier call still exists: two of them would overwrite each other's tables.
     pub fn run(&mut self) -> impl Future<Output = Infallible> + Send + use<> {
-        let tables = self.tables.take().expect("the earlier future is gone");
+        let (tables, in_force) = (self.tables.take(), self.in_force.take());
+        let outputs = tables.zip(in_force).expect("the earlier future is gone");
         let (compiled, metrics) = (self.compiled.clone(), Arc::clone(&self.metrics));
         let (suspects, secret) = (Arc::clone(&self.suspects), self.secret.clone());
         let probes = Probes::new(self.opener.clone());
-        activate(compiled, tables, metrics, suspects, probes, secret, self.caches.clone())
+        activate(compiled, outputs, metrics, suspects, probes, secret, self.caches.clone())
     }
 }
 
 async fn activate(
     mut compiled: Reader<Compiled>,
-    mut tables: Publisher<ActiveTable>,
+    (mut tables, mut compiled_in_force): (Publisher<ActiveTable>, Publisher<Compiled>),
     metrics: Arc<Metrics>,
     suspects: Arc<Suspects>,
     mut probes: Probes,
@@ -75,13 +78,15 @@ async fn activate(
     loop {
         // At the start of the process, its containers have usually run for long. A later container may not listen yet.
         let turn = if in_force.generation() == Generation::INITIAL { Turn::First } else { Turn::Later };
-        let (table, next) = prepare(&compiled.load_full().table, &states, turn, &metrics, &secret, &caches);
+        let source = compiled.load_full();
+        let (table, next) = prepare(&source.table, &states, turn, &metrics, &secret, &caches);
         drain(&in_force.load_full(), &next);
         states = next;
         let serving = route_ids(&table);
         probes.follow(&table, &HashSet::default());
         metrics.keep_names(routers(&table));
         tables.publish(table);
+        compiled_in_force.pass_on(source);
         for gone in served.difference(&serving) {
             metrics.forget_route(gone);
         }
@@ -268,23 +273,7 @@ fn sorted_anew(
             Some(active_endpoint(endpoint, route, Arc::clone(state), secret))
         });
         let (ready, others) = sorted(endpoints.collect());
-        let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
-        let (route, gate, cache) = (Arc::clone(route), active.gate, active.cache.clone());
-        let (auth_services, pages) = (Arc::clone(&active.auth_services), active.pages.clone());
-        let history = Arc::clone(&active.history);
-        Arc::new(ActiveRoute {
-            route,
-            ready,
-            others,
-            cookie,
-            auth_services,
-            pages,
-            cache,
-            gate,
-            metrics,
-            history,
-            state,
-        })
+        Arc::new(ActiveRoute { ready, others, ..ActiveRoute::clone(active) })
     })
 }
 

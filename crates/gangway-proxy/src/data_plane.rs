@@ -65,6 +65,7 @@ pub struct DataPlane {
     limits: Limits,
     listeners: ListenerManager,
     tables: Reader<ActiveTable>,
+    in_force: Reader<Compiled>,
     access_log: AccessLog,
     gateway_seen: Arc<OnceLock<IpAddr>>,
 }
@@ -147,6 +148,7 @@ pub fn start(
     let addresses = settings.listeners.iter().map(|listener| listener.addresses.len()).sum();
     settings.limits.leave_room_for_listeners(addresses, shards);
     let (table_seat, tables) = seat(ActiveTable::default());
+    let (in_force_seat, in_force) = seat(Compiled::default());
     let suspects = Arc::<Suspects>::default();
     let limits = settings.limits.clone();
     let overload = Overload::new(&limits);
@@ -158,6 +160,7 @@ pub fn start(
     let activator = Activator {
         compiled: compiled.clone(),
         tables: table_seat,
+        in_force: in_force_seat,
         metrics: Arc::clone(&metrics),
         suspects: Arc::clone(&suspects),
         opener: connector.opener.clone(),
@@ -246,6 +249,7 @@ pub fn start(
         limits,
         listeners,
         tables,
+        in_force,
         access_log,
         gateway_seen,
     };
@@ -322,6 +326,12 @@ impl DataPlane {
     /// The generation of the table in force: how often a table was activated, or sorted anew after a probe.
     pub fn generation(&self) -> u64 {
         self.tables.generation().count()
+    }
+
+    /// The compiled table by which requests are routed now, under the generation that it was compiled as. It changes after the
+    /// change is in force, so a request that follows meets the change.
+    pub fn compiled_in_force(&self) -> Reader<Compiled> {
+        self.in_force.clone()
     }
 
     /// The address of a gateway that clients came through, if any did. It hides the clients' own addresses.

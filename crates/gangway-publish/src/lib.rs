@@ -103,6 +103,14 @@ impl<T> Publisher<T> {
         generation
     }
 
+    /// Puts what another publisher has published in force here too, under the generation that it has there. For a stage that
+    /// follows another one: its readers see a value once this stage has done its part.
+    pub fn pass_on(&mut self, published: Arc<Published<T>>) {
+        let generation = published.generation;
+        self.current.store(published);
+        self.generation_tx.send_replace(generation);
+    }
+
     /// Makes another reader.
     pub fn reader(&self) -> Reader<T> {
         Reader { current: Arc::clone(&self.current), generation_rx: self.generation_tx.subscribe() }
@@ -195,6 +203,19 @@ impl std::error::Error for PublisherGone {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_is_passed_on_keeps_its_generation() {
+        let (mut first, firsts) = channel("a");
+        let (mut second, seconds) = channel("a");
+        for value in ["b", "c"] {
+            first.publish(value);
+        }
+        assert_eq!(seconds.generation(), Generation::INITIAL);
+        second.pass_on(firsts.load_full());
+        assert_eq!((seconds.generation(), seconds.load().deref()), (Generation(2), &"c"));
+        assert!(seconds.generation_rx.has_changed().unwrap(), "those who wait hear of it");
+    }
 
     #[test]
     fn the_first_value_counts_as_not_published() {

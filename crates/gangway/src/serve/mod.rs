@@ -326,6 +326,7 @@ async fn bind(
     let (plane, proxy_tasks) = gangway_proxy::start(proxy_settings, sources, metrics)?;
     let listeners = plane.listeners().clone();
     let listening = plane.listening();
+    let in_force = plane.compiled_in_force();
     let instance = Arc::new(Running::new(Parts {
         plane,
         figures: figures.clone(),
@@ -360,7 +361,7 @@ async fn bind(
         restarts: supervisor.restarts(),
     }));
     let sources = Sources {
-        compiled: channels.compiled.reader(),
+        compiled: in_force,
         certificates: channels.resolver(),
         registry,
         events,

@@ -98,6 +98,7 @@ where
     let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager, app_hints: hints, app_files } =
         proxy;
 
+    let in_force = sources.compiled.clone();
     // The proxy: the published table → the one that requests use, and its log of what is not logged per request.
     supervisor.run("activator", move || activator.run());
     supervisor.run("failure-log", move || failure_log.run());
@@ -184,8 +185,8 @@ where
     supervisor.run_with("whereabouts", channels.clone(), |c| {
         whereabouts::follow(c.engines.reader(), c.whereabouts.publisher())
     });
-    supervisor.run_with("served", (channels.clone(), changes), move |(c, changes)| {
-        route_log::follow(c.compiled.reader(), c.whereabouts.reader(), public_ports.clone(), changes.clone())
+    supervisor.run_with("served", (channels.clone(), changes, in_force), move |(c, changes, in_force)| {
+        route_log::follow(in_force.clone(), c.whereabouts.reader(), public_ports.clone(), changes.clone())
     });
 
     // The volume and the config file → users.
