@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use gangway_model::{Compiled, Endpoint, EndpointKey, Middleware, Readiness, Route, RoutingTable};
+use gangway_model::{Compiled, Endpoint, EndpointKey, Middleware, Route, RoutingTable};
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::time::sleep;
 
@@ -280,11 +280,10 @@ fn sorted_anew(
 /// Splits endpoints into those that may get requests and the others. If no endpoint is healthy, the ones that are
 /// down get the requests, so that the client learns what is wrong.
 fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEndpoint>) {
-    let is =
-        |endpoint: &ActiveEndpoint, health| endpoint.readiness == Readiness::Ready && endpoint.state.health() == health;
-    let (good, others): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(|one| is(one, EndpointHealth::Healthy));
+    let (good, others): (Vec<_>, Vec<_>) =
+        endpoints.into_iter().partition(|one| one.is_ready_and(EndpointHealth::Healthy));
     match good.is_empty() {
-        true => others.into_iter().partition(|one| is(one, EndpointHealth::Down)),
+        true => others.into_iter().partition(|one| one.is_ready_and(EndpointHealth::Down)),
         false => (good, others),
     }
 }

@@ -158,7 +158,7 @@ pub fn start(
     let unclaimed = Arc::new(UnclaimedCounts::default());
     let refused = Arc::<Notify>::default();
     let activator = Activator {
-        compiled: compiled.clone(),
+        compiled,
         tables: table_seat,
         in_force: in_force_seat,
         metrics: Arc::clone(&metrics),
@@ -220,7 +220,7 @@ pub fn start(
         whereabouts,
         gateway_seen: Arc::clone(&gateway_seen),
         suspects,
-        compiled,
+        compiled: in_force.clone(),
         failures,
         refused,
         tracer,
@@ -317,15 +317,15 @@ impl DataPlane {
 
     /// Waits until the first table is in force.
     pub fn table_in_force(&self) -> impl Future<Output = ()> + Send + use<> {
-        let tables = self.tables.clone();
+        let in_force = self.in_force.clone();
         async move {
-            let _ = tables.first().await;
+            let _ = in_force.first().await;
         }
     }
 
-    /// The generation of the table in force: how often a table was activated, or sorted anew after a probe.
+    /// The generation of the table in force, as it was compiled.
     pub fn generation(&self) -> u64 {
-        self.tables.generation().count()
+        self.in_force.generation().count()
     }
 
     /// The compiled table by which requests are routed now, under the generation that it was compiled as. It changes after the

@@ -50,12 +50,11 @@ impl ActiveRoute {
     /// for a request that has waited in vain for one of them: trying once more tells its client what is wrong.
     pub(crate) fn with_unreached(&self) -> Option<Self> {
         // One that fails its check may be connected to all the same.
-        let is_unreached = |endpoint: &ActiveEndpoint| {
-            endpoint.readiness == Readiness::Ready && endpoint.state.health() == EndpointHealth::Failing
-        };
-        let is_checked = self.route.upstream.policy.health.is_some();
-        let (ready, others): (Vec<_>, Vec<_>) =
-            self.others.iter().cloned().partition(|one| !is_checked && is_unreached(one));
+        if self.route.upstream.policy.health.is_some() {
+            return None;
+        }
+        let others = self.others.iter().cloned();
+        let (ready, others): (Vec<_>, Vec<_>) = others.partition(|one| one.is_ready_and(EndpointHealth::Failing));
         (!ready.is_empty()).then(|| Self { ready, others, ..self.clone() })
     }
 }
@@ -100,6 +99,13 @@ pub(crate) struct ActiveEndpoint {
     /// The value of the route's cookie for this endpoint, if the route is sticky.
     pub(crate) token: Option<Signed>,
     pub(crate) state: Arc<EndpointState>,
+}
+
+impl ActiveEndpoint {
+    /// Whether the engine calls it ready, and its health is this.
+    pub(crate) fn is_ready_and(&self, health: EndpointHealth) -> bool {
+        self.readiness == Readiness::Ready && self.state.health() == health
+    }
 }
 
 pub(crate) fn active_endpoint(

@@ -69,7 +69,7 @@ pub(crate) struct Shared {
     pub(crate) gateway_seen: Arc<OnceLock<IpAddr>>,
     /// Endpoints that could not be connected to.
     pub(crate) suspects: Arc<Suspects>,
-    /// The source of the table, to explain failures to clients on the local network.
+    /// What the table in force was made of, to explain failures to clients on the local network.
     pub(crate) compiled: Reader<Compiled>,
     /// Wakes the failure log after a request failed.
     pub(crate) failures: Arc<Notify>,

@@ -333,7 +333,7 @@ async fn bind(
         changes: changes.clone(),
         recent_lines,
         events: events.clone(),
-        compiled: channels.compiled.reader(),
+        compiled: in_force.clone(),
         whereabouts: channels.whereabouts.reader(),
         ports: Box::new(public_ports(settings, listeners.listening())),
         certificates: channels.resolver(),
